@@ -1,0 +1,4 @@
+import type { ExerciseCatalog } from "@cardea/testing/exercise";
+
+/** Every benchmark by name; `npm run bench -- NAME` loads the one named. */
+export const catalog: ExerciseCatalog = {};

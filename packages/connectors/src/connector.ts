@@ -1,0 +1,126 @@
+/**
+ * The port between Cardea and one kind of resource. A connector is a `ConnectorSpec` (pure: configuration, roles, capabilities) and a
+ * `Provider` (creates, ends and lists native logins at one real resource). The outpost calls both; the control plane imports only specs.
+ * Providers are idempotent, keep no state that matters, and say of every outside fault whether it may have happened (`OutsideError`).
+ */
+import type { z } from "zod";
+import type { DeliveredKey } from "@cardea/core/contract/delivery";
+import type { LeaseId } from "@cardea/core/contract/ids";
+import type { MissingPrivilege } from "@cardea/core/contract/link";
+import type { Capabilities, RoleSpec } from "@cardea/core/documents/resource-spec";
+import type { Pattern } from "@cardea/core/documents/pattern";
+import type { Clock } from "@cardea/core/lib/clock";
+import type { Random } from "@cardea/core/lib/random";
+
+/** What every resource's configuration has, whatever its kind (one entry of `outpost.yaml`). */
+export interface ResourceConfig {
+  readonly name: string;
+  readonly kind: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly owners: { readonly groups: readonly string[] };
+}
+
+export interface ConnectorSpec<Config extends ResourceConfig> {
+  readonly kind: string;
+  /** Parses one entry of `outpost.yaml`. Secrets in it are references (`{ env }`, `{ file }`) or values, resolved by `resolve`. */
+  readonly schema: z.ZodType<Config>;
+  readonly capabilities: Capabilities;
+  /** Every action name that its patterns may use. */
+  readonly actionNames: readonly string[];
+}
+
+/** What a provider gets from its host and from nowhere else. */
+export interface ProviderHost {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The resource's mark key, 32 bytes (see `core/contract/native-name.ts`). */
+  readonly markKey: Uint8Array;
+  /** Reads a secret's reference from the configuration; the value never reaches a log. */
+  readonly secret: (reference: SecretReference) => Promise<string>;
+  readonly log: ProviderLog;
+}
+
+export type SecretReference = { readonly env: string } | { readonly file: string } | { readonly value: string };
+
+export interface ProviderLog {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+/** What a resource was found to be. */
+export interface Inspection {
+  readonly version: string;
+  readonly roles: Readonly<Record<string, RoleSpec>>;
+  /** What the administrator lacks; while it is not empty nothing is issued. */
+  readonly missing: readonly MissingPrivilege[];
+  readonly warnings: readonly string[];
+  /** The inventory of what every login has anyway, canonical; its digest goes into the spec. */
+  readonly publicPrivileges: unknown;
+  /** Existing native roles that could be offered as roles. */
+  readonly offers: readonly { readonly nativeRole: string; readonly safeForDirect: boolean; readonly why?: string }[];
+}
+
+/** What is to be made. The intent is durable before `create` is called. */
+export interface LeaseOrder {
+  readonly lease: LeaseId;
+  /** From `newNativeName`; carries mark and deadline. */
+  readonly nativeName: string;
+  readonly notAfterMs: number;
+  readonly role: string;
+  /** Effective patterns; narrower than the role's where approvers narrowed. */
+  readonly patterns: readonly Pattern[];
+  /** Sessions open at once. */
+  readonly sessions?: number;
+}
+
+export interface CreatedLogin {
+  /** Without `via`, `kind` and `notAfter`, which the host knows. */
+  readonly user: string;
+  readonly secret: string;
+  readonly endpoint: DeliveredKey["endpoint"];
+}
+
+/** Something at the resource that bears the form of our names. */
+export interface OwnObject {
+  readonly nativeName: string;
+  readonly what: "login" | "bundle" | "holder";
+  readonly deadlineMs: number;
+  readonly sessions: number;
+}
+
+export interface Listing {
+  readonly ours: readonly OwnObject[];
+  /** Names with our form whose mark does not verify: reported, never touched. */
+  readonly forged: readonly string[];
+}
+
+/** How an ending went. Anything found that the login left behind or altered about itself is misuse. */
+export interface Ended {
+  readonly closedSessions: number;
+  readonly misuse: readonly string[];
+}
+
+/**
+ * One real resource. All methods are idempotent, take an `AbortSignal`, bound their own time, and throw only `OutsideError`
+ * (faults of the resource) or `CardeaError` (`resource_…` codes).
+ */
+export interface Provider {
+  /** Looks at the resource; makes nothing. */
+  inspect(signal: AbortSignal): Promise<Inspection>;
+  /**
+   * Makes the login. Calling it again for the same order after a fault either finds it unmade or replaces its secret; it never
+   * makes two.
+   */
+  create(order: LeaseOrder, signal: AbortSignal): Promise<CreatedLogin>;
+  /** Shut, close, remove. Ending what does not exist succeeds. Throws `lease_stuck` where something cannot be moved. */
+  end(nativeName: string, signal: AbortSignal): Promise<Ended>;
+  /** Removes unused bundles and lists what bears our mark. */
+  listOwn(signal: AbortSignal): Promise<Listing>;
+  close(): Promise<void>;
+}
+
+export interface Connector<Config extends ResourceConfig = ResourceConfig> {
+  readonly spec: ConnectorSpec<Config>;
+  open(config: Config, host: ProviderHost): Provider;
+}

@@ -1,0 +1,151 @@
+import { z } from "zod";
+import { AuditType } from "./audit-types.ts";
+import { SealedKey } from "./delivery.ts";
+import { EventId, GrantId, LeaseId, OutpostId, ResourceId, SessionId, TaskId } from "./ids.ts";
+import { Digest } from "../documents/digest.ts";
+import { Evidence } from "../documents/evidence.ts";
+import { Policy } from "../documents/policy.ts";
+import { Base64Url, JsonValue, Name, plainText, Time } from "../documents/primitives.ts";
+import { ResourceSpec } from "../documents/resource-spec.ts";
+import { RosterHead, RosterProof } from "../documents/roster.ts";
+import { Signature } from "../documents/signature.ts";
+import { Trust } from "../documents/trust.ts";
+
+/**
+ * The link: one WebSocket that the outpost dials. JSON text frames, one message each. Tasks and state go down; receipts and events
+ * come up. Everything that carries an id is delivered at least once and is idempotent by that id: the control plane repeats a task
+ * until it is receipted, the outpost repeats a receipt or event until it is acknowledged.
+ */
+export const maxLinkMessageBytes = 8 * 1024 * 1024;
+
+export const EndReason = z.enum(["expired", "released", "revoked", "spent", "voided"]);
+export type EndReason = z.infer<typeof EndReason>;
+
+/** First frames. Each side signs both nonces under its own key (digest type `link`), so neither can be replayed. */
+export const LinkHello = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("hello"), nonce: Base64Url.min(32), controlKey: Base64Url.length(43) }),
+  z.strictObject({
+    kind: z.literal("prove"),
+    outpost: OutpostId,
+    nonce: Base64Url.min(32),
+    signature: Signature,
+  }),
+  z.strictObject({
+    /** Instead of `prove`, once: enrols with a one-time token. `sealKey` is the outpost's HPKE public key. */
+    kind: z.literal("enrol"),
+    token: z.string().max(500),
+    name: Name,
+    nonce: Base64Url.min(32),
+    identityKey: Base64Url.length(43),
+    sealKey: Base64Url.length(87),
+    signature: Signature,
+  }),
+  z.strictObject({
+    kind: z.literal("welcome"),
+    outpost: OutpostId,
+    trust: Trust,
+    /** The installation's mark key for this outpost's resources is derived from this; sent at enrolment only, sealed to `sealKey`. */
+    markSeed: SealedKey.optional(),
+    /** Over the trust document. */
+    trustSignature: Signature,
+    /** Over both nonces. */
+    signature: Signature,
+  }),
+  z.strictObject({ kind: z.literal("refused"), code: z.string().max(64), detail: z.string().max(1_000) }),
+]);
+export type LinkHello = z.infer<typeof LinkHello>;
+
+export const Task = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("issue"), id: TaskId, grant: GrantId, evidence: Evidence }),
+  z.strictObject({ type: z.literal("end"), id: TaskId, grant: GrantId, why: EndReason }),
+  z.strictObject({ type: z.literal("close"), id: TaskId, session: SessionId, why: plainText(200) }),
+  z.strictObject({ type: z.literal("check"), id: TaskId, resource: Name }),
+  /** A resource's configuration, sealed to the outpost's key. `remove` takes the resource away. */
+  z.strictObject({ type: z.literal("configure"), id: TaskId, resource: ResourceId, name: Name, sealed: SealedKey.optional(), remove: z.literal(true).optional() }),
+]);
+export type Task = z.infer<typeof Task>;
+
+/** What the outpost must know to judge by itself. Sent on change and every 10 s; never accepted backwards. */
+export const LinkState = z.strictObject({
+  kind: z.literal("state"),
+  at: Time,
+  expiresAt: Time,
+  policy: z.strictObject({ policy: Policy, signature: Signature }).optional(),
+  roster: z.strictObject({ head: RosterHead, signature: Signature }),
+  entries: z.array(RosterProof).max(10_000),
+  checkpoint: z.string().max(4_000),
+  /** Hashes that prove the checkpoint a continuation of size `from`, base64url. */
+  consistency: z.strictObject({ from: z.int().min(0), hashes: z.array(Base64Url.length(43)).max(128) }).optional(),
+});
+export type LinkState = z.infer<typeof LinkState>;
+
+export const MissingPrivilege = z.strictObject({
+  what: plainText(500),
+  /** What the resource's owner would run. */
+  fix: plainText(4_000).optional(),
+});
+export type MissingPrivilege = z.infer<typeof MissingPrivilege>;
+
+/** A resource as the outpost found it. */
+export const ResourceReport = z.strictObject({
+  resource: ResourceId,
+  name: Name,
+  state: z.enum(["ready", "degraded", "unreachable", "invalid"]),
+  spec: ResourceSpec.optional(),
+  specSignature: Signature.optional(),
+  missing: z.array(MissingPrivilege).max(100),
+  warnings: z.array(plainText(1_000)).max(100),
+  version: plainText(200).optional(),
+  detail: plainText(1_000).optional(),
+});
+export type ResourceReport = z.infer<typeof ResourceReport>;
+
+export const TaskResult = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("issued"), grant: GrantId, lease: LeaseId, nativeName: z.string().max(128), sealed: SealedKey, at: Time }),
+  /** Nothing of the grant is left at the resource. */
+  z.strictObject({ type: z.literal("ended"), grant: GrantId, why: EndReason, at: Time }),
+  z.strictObject({ type: z.literal("closed") }),
+  z.strictObject({ type: z.literal("checked"), report: ResourceReport }),
+  z.strictObject({ type: z.literal("configured"), report: ResourceReport }),
+]);
+export type TaskResult = z.infer<typeof TaskResult>;
+
+/** The answer to one task, spooled until acknowledged. */
+export const Receipt = z.strictObject({
+  kind: z.literal("receipt"),
+  id: EventId,
+  task: TaskId,
+  outcome: z.union([
+    z.strictObject({ ok: z.literal(true), result: TaskResult }),
+    z.strictObject({ ok: z.literal(false), code: z.string().max(64), detail: plainText(2_000), retryable: z.boolean() }),
+  ]),
+});
+export type Receipt = z.infer<typeof Receipt>;
+
+/** Something that happened at the outpost, spooled until acknowledged. */
+export const LinkEvent = z.strictObject({
+  kind: z.literal("event"),
+  id: EventId,
+  at: Time,
+  type: AuditType,
+  ids: z.record(z.string().max(32), z.string().max(80)),
+  data: z.record(z.string().max(64), JsonValue),
+});
+export type LinkEvent = z.infer<typeof LinkEvent>;
+
+export const FromControl = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("task"), task: Task }),
+  LinkState,
+  z.strictObject({ kind: z.literal("ack"), id: EventId }),
+  z.strictObject({ kind: z.literal("ping"), at: Time }),
+]);
+export type FromControl = z.infer<typeof FromControl>;
+
+export const FromOutpost = z.discriminatedUnion("kind", [
+  Receipt,
+  LinkEvent,
+  /** Reports on start, on change and after `configure`; the newest counts. */
+  z.strictObject({ kind: z.literal("report"), report: ResourceReport }),
+  z.strictObject({ kind: z.literal("pong"), at: Time, checkpointSize: z.int().min(0), leases: z.strictObject({ live: z.int(), ending: z.int(), stuck: z.int() }), digest: Digest.optional() }),
+]);
+export type FromOutpost = z.infer<typeof FromOutpost>;

@@ -1,0 +1,1 @@
+export { provider as detour } from "./postgres/provider/leaf.ts";

@@ -1,0 +1,3 @@
+import type { Leaf } from "../../postgres/spec/leaf.ts";
+
+export type Sibling = Leaf;

@@ -1,0 +1,3 @@
+import { provider } from "../provider/leaf.ts";
+
+export const impure = provider;

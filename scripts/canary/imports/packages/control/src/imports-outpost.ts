@@ -1,0 +1,3 @@
+import type { Leaf } from "../../outpost/src/leaf.ts";
+
+export type Forbidden = Leaf;

@@ -1,0 +1,3 @@
+import { detour } from "../../connectors/src/detour.ts";
+
+export const reached = detour;

@@ -1,0 +1,3 @@
+import type { Leaf } from "../evidence/leaf.ts";
+
+export type Upward = Leaf;

@@ -1,0 +1,3 @@
+import type { Leaf } from "../documents/leaf.ts";
+
+export type Upward = Leaf;

@@ -1,0 +1,3 @@
+import type { Leaf } from "../unplaced/leaf.ts";
+
+export type Unplaced = Leaf;

@@ -1,0 +1,3 @@
+import type { Leaf } from "@canary/core/evidence/leaf";
+
+export type UpwardByName = Leaf;

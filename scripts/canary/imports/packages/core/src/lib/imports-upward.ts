@@ -1,0 +1,3 @@
+import type { Leaf } from "../log/leaf.ts";
+
+export type Upward = Leaf;

@@ -1,0 +1,3 @@
+import type { Leaf } from "../policy/leaf.ts";
+
+export type Upward = Leaf;

@@ -1,0 +1,3 @@
+import type { Leaf } from "../contract/leaf.ts";
+
+export type Upward = Leaf;

@@ -1,0 +1,3 @@
+import type { Leaf } from "../approval/leaf.ts";
+
+export type Upward = Leaf;

@@ -1,0 +1,3 @@
+import type { Leaf } from "../../control/src/leaf.ts";
+
+export type Forbidden = Leaf;

@@ -1,0 +1,3 @@
+import { fixture } from "./leaf.test.ts";
+
+export const used = fixture;

@@ -1,0 +1,3 @@
+import { absent } from "@cardea/core/absent";
+
+export const unknown = absent;

@@ -1,0 +1,4 @@
+import type { ExerciseCatalog } from "@cardea/testing/exercise";
+
+/** Every torture run by name; `npm run torture -- NAME` loads the one named. */
+export const catalog: ExerciseCatalog = {};
