@@ -1,0 +1,37 @@
+import type { Digest } from "../documents/digest.ts";
+import type { Evidence } from "../documents/evidence.ts";
+import { ok, refused, type Result } from "../lib/result.ts";
+
+/** The documents' digests, always computed here and never taken from a message. */
+export interface Digests {
+  readonly request: Digest;
+  readonly votes: readonly Digest[];
+  readonly grant: Digest;
+  readonly policy: Digest;
+  readonly current: Digest | undefined;
+  readonly spec: Digest;
+  readonly rosterHead: Digest;
+}
+
+/** Whether each document is about the others: the same request, the same votes, this policy, this resource. */
+export function checkBelonging(evidence: Evidence, digests: Digests): Result<undefined, "evidence_mismatch"> {
+  const { request, votes, grant, spec } = evidence;
+  if (grant.request !== digests.request) return mismatch("the grant is of another request");
+  if (votes.some((vote) => vote.request !== digests.request)) return mismatch("a vote is on another request");
+  if (!sameSet(grant.votes, digests.votes)) return mismatch("the grant names other votes");
+  if (new Set(digests.votes).size !== digests.votes.length) return mismatch("a vote stands there twice");
+  if (request.decision.policy !== digests.policy) return mismatch("the request was decided by another policy");
+  if (request.resource.specDigest !== digests.spec) return mismatch("the request was decided on another specification of the resource");
+  if (spec.id !== request.resource.id || spec.outpost !== request.resource.outpost || spec.name !== request.asked.resource) {
+    return mismatch("the specification is of another resource");
+  }
+  return ok(undefined);
+}
+
+function mismatch(detail: string) {
+  return refused("evidence_mismatch", detail);
+}
+
+function sameSet(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && new Set([...a, ...b]).size === a.length;
+}

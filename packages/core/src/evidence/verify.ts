@@ -1,0 +1,114 @@
+/**
+ * The one check that stands between an approval and a key. Outposts call it before they make anything, `cardea verify` calls it
+ * for auditors; both get the same answer from the same bytes. It trusts nothing but what the trust document pins: every document is
+ * checked for its signature, for belonging to the others, and by deciding, tallying and compiling again. It does no I/O and keeps
+ * no memory: that a grant is issued only once, and that nothing goes backwards, is for the caller's store to know.
+ */
+import type { ErrorCode } from "../contract/errors.ts";
+import { canonicalJson } from "../documents/canonical.ts";
+import { digestOf } from "../documents/digest.ts";
+import { Evidence } from "../documents/evidence.ts";
+import type { Policy } from "../documents/policy.ts";
+import { timeMs, toTime } from "../documents/primitives.ts";
+import type { Trust } from "../documents/trust.ts";
+import { ok, refused, type Refused, type Result } from "../lib/result.ts";
+import { checkBelonging, type Digests } from "./belonging.ts";
+import { checkDecision } from "./decision.ts";
+import { checkGrant } from "./grant.ts";
+import { checkLog } from "./log.ts";
+import { openRoster } from "./roster.ts";
+import { checkSignatures } from "./signatures.ts";
+
+export type EvidenceRefusal = Refused<Extract<ErrorCode, `evidence_${string}`>>;
+
+/** What was proven by signature, by the log or by deciding again, and what rests on somebody's word, in plain words. */
+export interface Verified {
+  readonly ok: true;
+  readonly proven: readonly string[];
+  readonly asserted: readonly string[];
+  readonly evidence: Evidence;
+  readonly digests: Digests;
+}
+
+export interface VerifyOptions {
+  /** `issue` demands that the window is open at `nowMs`; `audit` looks back and ignores it. */
+  readonly purpose: "issue" | "audit";
+  /** The policy that the caller knows to be in force; its deny rules apply whatever the request's policy said. */
+  readonly currentPolicy?: Policy;
+}
+
+/** How far an outpost's clock may be behind the control plane's before a fresh grant looks early. */
+export const clockSkewMs = 5_000;
+
+/** Checks a grant's evidence under a trust document. */
+export function verifyEvidence(input: unknown, trust: Trust, nowMs: number, options: VerifyOptions): Verified | EvidenceRefusal {
+  const parsed = Evidence.safeParse(input);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    return refused("evidence_invalid", `the evidence is malformed at \`${issue?.path.join(".") ?? ""}\`: ${issue?.message ?? "unknown"}`);
+  }
+  const evidence = parsed.data;
+  if (evidence.trust !== digestOf("trust", trust)) {
+    return refused("evidence_trust", "the evidence names another trust document than the one pinned here");
+  }
+  const digests = digestsOf(evidence);
+  const roster = openRoster(evidence.roster);
+  if (!roster.ok) return roster;
+
+  const steps: readonly (() => Result<undefined, EvidenceRefusal["code"]>)[] = [
+    () => checkSignatures(evidence, digests, trust),
+    () => checkBelonging(evidence, digests),
+    () => checkLog(evidence, digests, trust),
+    () => checkDecision(evidence, digests, roster.value, options.currentPolicy),
+    () => checkGrant(evidence, digests, roster.value),
+    () => checkWindow(evidence, nowMs, options.purpose),
+  ];
+  for (const step of steps) {
+    const result = step();
+    if (!result.ok) return result;
+  }
+  return { ok: true, proven: proven(evidence), asserted: asserted(evidence), evidence, digests };
+}
+
+/** The digests of all documents of the evidence, computed from their bytes. */
+export function digestsOf(evidence: Evidence): Digests {
+  return {
+    request: digestOf("request", evidence.request),
+    votes: evidence.votes.map((vote) => digestOf("vote", vote)),
+    grant: digestOf("grant", evidence.grant),
+    policy: digestOf("policy", evidence.policy),
+    current: evidence.current === undefined ? undefined : digestOf("policy", evidence.current),
+    spec: digestOf("spec", evidence.spec),
+    rosterHead: digestOf("roster", evidence.roster.head),
+  };
+}
+
+function checkWindow({ grant }: Evidence, nowMs: number, purpose: VerifyOptions["purpose"]): Result<undefined, EvidenceRefusal["code"]> {
+  if (purpose === "audit") return ok(undefined);
+  if (nowMs >= timeMs(grant.window.notAfter)) {
+    return refused("evidence_expired", `the grant ended at ${grant.window.notAfter}; it is ${toTime(nowMs)} here`);
+  }
+  if (nowMs + clockSkewMs < timeMs(grant.window.notBefore)) {
+    return refused("evidence_early", `the grant begins at ${grant.window.notBefore}; it is ${toTime(nowMs)} here`);
+  }
+  return ok(undefined);
+}
+
+function proven({ request, votes, policy, log }: Evidence): string[] {
+  const { decision, asked } = request;
+  return [
+    `the control plane signed request, votes, grant, policy and roster`,
+    `policy version ${String(policy.version)} decides ${decision.effect}${decision.rule === undefined ? "" : ` by rule ${decision.rule}`}, computed again`,
+    votes.length === 0 ? "the rule asks for no approval" : `the votes of ${String(new Set(votes.map((vote) => vote.approver)).size)} people meet every stage, counted again`,
+    `the grant permits exactly what was approved to ${asked.requester.id} on ${asked.resource}, compiled again`,
+    `the log proves the approval (${String(log.proofs.length)} inclusion proofs)`,
+  ];
+}
+
+function asserted({ request }: Evidence): string[] {
+  const named = Object.keys(request.facts.asserted);
+  return [
+    "that requester and approvers were the people who signed in: vouched for by the control plane, not signed by themselves",
+    ...(named.length === 0 ? [] : [`facts that the client asserted: ${named.join(", ")} (${canonicalJson(request.facts.asserted).length} characters)`]),
+  ];
+}

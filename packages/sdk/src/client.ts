@@ -1,0 +1,107 @@
+/**
+ * The typed client of Cardea's API. A method per use case, its input and output the contract's schemas; no state but the
+ * transport. Commands, the web page and other people's programs use it alike.
+ */
+import * as common from "@cardea/core/contract/api/common";
+import * as grants from "@cardea/core/contract/api/grants";
+import * as operations from "@cardea/core/contract/api/operations";
+import * as people from "@cardea/core/contract/api/people";
+import * as requests from "@cardea/core/contract/api/requests";
+import type { GrantId, RequestId, SubjectId } from "@cardea/core/contract/ids";
+import { Evidence } from "@cardea/core/documents/evidence";
+import { Trust } from "@cardea/core/documents/trust";
+import { z } from "zod";
+import { Transport, type TransportOptions } from "./transport.ts";
+
+type Query = Readonly<Record<string, string | number | boolean | undefined>>;
+interface Waiting {
+  /** Seconds, 60 at most. */
+  readonly wait?: number;
+  readonly signal?: AbortSignal;
+}
+
+const Nothing = z.unknown();
+
+export class CardeaClient {
+  readonly transport: Transport;
+
+  constructor(options: TransportOptions) {
+    this.transport = new Transport(options);
+  }
+
+  meta = () => this.#get("/v1/meta", common.Meta);
+  trust = () => this.#get("/v1/trust", Trust);
+  whoAmI = () => this.#get("/v1/whoami", people.WhoAmI);
+
+  enrol = (body: people.Enrol) => this.#post("/v1/enrolments", body, people.Enrolled);
+  challenge = (credential: string) => this.#post("/v1/sign-ins/challenges", { credential }, people.Challenge);
+  signIn = (challenge: string, signature: string) => this.#post("/v1/sign-ins", { challenge, signature }, people.SignedIn);
+  signOut = () => this.#call("DELETE", "/v1/sign-ins/current");
+
+  resources = (query: Query = {}) => this.#get("/v1/resources", operations.ResourcesPage, query);
+  resource = (name: string) => this.#get(`/v1/resources/${encodeURIComponent(name)}`, operations.ResourceView);
+  applyResource = (name: string, body: operations.ApplyResource) => this.transport.call({ method: "PUT", path: `/v1/resources/${encodeURIComponent(name)}`, body, output: operations.ResourceView, waitMs: 60_000 });
+  checkResource = (name: string) => this.transport.call({ method: "POST", path: `/v1/resources/${encodeURIComponent(name)}/check`, body: {}, output: operations.ResourceView, waitMs: 60_000 });
+
+  submit = (body: requests.SubmitRequest, idempotencyKey?: string) => this.#post("/v1/requests", body, requests.RequestView, idempotencyKey);
+  requests = (query: Query = {}) => this.#get("/v1/requests", requests.RequestsPage, query);
+  request = (id: RequestId, { wait = 0, signal, since }: Waiting & { since?: string } = {}) =>
+    this.transport.call({ method: "GET", path: `/v1/requests/${id}`, query: { wait, since }, waitMs: wait * 1_000, output: requests.RequestView, ...(signal && { signal }) });
+  vote = (id: RequestId, body: requests.CastVote) => this.#post(`/v1/requests/${id}/votes`, body, requests.RequestView);
+  withdraw = (id: RequestId) => this.#post(`/v1/requests/${id}/withdraw`, {}, requests.RequestView);
+  evidence = (id: RequestId) => this.#get(`/v1/requests/${id}/evidence`, Evidence);
+
+  grants = (query: Query = {}) => this.#get("/v1/grants", grants.GrantsPage, query);
+  grant = (id: GrantId, { wait = 0, signal, since }: Waiting & { since?: string } = {}) =>
+    this.transport.call({ method: "GET", path: `/v1/grants/${id}`, query: { wait, since }, waitMs: wait * 1_000, output: grants.GrantView, ...(signal && { signal }) });
+  key = (id: GrantId, { wait = 0, signal }: Waiting = {}) =>
+    this.transport.call({ method: "GET", path: `/v1/grants/${id}/key`, query: { wait }, waitMs: wait * 1_000, output: grants.KeyView, ...(signal && { signal }) });
+  release = (id: GrantId) => this.#post(`/v1/grants/${id}/release`, {}, grants.GrantView);
+  revoke = (id: GrantId, comment = "") => this.#post(`/v1/grants/${id}/revoke`, { comment }, grants.GrantView);
+  review = (id: GrantId, body: grants.CastReview) => this.#post(`/v1/grants/${id}/reviews`, body, grants.GrantView);
+
+  policy = () => this.#get("/v1/policy", operations.PolicyView);
+  planPolicy = (source: string) => this.#post("/v1/policy/plans", { source }, operations.PolicyPlan);
+  applyPolicy = (source: string, base: number) => this.#post("/v1/policy", { source, base }, operations.PolicyView);
+  simulatePolicy = (source: string, since?: string) => this.#post("/v1/policy/simulations", { source, ...(since !== undefined && { since }) }, operations.Simulation);
+
+  people = (query: Query = {}) => this.#get("/v1/people", people.PeoplePage, query);
+  createPerson = (body: people.CreatePerson) => this.#post("/v1/people", body, z.object({ person: people.PersonView, invitation: people.Invitation.optional() }));
+  changePerson = (id: SubjectId, body: people.ChangePerson) => this.#call("PATCH", `/v1/people/${id}`, body, people.PersonView);
+  invite = (id: SubjectId) => this.#post(`/v1/people/${id}/invitations`, {}, people.Invitation);
+  revokeCredential = (id: SubjectId, credential: string) => this.#call("DELETE", `/v1/people/${id}/credentials/${encodeURIComponent(credential)}`, undefined, people.PersonView);
+
+  tokens = (query: Query = {}) => this.#get("/v1/tokens", people.TokensPage, query);
+  createToken = (body: people.CreateToken) => this.#post("/v1/tokens", body, people.CreatedToken);
+  revokeToken = (id: string) => this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
+
+  outposts = (query: Query = {}) => this.#get("/v1/outposts", operations.OutpostsPage, query);
+  createEnrolmentToken = () => this.#post("/v1/outposts/enrolments", {}, operations.EnrolmentToken);
+
+  audit = (query: Query = {}) => this.#get("/v1/audit", operations.AuditPage, query);
+  webhooks = (query: Query = {}) => this.#get("/v1/webhooks", operations.WebhooksPage, query);
+  createWebhook = (body: operations.CreateWebhook) => this.#post("/v1/webhooks", body, operations.CreatedWebhook);
+  deleteWebhook = (id: string) => this.#call("DELETE", `/v1/webhooks/${encodeURIComponent(id)}`);
+
+  /** The newest signed checkpoint, as a note. */
+  async checkpoint(): Promise<string> {
+    const bytes = await this.transport.bytes("/v1/log/checkpoint");
+    return new TextDecoder().decode(bytes ?? new Uint8Array());
+  }
+
+  /** A tile or entry bundle by its `tile/…` path, or `undefined` where the log has none. */
+  tile = (path: string, signal?: AbortSignal) => this.transport.bytes(`/v1/log/${path}`, signal);
+
+  #get<Output>(path: string, output: z.ZodType<Output>, query: Query = {}): Promise<Output> {
+    return this.transport.call({ method: "GET", path, query, output });
+  }
+
+  #post<Output>(path: string, body: unknown, output: z.ZodType<Output>, idempotencyKey?: string): Promise<Output> {
+    return this.transport.call({ method: "POST", path, body, output, ...(idempotencyKey !== undefined && { idempotencyKey }) });
+  }
+
+  #call<Output>(method: "PATCH" | "DELETE", path: string, body?: unknown, output?: z.ZodType<Output>): Promise<Output> {
+    // Where no output is named nobody reads one.
+    return this.transport.call({ method, path, output: output ?? (Nothing as z.ZodType<Output>), ...(body !== undefined && { body }) });
+  }
+}

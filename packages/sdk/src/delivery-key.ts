@@ -1,0 +1,50 @@
+/**
+ * Delivery keys: a fresh pair per request. The outpost seals the secret to the public half (HPKE, RFC 9180); only the holder of
+ * the private half ever reads it. WebCrypto alone, so the same code runs in Node and in a browser.
+ */
+import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "@hpke/core";
+import { DeliveredKey, hpkeInfo, type SealedKey } from "@cardea/core/contract/delivery";
+import { CardeaError } from "@cardea/core/contract/errors";
+import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
+
+/** The private half as it is stored, 32 bytes in base64url, and the public half as it goes into a request. */
+export interface DeliveryKey {
+  readonly publicKey: string;
+  readonly privateKey: string;
+}
+
+const suite = new CipherSuite({ kem: new DhkemP256HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
+const encoder = new TextEncoder();
+
+export async function newDeliveryKey(): Promise<DeliveryKey> {
+  const pair = await suite.kem.generateKeyPair();
+  const [publicKey, privateKey] = await Promise.all([suite.kem.serializePublicKey(pair.publicKey), suite.kem.serializePrivateKey(pair.privateKey)]);
+  return { publicKey: toBase64Url(new Uint8Array(publicKey)), privateKey: toBase64Url(new Uint8Array(privateKey)) };
+}
+
+/** Opens a sealed key. @throws CardeaError `key_lost` where it was sealed to another key or for another grant. */
+export async function openSealedKey(sealed: SealedKey, privateKey: string, grantDigest: string): Promise<DeliveredKey> {
+  let plaintext: ArrayBuffer;
+  try {
+    const recipientKey = await suite.kem.deserializePrivateKey(bufferOf(fromBase64Url(privateKey)));
+    plaintext = await suite.open(
+      { recipientKey, enc: bufferOf(fromBase64Url(sealed.enc)), info: bufferOf(encoder.encode(hpkeInfo)) },
+      bufferOf(fromBase64Url(sealed.ciphertext)),
+      bufferOf(encoder.encode(grantDigest)),
+    );
+  } catch (cause) {
+    throw new CardeaError("key_lost", "the key was sealed to another delivery key or for another grant; ask again", { cause });
+  }
+  return DeliveredKey.parse(JSON.parse(new TextDecoder().decode(plaintext)));
+}
+
+/** Seals bytes to a public key; the twin of the outpost's sealing, used for resource configurations and in tests. */
+export async function sealTo(publicKey: string, plaintext: Uint8Array, additionalData: string, info: string): Promise<SealedKey> {
+  const recipientPublicKey = await suite.kem.deserializePublicKey(bufferOf(fromBase64Url(publicKey)));
+  const { enc, ct } = await suite.seal({ recipientPublicKey, info: bufferOf(encoder.encode(info)) }, bufferOf(plaintext), bufferOf(encoder.encode(additionalData)));
+  return { enc: toBase64Url(new Uint8Array(enc)), ciphertext: toBase64Url(new Uint8Array(ct)) };
+}
+
+function bufferOf(bytes: Uint8Array): ArrayBuffer {
+  return new Uint8Array(bytes).buffer;
+}
