@@ -55,12 +55,14 @@ export function verifyEvidence(input: unknown, trust: Trust, nowMs: number, opti
   const roster = openRoster(evidence.roster);
   if (!roster.ok) return roster;
 
+  // Looking back, the question is what held when the grant began.
+  const decidedAt = options.purpose === "audit" ? timeMs(evidence.grant.window.notBefore) : nowMs;
   const steps: readonly (() => Result<undefined, EvidenceRefusal["code"]>)[] = [
     () => checkSignatures(evidence, digests, trust),
     () => checkBelonging(evidence, digests),
     () => checkLog(evidence, digests, trust),
-    () => checkDecision(evidence, digests, roster.value, options.currentPolicy),
-    () => checkGrant(evidence, digests, roster.value),
+    () => checkDecision(evidence, digests, roster.value, decidedAt, options.currentPolicy),
+    () => checkGrant(evidence, roster.value),
     () => checkWindow(evidence, nowMs, options.purpose),
   ];
   for (const step of steps) {
