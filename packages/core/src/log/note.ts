@@ -73,11 +73,11 @@ export function parseVerifierKey(text: string): Result<NoteVerifier, VerifierKey
   }
   const [type] = key;
   if (type !== ed25519Type) {
-    return refused("key_type_unsupported", `key type \`${String(type)}\` is not Ed25519 (\`${String(ed25519Type)}\`)`);
+    return refused("key_type_unsupported", `key type \`${type}\` is not Ed25519 (\`${ed25519Type}\`)`);
   }
   const publicKey = key.slice(1);
   if (publicKey.length !== ed25519KeySize) {
-    return refused("key_malformed", `an Ed25519 key has 32 bytes, not \`${String(publicKey.length)}\``);
+    return refused("key_malformed", `an Ed25519 key has 32 bytes, not \`${publicKey.length}\``);
   }
   const id = ed25519KeyId(name, publicKey);
   if (id !== readKeyId(fromHex(idHex))) {
@@ -141,7 +141,7 @@ interface ParsedNote {
 function parseNote(note: string | Uint8Array): Result<ParsedNote, "note_too_large" | "note_malformed"> {
   // Of a string these are code units, each at most three bytes.
   if (note.length > maxNoteBytes) {
-    return refused("note_too_large", `a note of more than ${String(maxNoteBytes)} bytes`);
+    return refused("note_too_large", `a note of more than ${maxNoteBytes} bytes`);
   }
   const content = typeof note === "string" ? note : decodeText(note);
   if (content === undefined || !isNoteText(content)) {
@@ -153,7 +153,7 @@ function parseNote(note: string | Uint8Array): Result<ParsedNote, "note_too_larg
   }
   const lines = content.slice(blank + 2, -1).split("\n");
   if (lines.length > maxNoteSignatures) {
-    return refused("note_too_large", `a note of more than ${String(maxNoteSignatures)} signatures`);
+    return refused("note_too_large", `a note of more than ${maxNoteSignatures} signatures`);
   }
   const signatures = [];
   for (const line of lines) {
@@ -185,7 +185,6 @@ function decodeText(bytes: Uint8Array): string | undefined {
 
 // A lone surrogate has no UTF-8 form: encoding would replace it, and the signature would be over another text.
 function isNoteText(text: string): boolean {
-  // eslint-disable-next-line no-control-regex -- the standard forbids exactly these
   return text.endsWith("\n") && !/[\u0000-\u0009\u000b-\u001f]|\p{Surrogate}/u.test(text);
 }
 

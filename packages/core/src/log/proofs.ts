@@ -74,7 +74,7 @@ export function proveConsistency(leafHashes: readonly Uint8Array[], oldSize: num
 export function verifyInclusion(claim: LeafClaim, proof: readonly Uint8Array[]): Result<undefined, InclusionRefusal> {
   const { index, size } = claim;
   if (!isCount(size) || !isCount(index) || index >= size) {
-    return refused("index_out_of_range", `leaf \`${String(index)}\` is not in a tree of size \`${String(size)}\``);
+    return refused("index_out_of_range", `leaf \`${index}\` is not in a tree of size \`${size}\``);
   }
   const malformed = malformedProof([claim.leafHash, ...proof], proof.length, inclusionLength(index, size));
   if (malformed !== undefined) return refused("proof_malformed", malformed);
@@ -108,10 +108,7 @@ export function verifyConsistency(
     return refused("size_malformed", "a tree's size is a non-negative whole number");
   }
   if (newer.size < older.size) {
-    return refused(
-      "size_decreased",
-      `the tree shrank from \`${String(older.size)}\` to \`${String(newer.size)}\` leaves`,
-    );
+    return refused("size_decreased", `the tree shrank from \`${older.size}\` to \`${newer.size}\` leaves`);
   }
   const { length } = consistencyRanges(older.size, newer.size);
   const malformed = malformedProof([older.root, newer.root, ...proof], proof.length, length);
@@ -119,7 +116,7 @@ export function verifyConsistency(
 
   if (older.size === newer.size) {
     if (sameBytes(older.root, newer.root)) return ok(undefined);
-    return refused("roots_differ", `two different roots at the same size \`${String(older.size)}\``);
+    return refused("roots_differ", `two different roots at the same size \`${older.size}\``);
   }
   if (older.size === 0) {
     if (sameBytes(older.root, emptyRoot())) return ok(undefined);
@@ -170,7 +167,7 @@ function inclusionLength(index: number, size: number): number {
 
 // A hash of another length would shift bytes between two fields of a node's input: never hash one.
 function malformedProof(hashes: readonly Uint8Array[], length: number, expected: number): string | undefined {
-  if (length !== expected) return `the proof has \`${String(length)}\` hashes where \`${String(expected)}\` are needed`;
+  if (length !== expected) return `the proof has \`${length}\` hashes where \`${expected}\` are needed`;
   if (hashes.some((hash) => hash.length !== hashSize)) return "a hash is not 32 bytes long";
   return undefined;
 }

@@ -38,7 +38,7 @@ export function tilePath({ level, index, width }: TileRef): string {
   for (let rest = Math.floor(index / 1000); rest > 0; rest = Math.floor(rest / 1000)) {
     path = `x${String(rest % 1000).padStart(3, "0")}/${path}`;
   }
-  return `tile/${String(level)}/${path}${width === tileWidth ? "" : `.p/${String(width)}`}`;
+  return `tile/${level}/${path}${width === tileWidth ? "" : `.p/${width}`}`;
 }
 
 const pathPattern = /^tile\/(?<level>entries|\d{1,2})\/(?<index>(?:x\d{3}\/){0,5}\d{3})(?:\.p\/(?<width>\d{1,3}))?$/;
@@ -114,8 +114,8 @@ export function decodeBundle(bytes: Uint8Array, width: number): Result<Uint8Arra
     entries.push(bytes.subarray(start, at));
   }
   if (entries.length !== width) {
-    const held = entries.length > width ? `more than \`${String(width)}\`` : `only \`${String(entries.length)}\``;
-    return refused("tile_malformed", `the bundle holds ${held} entries where \`${String(width)}\` are expected`);
+    const held = entries.length > width ? `more than \`${width}\`` : `only \`${entries.length}\``;
+    return refused("tile_malformed", `the bundle holds ${held} entries where \`${width}\` are expected`);
   }
   return ok(entries);
 }
@@ -123,10 +123,7 @@ export function decodeBundle(bytes: Uint8Array, width: number): Result<Uint8Arra
 /** The hashes of a hash tile's bytes, as views on them. A tile of `width` hashes has exactly `32 * width` bytes. */
 export function splitHashes(bytes: Uint8Array, width: number): Result<Uint8Array[], "tile_malformed"> {
   if (bytes.length !== width * hashSize) {
-    return refused(
-      "tile_malformed",
-      `the tile has \`${String(bytes.length)}\` bytes, not \`${String(width)}\` hashes of 32`,
-    );
+    return refused("tile_malformed", `the tile has \`${bytes.length}\` bytes, not \`${width}\` hashes of 32`);
   }
   return ok(Array.from({ length: width }, (_, i) => bytes.subarray(i * hashSize, (i + 1) * hashSize)));
 }

@@ -37,7 +37,7 @@ export function formatProof({ index, hashes, checkpoint, extra }: TlogProof): st
   const lines = [
     header,
     ...(extra === undefined ? [] : [`extra ${toBase64(extra)}`]),
-    `index ${String(index)}`,
+    `index ${index}`,
     ...hashes.map(toBase64),
     "",
     checkpoint,

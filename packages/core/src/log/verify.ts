@@ -85,10 +85,7 @@ async function compareTile(
   if (!built.ok) return built;
   const differs = built.value.findIndex((hash, i) => !sameBytes(hash, stored.value[i] ?? new Uint8Array(0)));
   if (differs === -1) return ok(undefined);
-  return refused(
-    "tile_mismatch",
-    `hash \`${String(differs)}\` of \`${tilePath(ref)}\` is not that of the log's entries`,
-  );
+  return refused("tile_mismatch", `hash \`${differs}\` of \`${tilePath(ref)}\` is not that of the log's entries`);
 }
 
 /**
@@ -120,7 +117,7 @@ export async function verifyEntry(
 ): Promise<Result<Uint8Array, TileRefusal | InclusionRefusal>> {
   const ref = tileOf(size, "entries", Math.floor(index / tileWidth));
   if (!Number.isSafeInteger(index) || index < 0 || index >= size || ref === undefined) {
-    return refused("index_out_of_range", `the log of size \`${String(size)}\` has no entry \`${String(index)}\``);
+    return refused("index_out_of_range", `the log of size \`${size}\` has no entry \`${index}\``);
   }
   const bundle = await fetchEntries(fetch, ref, signal);
   if (!bundle.ok) return bundle;

@@ -43,10 +43,7 @@ export function append(
   const from = state.frontier.size;
   const oversized = entries.findIndex((entry) => entry.length > maxEntryBytes);
   if (oversized !== -1) {
-    return refused(
-      "entry_too_large",
-      `entry \`${String(oversized)}\` of the batch exceeds ${String(maxEntryBytes)} bytes`,
-    );
+    return refused("entry_too_large", `entry \`${oversized}\` of the batch exceeds ${maxEntryBytes} bytes`);
   }
   if (!Number.isSafeInteger(from + entries.length)) {
     return refused("log_full", "a log holds at most 2^53 - 1 entries; start a new origin");
@@ -110,7 +107,7 @@ export async function restore(
   });
   if (mismatch !== -1) {
     const index = size - pending.value.length + mismatch;
-    return refused("tile_mismatch", `entry \`${String(index)}\` is not the one that was hashed`);
+    return refused("tile_mismatch", `entry \`${index}\` is not the one that was hashed`);
   }
   return ok({ frontier, pending: pending.value });
 }

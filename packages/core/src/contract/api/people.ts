@@ -23,6 +23,7 @@ export const Enrolled = z.object({ subject: SubjectId, name: z.string(), credent
 export const ChallengeRequest = z.strictObject({ credential: CredentialId });
 export const Challenge = z.object({ v: z.literal(1), origin: z.string(), credential: CredentialId, nonce: z.string(), expiresAt: Time });
 export type Challenge = z.infer<typeof Challenge>;
+/** `challenge`: the nonce of the challenge, which is all of it that the server needs. */
 export const SignIn = z.strictObject({ challenge: z.string().max(200), signature: z.string().max(8_000) });
 export const SignedIn = z.object({ token: z.string(), expiresAt: Time, subject: SubjectId, name: z.string() });
 export type SignedIn = z.infer<typeof SignedIn>;
@@ -82,11 +83,17 @@ export type ChangePerson = z.input<typeof ChangePerson>;
 export const Invitation = z.object({ invitation: z.string(), subject: SubjectId, name: z.string(), expiresAt: Time });
 export type Invitation = z.infer<typeof Invitation>;
 
+/** The answer to `POST /v1/people`. */
+export const CreatedPerson = z.object({ person: PersonView, invitation: Invitation.optional() });
+export type CreatedPerson = z.infer<typeof CreatedPerson>;
+
 export const CreateToken = z.strictObject({
   label: plainText(100),
   permissions: z.array(Permission).min(1),
   /** 90 days at most. */
   lifetime: z.string().default("30d"),
+  /** A workload or agent, for admins; absent: oneself. */
+  subject: SubjectId.optional(),
 });
 export type CreateToken = z.input<typeof CreateToken>;
 export const TokenView = z.object({ id: TokenId, label: z.string(), permissions: z.array(Permission), createdAt: Time, expiresAt: Time, lastUsedAt: Time.optional() });

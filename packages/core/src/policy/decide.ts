@@ -1,0 +1,213 @@
+/**
+ * The decision: one pure function from policy, request, resource and facts to an answer with reasons. The control plane stores what it
+ * says; outposts compute it again and demand the same bytes. It reads no clock, keeps no state but compiled policies, and never throws for
+ * documents that their schemas accept.
+ *
+ * 1. Every `deny` rule whose subjects and resources match and whose actions *overlap* what is asked refuses, unless its `when` is false. What
+ *    a role can do counts as asked.
+ * 2. Of the other rules, in order, the first whose subjects, resources and `permits` *cover* everything asked and whose `when` is true decides.
+ *    `when` false: the next rule. `when` failing: refused.
+ * 3. What exceeds the deciding rule's demands is refused with what to change.
+ * 4. No match is a no, with the smallest thing that could be asked for instead.
+ *
+ * Rules with `breakGlass` stand apart: a request that sets it is decided by them alone, any other by the rest alone; deny rules see both.
+ */
+import type { ApproversFrom, Decision, Requirement } from "../documents/decision.ts";
+import type { Digest } from "../documents/digest.ts";
+import type { Pattern } from "../documents/pattern.ts";
+import type { DenyRule, Policy, ReviewRule } from "../documents/policy.ts";
+import { toTime, timeMs, type Time } from "../documents/primitives.ts";
+import type { Asked, Facts } from "../documents/request.ts";
+import type { ResourceSpec } from "../documents/resource-spec.ts";
+import { durationMs } from "../lib/duration.ts";
+import { askedPatterns } from "./asked.ts";
+import { compilePolicy, narrowPatterns, widePatterns, type CompiledRule, type GrantingRule } from "./compile.ts";
+import { variablesOf, type Outcome, type Variables } from "./conditions.ts";
+import { termsOf } from "./demands.ts";
+import { describeStages } from "./describe.ts";
+import { coversAll, overlapsAny } from "./patterns.ts";
+import { suggestions } from "./suggest.ts";
+
+export interface DecideInput {
+  readonly policy: Policy;
+  /** The policy's own digest, where the caller has it already. */
+  readonly policyDigest?: Digest;
+  readonly asked: Asked;
+  readonly spec: ResourceSpec;
+  readonly facts: Facts;
+  readonly createdAt: Time;
+}
+
+/** How long a request waits where its rule does not say. */
+export const defaultPendingMs = 24 * 3_600_000;
+
+/** Decides. Deterministic: equal inputs give equal bytes. */
+export function decide(input: DecideInput): Decision {
+  const { asked, spec, facts, createdAt } = input;
+  const policy = compilePolicy(input.policy, input.policyDigest);
+  const view = viewOf(asked, spec, facts, createdAt);
+  const unanswerable = whyUnanswerable(asked, spec);
+  if (unanswerable !== undefined) return refuse(policy.digest, input, [unanswerable]);
+
+  const denies = policy.deny.filter((rule) => rule.matchesSubject(asked, facts) && rule.matchesResource(spec));
+  const candidates = policy.granting.filter((rule) => rule.matchesSubject(asked, facts) && rule.matchesResource(spec));
+  const answer = decideAmong(denies, candidates, view, asked);
+  if (answer.effect === "deny") {
+    const instead = suggestions(asked, spec, (ask) => {
+      const other: Asked = { ...asked, ask };
+      const found = decideAmong(denies, candidates, viewOf(other, spec, facts, createdAt), other);
+      return found.effect === "deny" ? undefined : found.rule.rule;
+    });
+    return refuse(policy.digest, input, [...answer.reasons, ...instead], answer.rule);
+  }
+
+  const { rule } = answer.rule;
+  const terms = termsOf(answer.rule, asked, spec);
+  if (terms.problems.length > 0) return refuse(policy.digest, input, terms.problems, rule.name);
+  const stages = rule.effect === "review" ? stagesOf(rule) : [];
+  const pending = rule.effect === "review" ? rule.pending : undefined;
+  const pendingMs = pending?.expire === undefined ? defaultPendingMs : durationMs(pending.expire);
+  return {
+    policy: policy.digest,
+    rule: rule.name,
+    effect: rule.effect,
+    reasons: [plain(rule.effect === "allow" ? `rule \`${rule.name}\` allows it` : `rule \`${rule.name}\` ${describeStages(stages)}`)],
+    stages,
+    limits: terms.limits,
+    via: terms.via,
+    expiresAt: toTime(timeMs(createdAt) + pendingMs),
+    ...(pending?.remind === undefined ? {} : { remindAfter: pending.remind }),
+    onPolicyChange: rule.onPolicyChange ?? "end",
+    ...(rule.effect === "allow" && rule.breakGlass !== undefined ? { review: rule.breakGlass.review } : {}),
+  };
+}
+
+/** One request as the rules look at it. Conditions are evaluated once each, and their variables made only if there are any. */
+export interface View {
+  readonly asked: Asked;
+  readonly spec: ResourceSpec;
+  readonly facts: Facts;
+  readonly patterns: readonly Pattern[];
+  readonly outcome: (rule: CompiledRule) => Outcome;
+}
+
+export function viewOf(asked: Asked, spec: ResourceSpec, facts: Facts, createdAt: Time): View {
+  let variables: Variables | undefined;
+  const outcomes = new Map<string, Outcome>();
+  return {
+    asked,
+    spec,
+    facts,
+    patterns: askedPatterns(asked.ask, spec),
+    outcome: ({ rule, when }) => {
+      if (when === undefined) return { is: "true" };
+      if (!when.ok) return { is: "failed", reason: when.detail };
+      if (when.value.readsAsserted && rule.trustAsserted !== true) return { is: "failed", reason: "it reads `asserted` without `trustAsserted: true`" };
+      const found = outcomes.get(when.value.text);
+      if (found !== undefined) return found;
+      variables ??= variablesOf(asked, spec, facts, createdAt);
+      const outcome = when.value.evaluate(variables);
+      outcomes.set(when.value.text, outcome);
+      return outcome;
+    },
+  };
+}
+
+type Answer =
+  | { readonly effect: "deny"; readonly reasons: readonly string[]; readonly rule?: string }
+  | { readonly effect: "allow" | "review"; readonly rule: CompiledRule<GrantingRule> };
+
+function decideAmong(denies: readonly CompiledRule<DenyRule>[], candidates: readonly CompiledRule<GrantingRule>[], view: View, asked: Asked): Answer {
+  for (const deny of denies) {
+    if (!deniesAsked(deny.rule, view)) continue;
+    const outcome = view.outcome(deny);
+    if (outcome.is === "true") return { effect: "deny", reasons: [`rule \`${deny.rule.name}\` refuses it`, deny.rule.message], rule: deny.rule.name };
+    if (outcome.is === "failed") return failed(deny, outcome.reason);
+  }
+  const breakGlass = asked.breakGlass === true;
+  if (breakGlass && view.facts.verified.reviewsOwed.length > 0) {
+    return { effect: "deny", reasons: [`${String(view.facts.verified.reviewsOwed.length)} earlier break-glass grant(s) still wait for their review; have them reviewed first`] };
+  }
+  const conditions: string[] = [];
+  for (const candidate of candidates) {
+    if (isBreakGlass(candidate.rule) !== breakGlass || !permitsAsked(candidate.rule, view)) continue;
+    const outcome = view.outcome(candidate);
+    if (outcome.is === "failed") return failed(candidate, outcome.reason);
+    if (outcome.is === "true") return { effect: candidate.rule.effect, rule: candidate };
+    conditions.push(`rule \`${candidate.rule.name}\` would decide it, but its condition does not hold`);
+  }
+  return { effect: "deny", reasons: [`no ${breakGlass ? "break-glass " : ""}rule permits this`, ...conditions.slice(0, 5)] };
+}
+
+function failed({ rule }: CompiledRule, reason: string): Answer {
+  return { effect: "deny", reasons: [`the condition of rule \`${rule.name}\` could not be evaluated, so it refuses: ${reason}`], rule: rule.name };
+}
+
+export function isBreakGlass(rule: GrantingRule): boolean {
+  return rule.effect === "allow" && rule.breakGlass !== undefined;
+}
+
+/** Whether a deny rule is about what is asked. Without `permits` it is about everything. */
+function deniesAsked(rule: DenyRule, { asked, spec, patterns }: View): boolean {
+  const { roles, actions } = rule.permits ?? {};
+  if (roles === undefined && actions === undefined) return true;
+  if (roles !== undefined && "role" in asked.ask && (roles.includes("*") || roles.includes(asked.ask.role))) return true;
+  return overlapsAny(widePatterns(actions, spec.capabilities.facets), patterns);
+}
+
+function permitsAsked(rule: GrantingRule, { asked, spec, patterns }: View): boolean {
+  const { roles, actions } = rule.permits;
+  if ("role" in asked.ask) return roles !== undefined && (roles.includes("*") || roles.includes(asked.ask.role));
+  return coversAll(narrowPatterns(actions, spec.capabilities.facets), patterns);
+}
+
+function whyUnanswerable(asked: Asked, spec: ResourceSpec): string | undefined {
+  if (asked.resource !== spec.name) return `the request names \`${asked.resource}\`, the specification is of \`${spec.name}\``;
+  if ("role" in asked.ask && !Object.hasOwn(spec.roles, asked.ask.role)) {
+    const roles = Object.keys(spec.roles).sort().slice(0, 20);
+    return `\`${spec.name}\` has no role \`${asked.ask.role}\`; ${roles.length === 0 ? "it has none" : `its roles are ${roles.join(", ")}`}`;
+  }
+  if ((asked.requester.kind === "agent") !== (asked.requester.onBehalfOf !== undefined)) {
+    return "an agent, and only an agent, must say for whom it acts";
+  }
+  return undefined;
+}
+
+function stagesOf(rule: ReviewRule): Requirement[][] {
+  const escalate = rule.pending?.escalate;
+  return rule.approvals.map((stage, stageIndex) =>
+    (Array.isArray(stage) ? stage : [stage]).map((requirement, index) => ({
+      id: `${String(stageIndex + 1)}.${String(index + 1)}`,
+      count: requirement.count,
+      from: copyOf(requirement.from),
+      signed: requirement.signed ?? "any",
+      ...(escalate === undefined ? {} : { escalate: { after: escalate.after, from: copyOf(escalate.to) } }),
+    })),
+  );
+}
+
+function copyOf(from: ApproversFrom): ApproversFrom {
+  return structuredClone(from);
+}
+
+function refuse(policy: Digest, { asked, createdAt }: DecideInput, reasons: readonly string[], rule?: string): Decision {
+  return {
+    policy,
+    ...(rule === undefined ? {} : { rule }),
+    effect: "deny",
+    reasons: reasons.slice(0, 50).map(plain),
+    stages: [],
+    limits: { duration: asked.window.duration, ...asked.limits },
+    via: asked.via ?? "gateway",
+    expiresAt: toTime(timeMs(createdAt) + defaultPendingMs),
+    onPolicyChange: "end",
+  };
+}
+
+/** Keeps a reason within what `plainText(1_000)` accepts, whatever a condition or an expression put into it. */
+function plain(text: string): string {
+  const cut = Array.from(text.toWellFormed()).filter((character) => safeCharacter.test(character));
+  return cut.join("").slice(0, 990).toWellFormed();
+}
+
+const safeCharacter = /^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]$/u;
