@@ -8,6 +8,8 @@ const src = (name) => `(^|/)packages/${name}/src/`;
 const packages = ["core", "connectors", "control", "outpost", "sdk", "cli", "server"];
 const test = "[.]test[.]ts$";
 const outsideThePackages = "(^|/)(testing|bench|torture)/";
+// Run by every connector's tests against its real server.
+const conformance = `${src("connectors")}conformance/`;
 
 /** The folders of the core, lowest first: each imports itself and what stands before it. */
 const coreLayers = ["lib", "log", "contract", "documents", "lifecycle", "policy", "approval", "evidence"];
@@ -36,14 +38,16 @@ const packageRules = packages.map((name) => {
 });
 
 const coreRules = [
-  ...coreLayers.slice(0, -1).map((layer, index) =>
-    forbid(
-      `core-${layer}-imports-downward`,
-      `in the core, ${layer} knows nothing of what is built on it`,
-      { path: `${src("core")}${layer}/`, pathNot: test },
-      { path: `${src("core")}(${coreLayers.slice(index + 1).join("|")})/` },
+  ...coreLayers
+    .slice(0, -1)
+    .map((layer, index) =>
+      forbid(
+        `core-${layer}-imports-downward`,
+        `in the core, ${layer} knows nothing of what is built on it`,
+        { path: `${src("core")}${layer}/`, pathNot: test },
+        { path: `${src("core")}(${coreLayers.slice(index + 1).join("|")})/` },
+      ),
     ),
-  ),
   forbid(
     "core-has-only-its-layers",
     "a new folder of the core first finds its place in the order",
@@ -55,6 +59,12 @@ const coreRules = [
     "what both sides must agree on depends on schema, YAML and CEL libraries alone",
     { path: src("core"), pathNot: test },
     { path: "node_modules/", pathNot: "node_modules/(zod|yaml|@marcbachmann/cel-js)/" },
+  ),
+  forbid(
+    "core-no-cycles",
+    "in the core even types have one direction",
+    { path: src("core"), pathNot: test },
+    { circular: true },
   ),
   forbid(
     "core-no-io",
@@ -69,7 +79,7 @@ const connectorRules = [
     "connector-siblings",
     "connectors know the port and the core, never each other",
     { path: `${src("connectors")}([^/]+)/` },
-    { path: `${src("connectors")}[^/]+/`, pathNot: `${src("connectors")}$2/` },
+    { path: `${src("connectors")}[^/]+/`, pathNot: [`${src("connectors")}$2/`, conformance] },
   ),
   forbid(
     "connector-spec-is-pure",
@@ -86,17 +96,33 @@ const connectorRules = [
 ];
 
 const houseRules = [
-  forbid("sql-only-in-store", "all SQL of the control plane is in one place", {
-    path: src("control"),
-    pathNot: [test, `${src("control")}store/`],
-  }, { path: "node_modules/(pg|kysely)/", dependencyTypesNot: ["type-only"] }),
+  forbid(
+    "cli-judges-nothing",
+    "the command line shows what the rules say through the sdk; of the core it calls only lib, contract and documents",
+    { path: src("cli"), pathNot: test },
+    { path: `${src("core")}(log|lifecycle|policy|approval|evidence)/`, dependencyTypesNot: ["type-only"] },
+  ),
+  forbid(
+    "sql-only-in-store",
+    "all SQL of the control plane is in one place",
+    {
+      path: src("control"),
+      pathNot: [test, `${src("control")}store/`],
+    },
+    { path: "node_modules/(pg|kysely)/", dependencyTypesNot: ["type-only"] },
+  ),
   forbid(
     "no-test-code-in-products",
     "what ships does not depend on what tests it",
-    { path: src("[^/]+"), pathNot: test },
-    { path: [test, outsideThePackages] },
+    { path: src("[^/]+"), pathNot: [test, conformance] },
+    { path: [test, conformance, outsideThePackages] },
   ),
-  forbid("no-cycles", "of two files that need each other, one is in the wrong place", {}, { circular: true }),
+  forbid(
+    "no-cycles",
+    "of two files that load each other, one is in the wrong place",
+    {},
+    { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+  ),
   forbid("resolvable", "an import that cannot be followed cannot be judged", {}, { couldNotResolve: true }),
 ];
 
@@ -112,7 +138,7 @@ export default {
     enhancedResolveOptions: {
       // Without this, imports of workspace packages are not seen.
       exportsFields: ["exports"],
-      conditionNames: ["import"],
+      conditionNames: ["source", "import", "types", "node", "default"],
       mainFields: ["module", "main", "types"],
       extensions: [".ts", ".js", ".mjs", ".cjs", ".d.ts"],
     },

@@ -7,12 +7,8 @@ export default defineConfig({
   // Not `externalConditions`: those reach Node's own `require` in the workers, where packages in two formats break.
   ssr: { resolve: { conditions: ["source", "module", "node", "development|production"] } },
   test: {
-    include: [
-      "packages/*/src/**/*.test.ts",
-      "{testing,bench,torture}/**/*.test.ts",
-      "scripts/**/*.test.{ts,mjs}",
-    ],
-    exclude: ["**/node_modules/**", "**/dist/**"],
+    include: ["packages/*/src/**/*.test.ts", "{testing,bench,torture}/**/*.test.ts", "scripts/**/*.test.{ts,mjs}"],
+    exclude: ["**/node_modules/**", "**/dist/**", "scripts/canary/**"],
     environment: "node",
     pool: "forks",
     maxWorkers: 2,

@@ -17,10 +17,13 @@ function realTree() {
       `${from} → ${cycle === undefined ? to : cycle.map((step) => step.name).join(" → ")}: ${rule.name}, because ${reasonOf(rule.name)}`,
   );
   const ours = modules.flatMap(({ source, dependencies }) =>
-    dependencies.filter(({ module }) => module.startsWith("@cardea/")).map(({ module, resolved }) => ({ source, module, resolved })),
+    dependencies
+      .filter(({ module }) => module.startsWith("@cardea/"))
+      .map(({ module, resolved }) => ({ source, module, resolved })),
   );
   for (const { source, module, resolved } of ours) {
-    if (!/^(packages\/[^/]+\/src|testing)\/.*\.ts$/.test(resolved)) failures.push(`${source}: \`${module}\` led to \`${resolved}\`, not into our sources`);
+    if (!/^(packages\/[^/]+\/src|testing)\/.*\.ts$/.test(resolved))
+      failures.push(`${source}: \`${module}\` led to \`${resolved}\`, not into our sources`);
   }
   if (ours.length === 0) failures.push("no import between packages was seen: the tool is not looking");
   return failures;
@@ -29,9 +32,13 @@ function realTree() {
 function canaryTree() {
   const { summary } = cruise(join(root, "scripts/canary/imports"), ["packages"]);
   const reported = new Set(summary.violations.map(({ rule }) => rule.name));
-  const upwardByName = summary.violations.some(({ from, to }) => from.endsWith("imports-upward-by-name.ts") && to.endsWith("evidence/leaf.ts"));
+  const upwardByName = summary.violations.some(
+    ({ from, to }) => from.endsWith("imports-upward-by-name.ts") && to.endsWith("evidence/leaf.ts"),
+  );
   return [
-    ...config.forbidden.filter(({ name }) => !reported.has(name)).map(({ name }) => `the canary tree does not trip the rule ${name}`),
+    ...config.forbidden
+      .filter(({ name }) => !reported.has(name))
+      .map(({ name }) => `the canary tree does not trip the rule ${name}`),
     ...(upwardByName ? [] : ["an import by a package's name is not followed into its sources"]),
   ];
 }
@@ -39,7 +46,11 @@ function canaryTree() {
 function cruise(cwd, folders) {
   const tool = join(root, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
   const args = [tool, "--config", join(root, ".dependency-cruiser.mjs"), "--output-type", "json", ...folders];
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, args, { cwd, encoding: "utf8", maxBuffer: 1 << 28 });
+  const { status, stdout, stderr, error } = spawnSync(process.execPath, args, {
+    cwd,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
   if (error !== undefined) throw error;
   try {
     return JSON.parse(stdout);

@@ -1,4 +1,11 @@
 // The lint rules of this house that no published plugin has. eslint.config.js loads them under `house/`.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+
+// The version is this file's own hash, because the lint cache asks by version whether a plugin has changed.
+const version = createHash("sha256")
+  .update(readFileSync(import.meta.filename))
+  .digest("hex");
 
 /** Words that name a file by its shape or by nothing. A file is named after the concept it holds. */
 const nothingNames = new Set(["utils", "util", "types", "helpers", "helper", "common", "shared", "misc", "index"]);
@@ -18,9 +25,10 @@ const fileNames = {
       Program(node) {
         const path = context.filename.slice(context.cwd.length + 1).split(/[\\/]/);
         for (const part of path) {
-          const name = part.split(".")[0];
+          const name = part.replace(/^\./, "").split(".")[0];
           if (nothingNames.has(name)) context.report({ node, messageId: "nothing", data: { name: part } });
-          else if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) context.report({ node, messageId: "kebab", data: { name: part } });
+          else if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name))
+            context.report({ node, messageId: "kebab", data: { name: part } });
         }
       },
     };
@@ -50,7 +58,8 @@ const castReason = {
         const explained = sourceCode.getAllComments().some((comment) => {
           const onTheWay = comment.range[0] >= statement.range[0] && comment.range[1] <= node.range[0];
           const beside = comment.loc.start.line >= node.loc.start.line && comment.loc.start.line <= node.loc.end.line;
-          const above = comment.loc.end.line === statement.loc.start.line - 1 || comment.loc.end.line === node.loc.start.line - 1;
+          const above =
+            comment.loc.end.line === statement.loc.start.line - 1 || comment.loc.end.line === node.loc.start.line - 1;
           return onTheWay || beside || above;
         });
         if (!explained) context.report({ node, messageId: "reason" });
@@ -82,6 +91,6 @@ const disableReason = {
 };
 
 export const houseRules = {
-  meta: { name: "house" },
+  meta: { name: "house", version },
   rules: { "file-names": fileNames, "cast-reason": castReason, "disable-reason": disableReason },
 };

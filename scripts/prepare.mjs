@@ -11,6 +11,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -34,6 +35,11 @@ function stop(message) {
   process.exit(1);
 }
 
+/** Ctrl-C reaches the tools that we wait for, and ends us with them. */
+function endIfInterrupted({ signal }) {
+  if (signal === "SIGINT") process.exit(130);
+}
+
 const say = (message) => process.stderr.write(`cardea: ${message}\n`);
 const readJson = (path) => JSON.parse(readFileSync(path, "utf8"));
 
@@ -53,7 +59,9 @@ function checkNode() {
   const [major, minor] = wanted.split(".").map(Number);
   const [ourMajor, ourMinor] = process.versions.node.split(".").map(Number);
   if (ourMajor > major || (ourMajor === major && ourMinor >= minor)) return;
-  stop(`this is Node ${process.versions.node}; Cardea needs ${wanted} or newer (24 is recommended): install it from https://nodejs.org`);
+  stop(
+    `this is Node ${process.versions.node}; Cardea needs ${wanted} or newer (24 is recommended): install it from https://nodejs.org`,
+  );
 }
 
 // The marker holds what was installed; a lock file that differs from it means another `npm ci`.
@@ -76,7 +84,9 @@ function installWhenMissing() {
     npm !== undefined && /npm-cli\.[cm]?js$/.test(npm)
       ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ["ignore", 2, 2] })
       : spawnSync("npm", args, { cwd: root, stdio: ["ignore", 2, 2], shell: process.platform === "win32" });
-  if (result.error !== undefined) stop(`npm could not be started (${result.error.message}): install npm, which comes with Node`);
+  if (result.error !== undefined)
+    stop(`npm could not be started (${result.error.message}): install npm, which comes with Node`);
+  endIfInterrupted(result);
   if (result.status !== 0) stop("the dependencies could not be installed: see npm's words above; `npm ci` tries again");
   writeFileSync(marker, wanted);
 }
@@ -94,7 +104,7 @@ function installedByHand() {
 function buildWhenStale(target) {
   const stamp = join(root, `node_modules/.cache/cardea/built-${target}`);
   const folders = compiledFolders(projects[target]);
-  const sources = folders.map((folder) => ({ folder, files: filesBelow(join(root, folder, "src")) }));
+  const sources = folders.map(sourcesOf);
   const wanted = fingerprint(sources);
   const complete = folders.every((folder) => existsSync(join(root, folder, "dist/.tsbuildinfo")));
   if (complete && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
@@ -103,8 +113,12 @@ function buildWhenStale(target) {
   say("building");
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const result = spawnSync(process.execPath, [tsc, "-b", ...projects[target]], { cwd: root, stdio: ["ignore", 2, 2] });
+  endIfInterrupted(result);
   if (result.status !== 0) stop("the build failed: see the messages above");
-  for (const { folder, files } of sources) copyAssets(folder, files);
+  for (const source of sources) {
+    copyAssets(source);
+    removeLeftovers(source);
+  }
   writeWhenPossible(stamp, wanted);
 }
 
@@ -129,29 +143,47 @@ function fingerprint(sources) {
   for (const { folder, files } of sources) {
     add(join(root, folder, "tsconfig.json"));
     add(join(root, folder, "package.json"));
-    for (const file of files) if (!isTest(file)) add(file);
+    for (const file of files) add(file);
   }
   return hash.digest("hex");
 }
 
 const isTest = (file) => file.endsWith(".test.ts");
 
+function sourcesOf(folder) {
+  const path = join(root, folder, readJson(join(root, folder, "tsconfig.json")).compilerOptions.rootDir);
+  return { folder, path, files: filesBelow(path).filter((file) => !isTest(file)) };
+}
+
 function filesBelow(folder) {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
+  return readdirSync(folder, { withFileTypes: true })
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isFile()) return [path];
+      return entry.isDirectory() && entry.name !== "dist" && entry.name !== "node_modules" ? filesBelow(path) : [];
+    })
     .sort();
 }
 
 // The compiler copies no SQL, no vectors and no templates; code finds them beside itself in src and in dist alike.
-function copyAssets(folder, files) {
-  const source = join(root, folder, "src");
+function copyAssets({ folder, path, files }) {
   for (const file of files) {
-    if (file.endsWith(".ts") || file.endsWith(".tsx")) continue;
-    const copy = join(root, folder, "dist", relative(source, file));
+    if (/\.tsx?$/.test(file) || dirname(file) === join(root, folder)) continue;
+    const copy = join(root, folder, "dist", relative(path, file));
     mkdirSync(dirname(copy), { recursive: true });
     copyFileSync(file, copy);
+  }
+}
+
+// The compiler leaves the output of a source that is gone; a migration among them would still be run.
+function removeLeftovers({ folder, path }) {
+  const output = join(root, folder, "dist");
+  for (const file of filesBelow(output)) {
+    const made = relative(output, file);
+    const stem = made.replace(/(\.d)?\.[jt]s(\.map)?$/, "");
+    const hasSource = [made, `${stem}.ts`, `${stem}.tsx`].some((name) => existsSync(join(path, name)));
+    if (!hasSource && !made.endsWith(".tsbuildinfo")) rmSync(file);
   }
 }
 
@@ -159,7 +191,9 @@ function requireWritable(path, purpose) {
   try {
     accessSync(path, constants.W_OK);
   } catch {
-    stop(`cannot ${purpose}: \`${path}\` is not writable by ${userInfo().username}; run this as the owner of the checkout, or in a copy of it`);
+    stop(
+      `cannot ${purpose}: \`${path}\` is not writable by ${userInfo().username}; run this as the owner of the checkout, or in a copy of it`,
+    );
   }
 }
 
@@ -172,4 +206,3 @@ function writeWhenPossible(path, content) {
     if (error.code !== "EACCES" && error.code !== "EROFS" && error.code !== "EPERM") throw error;
   }
 }
-

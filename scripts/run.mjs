@@ -1,6 +1,6 @@
 // `npm start`, `npm run demo`, `npm run bench -- NAME` and `npm run torture -- NAME`: set-up, then the program itself.
-// The program is loaded into this very process, so that signals, the terminal and the exit code are its own and
-// nothing stands between.
+// The program is loaded into this very process, and package.json starts us by `exec`, so that npm's signals, the
+// terminal and the exit code are the program's own: behind a shell, a SIGTERM to npm would leave it running.
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { prepare, root } from "./prepare.mjs";
@@ -19,6 +19,24 @@ if (!Object.hasOwn(programs, name)) {
 }
 const { target, main, args } = programs[name];
 prepare(target);
+dropEchoedInterrupts();
 const path = join(root, main);
 process.argv = [process.execPath, path, ...args, ...rest];
 await import(pathToFileURL(path).href);
+
+// A terminal's Ctrl-C reaches npm and us, and npm passes its own on about 2 ms later. Programs take a second Ctrl-C as
+// impatience, so the echo is dropped before any listener sees it.
+function dropEchoedInterrupts() {
+  const echoMs = 200;
+  const emit = process.emit;
+  let lastMs = -Infinity;
+  process.emit = function (event, ...details) {
+    if (event === "SIGINT") {
+      const nowMs = performance.now();
+      const echo = nowMs - lastMs < echoMs;
+      lastMs = nowMs;
+      if (echo) return true;
+    }
+    return emit.call(this, event, ...details);
+  };
+}

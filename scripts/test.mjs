@@ -30,7 +30,8 @@ function installServers() {
     say(`installing ${packages.join(", ")}`);
     // RUNLEVEL=1 keeps the packages from starting services: the tests start their own, in folders of their own.
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-    const apt = (...args) => spawnSync("apt-get", ["-qq", ...args], { env, stdio: ["ignore", "ignore", 2] }).status === 0;
+    const apt = (...args) =>
+      spawnSync("apt-get", ["-qq", ...args], { env, stdio: ["ignore", "ignore", 2] }).status === 0;
     if (apt("update")) apt("install", "-y", "--no-install-recommends", ...packages);
   }
   for (const server of missing) {

@@ -11,9 +11,16 @@ describe.each(testVersions)("a test cluster of postgresql %i", async (version) =
   test.skipIf(!available)("answers over tcp and over its socket, and leaves nothing behind", async () => {
     const cluster = await startTestCluster({ version });
     const overTcp = new Client({ connectionString: cluster.url() });
-    const overSocket = new Client({ host: cluster.socketDir, port: cluster.port, user: "postgres", database: "postgres" });
+    const overSocket = new Client({
+      host: cluster.socketDir,
+      port: cluster.port,
+      user: "postgres",
+      database: "postgres",
+    });
     await Promise.all([overTcp.connect(), overSocket.connect()]);
-    const row = await overTcp.query("select current_setting('server_version_num')::int / 10000 as major, current_setting('server_encoding') as encoding");
+    const row = await overTcp.query(
+      "select current_setting('server_version_num')::int / 10000 as major, current_setting('server_encoding') as encoding",
+    );
     expect(row.rows).toEqual([{ major: version, encoding: "UTF8" }]);
     await Promise.all([overTcp.end(), overSocket.end()]);
     await cluster.stop();
@@ -44,8 +51,14 @@ describe.each(testVersions)("a test cluster of postgresql %i", async (version) =
     const script = `const { startTestCluster } = await import(${JSON.stringify(module)});
       const cluster = await startTestCluster({ version: ${version} }); console.log(cluster.socketDir); setInterval(() => {}, 1000);`;
     const loader = new URL("./typescript-loader.mjs", import.meta.url).href;
-    const child = spawn(process.execPath, ["--conditions", "source", "--import", loader, "--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
-    const socketDir = await new Promise<string>((done) => child.stdout.once("data", (line: Buffer) => done(line.toString().trim())));
+    const child = spawn(
+      process.execPath,
+      ["--conditions", "source", "--import", loader, "--input-type=module", "-e", script],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    const socketDir = await new Promise<string>((done) =>
+      child.stdout.once("data", (line: Buffer) => done(line.toString().trim())),
+    );
     child.kill("SIGKILL");
     await expect.poll(() => existsSync(socketDir), { timeout: 5_000 }).toBe(false);
   });

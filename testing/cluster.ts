@@ -16,6 +16,7 @@ import { promisify } from "node:util";
 import { Client } from "pg";
 import { serverAccount, type Account } from "@cardea/server/embedded/account";
 import { findBinaries, type Binaries } from "@cardea/server/embedded/binaries";
+import { hasCode } from "@cardea/server/embedded/system-error";
 
 const run = promisify(execFile);
 const superuser = "postgres";
@@ -55,7 +56,8 @@ export interface TestClusterOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-export type TestServerAvailability = { readonly kind: "available" } | { readonly kind: "unavailable"; readonly reason: string };
+export type TestServerAvailability =
+  { readonly kind: "available" } | { readonly kind: "unavailable"; readonly reason: string };
 
 /**
  * Says whether this machine has the server, so that a suite can be skipped: `describe.skipIf(!(await testServer(15)))`.
@@ -71,7 +73,10 @@ export async function testServer(version: TestVersion): Promise<boolean> {
 export async function testServerAvailability(version: TestVersion): Promise<TestServerAvailability> {
   const result = await findBinaries({ major: version });
   if (result.kind === "found") return { kind: "available" };
-  return { kind: "unavailable", reason: `no postgresql ${version} here (looked at ${result.looked.join("; ")}): install it, on debian by \`apt-get install postgresql-${version}\`` };
+  return {
+    kind: "unavailable",
+    reason: `no postgresql ${version} here (looked at ${result.looked.join("; ")}): install it, on debian by \`apt-get install postgresql-${version}\``,
+  };
 }
 
 /**
@@ -80,7 +85,8 @@ export async function testServerAvailability(version: TestVersion): Promise<Test
  */
 export async function startTestCluster(options: TestClusterOptions): Promise<TestCluster> {
   const result = await findBinaries({ major: options.version });
-  if (result.kind === "unavailable") throw new Error(`no postgresql ${options.version} here: looked at ${result.looked.join("; ")}`);
+  if (result.kind === "unavailable")
+    throw new Error(`no postgresql ${options.version} here: looked at ${result.looked.join("; ")}`);
   const account = await serverAccount();
   const template = await templateDir(result.binaries, account);
   const home = await privateDir("cardea-test-", account);
@@ -92,7 +98,8 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
       const outcome = await launch(result.binaries, account, home, port, options);
       if (typeof outcome !== "string") return cluster(outcome, home, port, options.version);
       // Another worker may take the free port between our look and the server's bind.
-      if (attempt === 5 || !outcome.includes("Address already in use")) throw new Error(`postgresql ${options.version} did not start: ${outcome}`);
+      if (attempt === 5 || !outcome.includes("Address already in use"))
+        throw new Error(`postgresql ${options.version} did not start: ${outcome}`);
     }
   } catch (error) {
     await rm(home, { recursive: true, force: true });
@@ -102,7 +109,11 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
 
 function cluster(server: Server, home: string, port: number, version: TestVersion): TestCluster {
   const host = "127.0.0.1";
-  const url: TestCluster["url"] = ({ database = "postgres", user = superuser, password: secret = user === superuser ? password : "" } = {}) =>
+  const url: TestCluster["url"] = ({
+    database = "postgres",
+    user = superuser,
+    password: secret = user === superuser ? password : "",
+  } = {}) =>
     `postgresql://${encodeURIComponent(user)}:${encodeURIComponent(secret)}@${host}:${port}/${encodeURIComponent(database)}`;
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> =>
@@ -122,7 +133,9 @@ function cluster(server: Server, home: string, port: number, version: TestVersio
       const client = new Client({ connectionString: url() });
       await client.connect();
       try {
-        await client.query(`create database ${name}${template === undefined ? "" : ` template ${client.escapeIdentifier(template)}`}`);
+        await client.query(
+          `create database ${name}${template === undefined ? "" : ` template ${client.escapeIdentifier(template)}`}`,
+        );
       } finally {
         await client.end();
       }
@@ -154,7 +167,13 @@ interface Server {
   readonly watchdog: ChildProcess;
 }
 
-async function launch(binaries: Binaries, account: Account | undefined, home: string, port: number, options: TestClusterOptions): Promise<Server | string> {
+async function launch(
+  binaries: Binaries,
+  account: Account | undefined,
+  home: string,
+  port: number,
+  options: TestClusterOptions,
+): Promise<Server | string> {
   const settings: Record<string, string> = {
     listen_addresses: "127.0.0.1",
     port: String(port),
@@ -170,15 +189,21 @@ async function launch(binaries: Binaries, account: Account | undefined, home: st
     ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
   };
   const log = await open(join(home, "log"), "a");
-  const server = spawn(binaries.postgres, ["-D", join(home, "data"), ...flags], { ...identity, stdio: ["ignore", log.fd, log.fd] });
+  const server = spawn(binaries.postgres, ["-D", join(home, "data"), ...flags], {
+    ...identity,
+    stdio: ["ignore", log.fd, log.fd],
+  });
   await log.close();
-  let exited = false;
-  server.once("error", () => (exited = true));
-  server.once("exit", () => (exited = true));
+  const exit = new AbortController(); // aborted when the server is gone
+  server.once("error", () => exit.abort());
+  server.once("exit", () => exit.abort());
   server.unref();
-  const guard = spawn("/bin/sh", ["-c", watchdog, "watchdog", String(server.pid), home], { ...identity, stdio: ["pipe", "ignore", "ignore"] });
+  const guard = spawn("/bin/sh", ["-c", watchdog, "watchdog", String(server.pid), home], {
+    ...identity,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
   guard.unref();
-  for (let waitedMs = 0; waitedMs < 20_000 && !exited; waitedMs += 10) {
+  for (let waitedMs = 0; waitedMs < 20_000 && !exit.signal.aborted; waitedMs += 10) {
     const pidFile = await readFile(join(home, "data", "postmaster.pid"), "utf8").catch(() => "");
     if (pidFile.split("\n")[7]?.trim() === "ready") return { process: server, watchdog: guard };
     await sleep(10);
@@ -207,13 +232,38 @@ async function templateDir(binaries: Binaries, account: Account | undefined): Pr
       await chown(data, account.uid, account.gid);
       await chown(join(work, "pw"), account.uid, account.gid);
     }
-    const locale = binaries.major >= 17 ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] : ["--locale=C.UTF-8"];
-    const args = ["-D", data, "-U", superuser, "-E", "UTF8", ...locale, `--pwfile=${join(work, "pw")}`, "--auth-host=scram-sha-256", "--auth-local=trust", "--wal-segsize=1", "--no-sync"];
-    await run(binaries.initdb, args, { cwd: work, env: { PATH: process.env["PATH"], LC_ALL: "C" }, ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }) });
-    const hba = ["local all postgres trust", "local all all scram-sha-256", "host all all 127.0.0.1/32 scram-sha-256", "host replication all 127.0.0.1/32 scram-sha-256"];
+    const locale =
+      binaries.major >= 17
+        ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        : ["--locale=C.UTF-8"];
+    const args = [
+      "-D",
+      data,
+      "-U",
+      superuser,
+      "-E",
+      "UTF8",
+      ...locale,
+      `--pwfile=${join(work, "pw")}`,
+      "--auth-host=scram-sha-256",
+      "--auth-local=trust",
+      "--wal-segsize=1",
+      "--no-sync",
+    ];
+    await run(binaries.initdb, args, {
+      cwd: work,
+      env: { PATH: process.env["PATH"], LC_ALL: "C" },
+      ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
+    });
+    const hba = [
+      "local all postgres trust",
+      "local all all scram-sha-256",
+      "host all all 127.0.0.1/32 scram-sha-256",
+      "host replication all 127.0.0.1/32 scram-sha-256",
+    ];
     await writeFile(join(data, "pg_hba.conf"), `${hba.join("\n")}\n`);
-    await rename(data, dir).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error; // another worker was first: its template is as good
+    await rename(data, dir).catch((error: unknown) => {
+      if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error; // another worker was first: its template is as good
     });
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -228,7 +278,8 @@ async function privateDir(prefix: string, account: Account | undefined): Promise
   return dir;
 }
 
-function freePort(): Promise<number> {
+/** A loopback port that was free a moment ago. */
+export function freePort(): Promise<number> {
   return new Promise((done, failed) => {
     const probe = createServer();
     probe.once("error", failed);

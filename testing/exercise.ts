@@ -45,7 +45,9 @@ export async function runExercise(kind: string, catalog: ExerciseCatalog, argv: 
   const load = name === undefined || !Object.hasOwn(catalog, name) ? undefined : catalog[name];
   if (name === undefined || load === undefined) {
     if (name !== undefined) say(`no ${kind} \`${name}\``);
-    say(`usage: npm run ${kind} -- NAME [--seconds N]; NAME is one of: ${Object.keys(catalog).sort().join(", ") || "(none yet)"}`);
+    const names = Object.keys(catalog).sort();
+    say(`usage: npm run ${kind} -- NAME [--seconds N]`);
+    say(names.length === 0 ? "there is none yet" : `NAME is one of ${names.join(", ")}`);
     return 2;
   }
   const options = readOptions(rest);
@@ -84,7 +86,8 @@ function readOptions(args: readonly string[]): Pick<ExerciseOptions, "seconds" |
   });
   if (values.seconds === undefined) return { seconds: undefined, args };
   const seconds = Number(values.seconds);
-  if (!Number.isFinite(seconds) || seconds <= 0) return `--seconds wants a number above 0, not \`${String(values.seconds)}\``;
+  if (!Number.isFinite(seconds) || seconds <= 0)
+    return `--seconds wants a number above 0, not \`${String(values.seconds)}\``;
   const taken = new Set<number>();
   for (const token of tokens) {
     if (token.kind !== "option" || token.name !== "seconds") continue;

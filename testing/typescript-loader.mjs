@@ -12,6 +12,7 @@ import { isMainThread } from "node:worker_threads";
 
 if (isMainThread) register(import.meta.url);
 
+/** @public Node calls it. */
 export async function load(url, context, nextLoad) {
   if (!url.startsWith("file:") || !url.endsWith(".ts")) return nextLoad(url, context);
   const { default: typescript } = await import("typescript");

@@ -3,11 +3,12 @@
  * from the roster as it is given: what a vote's author may do now, not what they could when they voted.
  */
 import type { SubjectId } from "../contract/ids.ts";
-import type { ApproversFrom, Requirement } from "../documents/decision.ts";
+import type { Requirement } from "../documents/decision.ts";
 import { timeMs, toTime, type Time } from "../documents/primitives.ts";
 import type { Request } from "../documents/request.ts";
 import type { RosterEntry } from "../documents/roster.ts";
 import { durationMs } from "../lib/duration.ts";
+import { isAmong } from "../policy/membership.ts";
 
 /** The roster, by subject. */
 export type Entries = (subject: SubjectId) => RosterEntry | undefined;
@@ -34,14 +35,7 @@ export function escalatesAt(requirement: Requirement, stageOpenedAt: Time): Time
  */
 export function canMeet(requirement: Requirement, entry: RosterEntry, stageOpenedAt: Time, at: Time): boolean {
   if (requirement.signed !== "any") return false;
-  if (isFrom(requirement.from, entry)) return true;
+  if (isAmong(requirement.from, entry)) return true;
   const opens = escalatesAt(requirement, stageOpenedAt);
-  return requirement.escalate !== undefined && opens !== undefined && at >= opens && isFrom(requirement.escalate.from, entry);
-}
-
-function isFrom(from: ApproversFrom, entry: RosterEntry): boolean {
-  if ("groups" in from) return from.groups.some((group) => entry.groups.includes(group));
-  if ("subjects" in from) return from.subjects.includes(entry.subject);
-  // An outside system has no entry in the roster.
-  return false;
+  return requirement.escalate !== undefined && opens !== undefined && at >= opens && isAmong(requirement.escalate.from, entry);
 }

@@ -12,7 +12,7 @@ import { digestOf, type Digest } from "../documents/digest.ts";
 import type { Time } from "../documents/primitives.ts";
 import type { Request } from "../documents/request.ts";
 import type { Vote } from "../documents/vote.ts";
-import { matchVoters } from "./matching.ts";
+import { matchToPlaces } from "../lib/matching.ts";
 import { combineNarrowings, type CombinedNarrowing } from "./narrowing.ts";
 import { canMeet, escalatesAt, whyNever, type Entries } from "./standing.ts";
 
@@ -110,12 +110,12 @@ interface Counted {
 }
 
 function count(requirements: readonly Requirement[], approvals: readonly Vote[], entries: Entries, openedAt: Time): Counted[] {
-  const { voters } = matchVoters(
+  const seated = matchToPlaces(
     approvals.map((vote) => fitting(requirements, vote, entries, openedAt)),
     requirements.map((requirement) => requirement.count),
   );
   return requirements.map((requirement, index) => {
-    const filled = (voters[index] ?? []).map((voter) => approvals[voter]).filter((vote) => vote !== undefined);
+    const filled = (seated[index] ?? []).map((voter) => approvals[voter]).filter((vote) => vote !== undefined);
     return { requirement, filled, remaining: Math.max(0, requirement.count - filled.length) };
   });
 }

@@ -1,8 +1,7 @@
 import { z } from "zod";
 import { AuditType } from "./audit-types.ts";
 import { SealedKey } from "./delivery.ts";
-import { EventId, GrantId, LeaseId, OutpostId, ResourceId, SessionId, TaskId } from "./ids.ts";
-import { Digest } from "../documents/digest.ts";
+import { EventId, GrantId, LeaseId, OutpostId, ResourceId, SessionId, TaskId, TokenId } from "./ids.ts";
 import { Evidence } from "../documents/evidence.ts";
 import { Policy } from "../documents/policy.ts";
 import { Base64Url, JsonValue, Name, plainText, Time } from "../documents/primitives.ts";
@@ -31,9 +30,14 @@ export const LinkHello = z.discriminatedUnion("kind", [
     signature: Signature,
   }),
   z.strictObject({
-    /** Instead of `prove`, once: enrols with a one-time token. `sealKey` is the outpost's HPKE public key. */
+    /**
+     * Instead of `prove`, once: enrols with a one-time token. `token` is its id; that the outpost holds its secret is shown by `tokenProof`,
+     * so that whoever stands between learns nothing that enrols. `sealKey` is the outpost's HPKE public key.
+     */
     kind: z.literal("enrol"),
-    token: z.string().max(500),
+    token: TokenId,
+    tokenExpiresAt: Time,
+    tokenProof: Base64Url.length(43),
     name: Name,
     nonce: Base64Url.min(32),
     identityKey: Base64Url.length(43),
@@ -44,7 +48,7 @@ export const LinkHello = z.discriminatedUnion("kind", [
     kind: z.literal("welcome"),
     outpost: OutpostId,
     trust: Trust,
-    /** The installation's mark key for this outpost's resources is derived from this; sent at enrolment only, sealed to `sealKey`. */
+    /** 32 bytes from which the outpost's mark keys and resource ids follow (`outpost-marks.ts`); at enrolment only, sealed to `sealKey`. */
     markSeed: SealedKey.optional(),
     /** Over the trust document. */
     trustSignature: Signature,
@@ -55,8 +59,13 @@ export const LinkHello = z.discriminatedUnion("kind", [
 ]);
 export type LinkHello = z.infer<typeof LinkHello>;
 
+/** Hashes that prove a checkpoint a continuation of the log of size `from`. */
+export const Consistency = z.strictObject({ from: z.int().min(0), hashes: z.array(Base64Url.length(43)).max(128) });
+export type Consistency = z.infer<typeof Consistency>;
+
 export const Task = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("issue"), id: TaskId, grant: GrantId, evidence: Evidence }),
+  /** `consistency`: from the last checkpoint that this link carried to the evidence's own, where that is newer. */
+  z.strictObject({ type: z.literal("issue"), id: TaskId, grant: GrantId, evidence: Evidence, consistency: Consistency.optional() }),
   z.strictObject({ type: z.literal("end"), id: TaskId, grant: GrantId, why: EndReason }),
   z.strictObject({ type: z.literal("close"), id: TaskId, session: SessionId, why: plainText(200) }),
   z.strictObject({ type: z.literal("check"), id: TaskId, resource: Name }),
@@ -70,12 +79,13 @@ export const LinkState = z.strictObject({
   kind: z.literal("state"),
   at: Time,
   expiresAt: Time,
+  /** Left out where this link carried the same version before. */
   policy: z.strictObject({ policy: Policy, signature: Signature }).optional(),
   roster: z.strictObject({ head: RosterHead, signature: Signature }),
   entries: z.array(RosterProof).max(10_000),
-  checkpoint: z.string().max(4_000),
-  /** Hashes that prove the checkpoint a continuation of size `from`, base64url. */
-  consistency: z.strictObject({ from: z.int().min(0), hashes: z.array(Base64Url.length(43)).max(128) }).optional(),
+  /** Absent only while the log has no entries. */
+  checkpoint: z.string().max(4_000).optional(),
+  consistency: Consistency.optional(),
 });
 export type LinkState = z.infer<typeof LinkState>;
 
@@ -133,10 +143,14 @@ export const LinkEvent = z.strictObject({
 });
 export type LinkEvent = z.infer<typeof LinkEvent>;
 
+export const LeaseCounts = z.strictObject({ live: z.int().min(0), ending: z.int().min(0), stuck: z.int().min(0) });
+export type LeaseCounts = z.infer<typeof LeaseCounts>;
+
 export const FromControl = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("task"), task: Task }),
   LinkState,
-  z.strictObject({ kind: z.literal("ack"), id: EventId }),
+  /** Receipts and events that are applied and committed. */
+  z.strictObject({ kind: z.literal("ack"), ids: z.array(EventId).min(1).max(1_000) }),
   z.strictObject({ kind: z.literal("ping"), at: Time }),
 ]);
 export type FromControl = z.infer<typeof FromControl>;
@@ -146,6 +160,7 @@ export const FromOutpost = z.discriminatedUnion("kind", [
   LinkEvent,
   /** Reports on start, on change and after `configure`; the newest counts. */
   z.strictObject({ kind: z.literal("report"), report: ResourceReport }),
-  z.strictObject({ kind: z.literal("pong"), at: Time, checkpointSize: z.int().min(0), leases: z.strictObject({ live: z.int(), ending: z.int(), stuck: z.int() }), digest: Digest.optional() }),
+  /** Right after the welcome, in answer to each ping, and when a state was refused: where the next consistency proof begins. */
+  z.strictObject({ kind: z.literal("pong"), at: Time, checkpointSize: z.int().min(0), leases: LeaseCounts }),
 ]);
 export type FromOutpost = z.infer<typeof FromOutpost>;

@@ -38,7 +38,7 @@ export const Permits = z.strictObject({
   /** Role names; `*` is every role. They answer access requests. */
   roles: z.array(z.union([Name, z.literal("*")])).min(1).optional(),
   /** They answer action requests. */
-  actions: z.array(PolicyAction).min(1).optional(),
+  actions: z.array(PolicyAction).min(1).max(1_000).optional(),
 });
 export type Permits = z.infer<typeof Permits>;
 
@@ -75,7 +75,7 @@ const grantingFields = {
   ...ruleHead,
   permits: Permits,
   /** Actions that ask again inside the window. */
-  hold: z.array(PolicyAction).min(1).optional(),
+  hold: z.array(PolicyAction).min(1).max(1_000).optional(),
   require: z
     .strictObject({
       justification: z.strictObject({ minLength: z.int().min(1).max(1_000) }).optional(),

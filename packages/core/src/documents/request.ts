@@ -61,9 +61,9 @@ export const VerifiedFacts = z
     claims: z.record(z.string().max(100), z.string().max(1_000)),
     /** Break-glass grants of this requester that still wait for their review. */
     reviewsOwed: z.array(GrantId).max(1_000),
-    sourceIp: z.string().max(64).optional(),
+    sourceIp: z.string().max(64).exactOptional(),
     /** The credential that signed in. */
-    credential: CredentialId.optional(),
+    credential: CredentialId.exactOptional(),
   })
   .catchall(JsonValue);
 export type VerifiedFacts = z.infer<typeof VerifiedFacts>;

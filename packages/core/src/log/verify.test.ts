@@ -10,7 +10,7 @@ import { verifyEntry, verifyGrowth, verifyLog } from "./verify.ts";
 import { append, emptyLog } from "./writer.ts";
 
 const origin = "log.example/audit";
-const entries = Array.from({ length: 66_000 }, (_, i) => new TextEncoder().encode(`entry ${i}`));
+const entries: readonly Uint8Array[] = Array.from({ length: 66_000 }, (_, i) => new TextEncoder().encode(`entry ${i}`));
 const leafHashes = entries.map(leafHash);
 const codeOf = (result: Result<unknown>) => (result.ok ? "ok" : result.code);
 
@@ -90,7 +90,7 @@ describe("verifying a whole log", () => {
 
   it("refuses a flipped bit anywhere in any tile", async () => {
     const { fetch, tiles, head } = stored([700]);
-    for (const [path, bytes] of tiles) {
+    for (const [path, bytes] of [...tiles]) {
       for (let at = 0; at < bytes.length; at += path.includes("entries") ? 7 : 61) {
         const flipped = Uint8Array.from(bytes);
         flipped[at] = (flipped[at] ?? 0) ^ (1 << (at % 8));
@@ -106,7 +106,7 @@ describe("verifying a whole log", () => {
 
   it("refuses a missing tile, a short one and a long one", async () => {
     const { fetch, tiles, head } = stored([700]);
-    for (const [path, bytes] of tiles) {
+    for (const [path, bytes] of [...tiles]) {
       tiles.delete(path);
       expect(codeOf(await verifyLog(fetch, head))).toBe("tile_missing");
       tiles.set(path, bytes.subarray(0, -1));

@@ -22,7 +22,8 @@ export interface Appended {
   readonly head: TreeHead;
   /**
    * All tiles that the new size has and the old one had not. Store every one, durably, before the head is signed. A
-   * crash in between is harmless: tiles without a checkpoint are unreachable, and the next batch overwrites them.
+   * crash in between leaves tiles that no checkpoint reaches; later batches overwrite them when they get there. So
+   * whoever serves tiles, or drops partial ones, goes by the signed size and never by which tiles happen to exist.
    */
   readonly tiles: readonly Tile[];
 }

@@ -14,13 +14,31 @@ import { compileCondition, type Condition } from "./conditions.ts";
 
 export type GrantingRule = Exclude<Rule, DenyRule>;
 
+/** Who asks, as rules look at it. */
+export interface SubjectView {
+  readonly requester: Asked["requester"];
+  readonly groups: ReadonlySet<string>;
+  readonly claims: Facts["verified"]["claims"];
+}
+
 export interface CompiledRule<R extends Rule = Rule> {
   readonly rule: R;
-  readonly matchesSubject: (asked: Asked, facts: Facts) => boolean;
+  readonly matchesSubject: (subject: SubjectView) => boolean;
   readonly matchesResource: (spec: ResourceSpec) => boolean;
   /** Absent where the rule has none. A condition that does not compile fails whenever it is asked. */
   readonly when?: Result<Condition, "invalid_condition">;
   readonly ticket?: Result<LinearRegex, "invalid_regex">;
+}
+
+/** A rule that matches one resource, with its `permits.actions` as that resource's facets read them: wide to deny, narrow to grant. */
+export interface BoundRule<R extends Rule = Rule> extends CompiledRule<R> {
+  readonly actions: readonly Pattern[];
+}
+
+export interface RulesFor {
+  readonly deny: readonly BoundRule<DenyRule>[];
+  /** In the document's order. */
+  readonly granting: readonly BoundRule<GrantingRule>[];
 }
 
 export interface CompiledPolicy {
@@ -28,12 +46,15 @@ export interface CompiledPolicy {
   readonly deny: readonly CompiledRule<DenyRule>[];
   /** In the document's order. */
   readonly granting: readonly CompiledRule<GrantingRule>[];
+  /** The rules that match a resource; found once for each specification object. */
+  readonly rulesFor: (spec: ResourceSpec) => RulesFor;
 }
 
 const known = new WeakMap<Policy, CompiledPolicy>();
 
 /**
- * Compiles a policy once per object. INVARIANT: a policy is never altered after it was first used; `digest`, if given, must be its own.
+ * Compiles a policy once per object. INVARIANT: neither policies nor specifications are altered after they were first used; `digest`, if
+ * given, must be the policy's own.
  */
 export function compilePolicy(policy: Policy, digest?: Digest): CompiledPolicy {
   const found = known.get(policy);
@@ -44,7 +65,20 @@ export function compilePolicy(policy: Policy, digest?: Digest): CompiledPolicy {
     if (rule.effect === "deny") deny.push(compileRule(rule));
     else granting.push(compileRule(rule));
   }
-  const result = { digest: digest ?? digestOf("policy", policy), deny, granting };
+  const bound = new WeakMap<ResourceSpec, RulesFor>();
+  const rulesFor = (spec: ResourceSpec): RulesFor => {
+    let rules = bound.get(spec);
+    if (rules === undefined) {
+      const { facets } = spec.capabilities;
+      rules = {
+        deny: deny.filter((rule) => rule.matchesResource(spec)).map((rule) => ({ ...rule, actions: widePatterns(rule.rule.permits?.actions, facets) })),
+        granting: granting.filter((rule) => rule.matchesResource(spec)).map((rule) => ({ ...rule, actions: narrowPatterns(rule.rule.permits.actions, facets) })),
+      };
+      bound.set(spec, rules);
+    }
+    return rules;
+  };
+  const result = { digest: digest ?? digestOf("policy", policy), deny, granting, rulesFor };
   known.set(policy, result);
   return result;
 }
@@ -60,24 +94,29 @@ function compileRule<R extends Rule>(rule: R): CompiledRule<R> {
   };
 }
 
-function subjectMatcher({ subjects }: Rule): CompiledRule["matchesSubject"] {
+export function subjectViewOf(asked: Asked, facts: Facts): SubjectView {
+  return { requester: asked.requester, groups: new Set(facts.verified.groups), claims: facts.verified.claims };
+}
+
+/** Whether a rule is about a subject. */
+export function subjectMatcher({ subjects }: Rule): CompiledRule["matchesSubject"] {
   if (subjects === undefined) return () => true;
   const kinds = subjects.kinds && new Set(subjects.kinds);
-  const groups = subjects.groups && new Set(subjects.groups);
   const ids = subjects.ids && new Set(subjects.ids);
-  const claims = Object.entries(subjects.claims ?? {});
-  return ({ requester }, { verified }) => {
+  const named = Object.entries(subjects.claims ?? {});
+  return ({ requester, groups, claims }) => {
     if (kinds !== undefined && !kinds.has(requester.kind)) return false;
     if (ids !== undefined && !ids.has(requester.id)) return false;
-    if (groups !== undefined && !verified.groups.some((group) => groups.has(group))) return false;
-    return claims.every(([name, glob]) => {
-      const value = Object.hasOwn(verified.claims, name) ? verified.claims[name] : undefined;
+    if (subjects.groups !== undefined && !subjects.groups.some((group) => groups.has(group))) return false;
+    return named.every(([name, glob]) => {
+      const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
       return value !== undefined && matchesGlob(glob, value);
     });
   };
 }
 
-function resourceMatcher({ resources }: Rule): CompiledRule["matchesResource"] {
+/** Whether a rule is about a resource. */
+export function resourceMatcher({ resources }: Rule): CompiledRule["matchesResource"] {
   if (resources === undefined) return () => true;
   const kinds = resources.kinds && new Set(resources.kinds);
   const labels = Object.entries(resources.labels ?? {});

@@ -21,7 +21,7 @@ import type { Asked, Facts } from "../documents/request.ts";
 import type { ResourceSpec } from "../documents/resource-spec.ts";
 import { durationMs } from "../lib/duration.ts";
 import { askedPatterns } from "./asked.ts";
-import { compilePolicy, narrowPatterns, widePatterns, type CompiledRule, type GrantingRule } from "./compile.ts";
+import { compilePolicy, subjectViewOf, type BoundRule, type CompiledPolicy, type CompiledRule, type GrantingRule, type RulesFor, type SubjectView } from "./compile.ts";
 import { variablesOf, type Outcome, type Variables } from "./conditions.ts";
 import { termsOf } from "./demands.ts";
 import { describeStages } from "./describe.ts";
@@ -38,6 +38,13 @@ export interface DecideInput {
   readonly createdAt: Time;
 }
 
+/** Why the deny rules of a policy refuse; `undefined` where none does. For asking again, under a newer policy, what was once decided. */
+export function whyDenied({ policy, policyDigest, asked, spec, facts, createdAt }: DecideInput): { readonly rule: string; readonly reasons: readonly string[] } | undefined {
+  const view = viewOf(asked, spec, facts, createdAt);
+  const refusal = denyAmong(rulesAbout(compilePolicy(policy, policyDigest), view).deny, view);
+  return refusal?.rule === undefined ? undefined : { rule: refusal.rule, reasons: refusal.reasons.map(plain) };
+}
+
 /** How long a request waits where its rule does not say. */
 export const defaultPendingMs = 24 * 3_600_000;
 
@@ -49,13 +56,11 @@ export function decide(input: DecideInput): Decision {
   const unanswerable = whyUnanswerable(asked, spec);
   if (unanswerable !== undefined) return refuse(policy.digest, input, [unanswerable]);
 
-  const denies = policy.deny.filter((rule) => rule.matchesSubject(asked, facts) && rule.matchesResource(spec));
-  const candidates = policy.granting.filter((rule) => rule.matchesSubject(asked, facts) && rule.matchesResource(spec));
-  const answer = decideAmong(denies, candidates, view, asked);
+  const rules = rulesAbout(policy, view);
+  const answer = decideAmong(rules, view);
   if (answer.effect === "deny") {
     const instead = suggestions(asked, spec, (ask) => {
-      const other: Asked = { ...asked, ask };
-      const found = decideAmong(denies, candidates, viewOf(other, spec, facts, createdAt), other);
+      const found = decideAmong(rules, viewOf({ ...asked, ask }, spec, facts, createdAt));
       return found.effect === "deny" ? undefined : found.rule.rule;
     });
     return refuse(policy.digest, input, [...answer.reasons, ...instead], answer.rule);
@@ -87,6 +92,8 @@ export interface View {
   readonly asked: Asked;
   readonly spec: ResourceSpec;
   readonly facts: Facts;
+  readonly subject: SubjectView;
+  /** What is asked for. */
   readonly patterns: readonly Pattern[];
   readonly outcome: (rule: CompiledRule) => Outcome;
 }
@@ -98,6 +105,7 @@ export function viewOf(asked: Asked, spec: ResourceSpec, facts: Facts, createdAt
     asked,
     spec,
     facts,
+    subject: subjectViewOf(asked, facts),
     patterns: askedPatterns(asked.ask, spec),
     outcome: ({ rule, when }) => {
       if (when === undefined) return { is: "true" };
@@ -113,24 +121,30 @@ export function viewOf(asked: Asked, spec: ResourceSpec, facts: Facts, createdAt
   };
 }
 
-type Answer =
-  | { readonly effect: "deny"; readonly reasons: readonly string[]; readonly rule?: string }
-  | { readonly effect: "allow" | "review"; readonly rule: CompiledRule<GrantingRule> };
+/** The rules whose subjects and resources match. */
+export function rulesAbout(policy: CompiledPolicy, { spec, subject }: View): RulesFor {
+  const { deny, granting } = policy.rulesFor(spec);
+  return { deny: deny.filter((rule) => rule.matchesSubject(subject)), granting: granting.filter((rule) => rule.matchesSubject(subject)) };
+}
 
-function decideAmong(denies: readonly CompiledRule<DenyRule>[], candidates: readonly CompiledRule<GrantingRule>[], view: View, asked: Asked): Answer {
-  for (const deny of denies) {
-    if (!deniesAsked(deny.rule, view)) continue;
-    const outcome = view.outcome(deny);
-    if (outcome.is === "true") return { effect: "deny", reasons: [`rule \`${deny.rule.name}\` refuses it`, deny.rule.message], rule: deny.rule.name };
-    if (outcome.is === "failed") return failed(deny, outcome.reason);
-  }
-  const breakGlass = asked.breakGlass === true;
+interface Refusal {
+  readonly effect: "deny";
+  readonly reasons: readonly string[];
+  readonly rule?: string;
+}
+
+type Answer = Refusal | { readonly effect: "allow" | "review"; readonly rule: BoundRule<GrantingRule> };
+
+function decideAmong({ deny, granting }: RulesFor, view: View): Answer {
+  const refusal = denyAmong(deny, view);
+  if (refusal !== undefined) return refusal;
+  const breakGlass = view.asked.breakGlass === true;
   if (breakGlass && view.facts.verified.reviewsOwed.length > 0) {
     return { effect: "deny", reasons: [`${String(view.facts.verified.reviewsOwed.length)} earlier break-glass grant(s) still wait for their review; have them reviewed first`] };
   }
   const conditions: string[] = [];
-  for (const candidate of candidates) {
-    if (isBreakGlass(candidate.rule) !== breakGlass || !permitsAsked(candidate.rule, view)) continue;
+  for (const candidate of granting) {
+    if (isBreakGlass(candidate.rule) !== breakGlass || !permitsAsked(candidate, view)) continue;
     const outcome = view.outcome(candidate);
     if (outcome.is === "failed") return failed(candidate, outcome.reason);
     if (outcome.is === "true") return { effect: candidate.rule.effect, rule: candidate };
@@ -139,7 +153,17 @@ function decideAmong(denies: readonly CompiledRule<DenyRule>[], candidates: read
   return { effect: "deny", reasons: [`no ${breakGlass ? "break-glass " : ""}rule permits this`, ...conditions.slice(0, 5)] };
 }
 
-function failed({ rule }: CompiledRule, reason: string): Answer {
+function denyAmong(rules: RulesFor["deny"], view: View): Refusal | undefined {
+  for (const deny of rules) {
+    if (!deniesAsked(deny, view)) continue;
+    const outcome = view.outcome(deny);
+    if (outcome.is === "true") return { effect: "deny", reasons: [`rule \`${deny.rule.name}\` refuses it`, deny.rule.message], rule: deny.rule.name };
+    if (outcome.is === "failed") return failed(deny, outcome.reason);
+  }
+  return undefined;
+}
+
+function failed({ rule }: CompiledRule, reason: string): Refusal {
   return { effect: "deny", reasons: [`the condition of rule \`${rule.name}\` could not be evaluated, so it refuses: ${reason}`], rule: rule.name };
 }
 
@@ -148,17 +172,17 @@ export function isBreakGlass(rule: GrantingRule): boolean {
 }
 
 /** Whether a deny rule is about what is asked. Without `permits` it is about everything. */
-function deniesAsked(rule: DenyRule, { asked, spec, patterns }: View): boolean {
-  const { roles, actions } = rule.permits ?? {};
-  if (roles === undefined && actions === undefined) return true;
+function deniesAsked({ rule, actions }: BoundRule<DenyRule>, { asked, patterns }: View): boolean {
+  const roles = rule.permits?.roles;
+  if (roles === undefined && rule.permits?.actions === undefined) return true;
   if (roles !== undefined && "role" in asked.ask && (roles.includes("*") || roles.includes(asked.ask.role))) return true;
-  return overlapsAny(widePatterns(actions, spec.capabilities.facets), patterns);
+  return overlapsAny(actions, patterns);
 }
 
-function permitsAsked(rule: GrantingRule, { asked, spec, patterns }: View): boolean {
-  const { roles, actions } = rule.permits;
+function permitsAsked({ rule, actions }: BoundRule<GrantingRule>, { asked, patterns }: View): boolean {
+  const { roles } = rule.permits;
   if ("role" in asked.ask) return roles !== undefined && (roles.includes("*") || roles.includes(asked.ask.role));
-  return coversAll(narrowPatterns(actions, spec.capabilities.facets), patterns);
+  return coversAll(actions, patterns);
 }
 
 function whyUnanswerable(asked: Asked, spec: ResourceSpec): string | undefined {

@@ -4,12 +4,13 @@
  */
 import type { DecidedLimits } from "../documents/decision.ts";
 import type { Via } from "../documents/primitives.ts";
-import type { Asked } from "../documents/request.ts";
-import type { LimitEnforcers, LimitName, ResourceSpec } from "../documents/resource-spec.ts";
+import type { Ask, Asked } from "../documents/request.ts";
+import type { LimitEnforcers, LimitName, ResourceSpec, RoleSpec } from "../documents/resource-spec.ts";
 import { cidrContains, parseCidr } from "../lib/cidr.ts";
 import { durationMs } from "../lib/duration.ts";
-import type { CompiledRule, GrantingRule } from "./compile.ts";
+import { widePatterns, type CompiledRule, type GrantingRule } from "./compile.ts";
 import { joinWords } from "./describe.ts";
+import { overlapsAny } from "./patterns.ts";
 
 export interface Terms {
   readonly limits: DecidedLimits;
@@ -30,7 +31,7 @@ export function termsOf(compiled: CompiledRule<GrantingRule>, asked: Asked, spec
       ...wordProblems(compiled, asked),
       ...limitProblems(rule, asked),
       ...chosen.problems,
-      ...(chosen.problems.length > 0 ? [] : unenforceable(rule, limits, chosen.via, spec)),
+      ...(chosen.problems.length > 0 ? [] : unenforceable(rule, asked.ask, limits, chosen.via, spec)),
     ],
   };
 }
@@ -99,7 +100,7 @@ function chooseVia({ name, limits }: GrantingRule, asked: Asked, spec: ResourceS
   const via = asked.via ?? open[0];
   if (via !== undefined && open.includes(via)) return { via, problems: [] };
   if (asked.via === undefined) {
-    return { via: allowed[0] ?? "gateway", problems: [`neither way that rule \`${name}\` allows (${joinWords(allowed, "or")}) is offered for this role by \`${spec.name}\``] };
+    return { via: allowed[0] ?? "gateway", problems: [`no way that rule \`${name}\` allows (${joinWords(allowed, "or")}) is offered for this by \`${spec.name}\``] };
   }
   const instead = open[0] === undefined ? "" : `; ask for \`via: ${open[0]}\``;
   const why = allowed.includes(asked.via) ? `\`${spec.name}\` does not offer it for this role` : `rule \`${name}\` does not allow it`;
@@ -107,13 +108,21 @@ function chooseVia({ name, limits }: GrantingRule, asked: Asked, spec: ResourceS
 }
 
 /** Limits that nothing would enforce are refused here too, should such a policy have come into force nevertheless. */
-function unenforceable(rule: GrantingRule, limits: DecidedLimits, via: Via, spec: ResourceSpec): string[] {
+function unenforceable(rule: GrantingRule, ask: Ask, limits: DecidedLimits, via: Via, spec: ResourceSpec): string[] {
   const enforcers = spec.capabilities.vias[via];
   if (enforcers === undefined) return [];
-  const wanted = limitsWanted(limits, rule.hold !== undefined);
-  return wanted
-    .filter((limit) => enforcers[limit] === "none")
-    .map((limit) => `nothing would enforce ${limitWords[limit]} on a \`${via}\` key for \`${spec.name}\``);
+  const role = "role" in ask && Object.hasOwn(spec.roles, ask.role) ? spec.roles[ask.role] : undefined;
+  // Only sessions hold; an action request is itself what would be held.
+  const missing = limitsWanted(limits, rule.hold !== undefined && role !== undefined).filter((limit) => enforcers[limit] === "none");
+  return [
+    ...missing.map((limit) => `nothing would enforce ${limitWords[limit]} on a \`${via}\` key for \`${spec.name}\``),
+    ...(role !== undefined && heldNatively(rule, role, via, spec) ? [`the role has actions by itself that rule \`${rule.name}\` holds, so nothing would hold them on a \`${via}\` key`] : []),
+  ];
+}
+
+/** Whether a role has held actions natively, with no way to leave them out: then they would happen without being held. */
+export function heldNatively(rule: GrantingRule, role: RoleSpec, via: Via, spec: ResourceSpec): boolean {
+  return rule.hold !== undefined && !role.narrows.includes(via) && overlapsAny(widePatterns(rule.hold, spec.capabilities.facets), role.patterns);
 }
 
 /** Which limits must have an enforcer. */

@@ -7,8 +7,8 @@ import type { Pattern } from "../documents/pattern.ts";
 import type { Policy } from "../documents/policy.ts";
 import type { Request } from "../documents/request.ts";
 import type { ResourceSpec } from "../documents/resource-spec.ts";
-import { compilePolicy, narrowPatterns, widePatterns, type CompiledRule, type CompiledPolicy, type GrantingRule } from "./compile.ts";
-import { isBreakGlass, viewOf, type View } from "./decide.ts";
+import { compilePolicy, widePatterns, type CompiledPolicy } from "./compile.ts";
+import { isBreakGlass, rulesAbout, viewOf, type View } from "./decide.ts";
 import { covers, coversAll, overlaps, withoutCovered } from "./patterns.ts";
 
 export interface JudgementInput {
@@ -39,7 +39,8 @@ export function compileJudgement({ request, spec, policy, current, permissions }
   // Too much to list means that something denied or held would go missing from the list: then nothing is open at all.
   if (denied === undefined || hold.length > maxPatterns || permissions.patterns.length > maxPatterns) return nothing;
   const reachable = (pattern: Pattern): boolean => !denied.some((deny) => covers(deny.pattern, pattern));
-  const askable = withoutCovered(compiled.granting.filter((rule) => couldAsk(rule, view)).flatMap(({ rule }) => narrowPatterns(rule.permits.actions, facets)));
+  // An action request decides its own condition, so rules count here whatever their `when`.
+  const askable = withoutCovered(rulesAbout(compiled, view).granting.flatMap(({ rule, actions }) => (isBreakGlass(rule) ? [] : actions)));
   return {
     denied,
     hold,
@@ -51,24 +52,15 @@ export function compileJudgement({ request, spec, policy, current, permissions }
 /** Actions of the deny rules that match this subject and resource; `undefined` where everything is denied or the list is too long. */
 function deniedActions(policies: readonly CompiledPolicy[], view: View): Judgement["denied"] | undefined {
   const denied: Judgement["denied"] = [];
-  for (const compiled of policies.flatMap(({ deny }) => deny)) {
-    if (!matches(compiled, view) || view.outcome(compiled).is === "false") continue;
+  for (const compiled of policies.flatMap((policy) => rulesAbout(policy, view).deny)) {
+    if (view.outcome(compiled).is === "false") continue;
     const { permits, message } = compiled.rule;
     if (permits?.roles === undefined && permits?.actions === undefined) return undefined;
-    for (const pattern of widePatterns(permits.actions, view.spec.capabilities.facets)) {
+    for (const pattern of compiled.actions) {
       if (!denied.some((other) => covers(other.pattern, pattern))) denied.push({ pattern, message });
     }
   }
   return denied.length > maxPatterns ? undefined : denied;
-}
-
-/** Whether an action request could come to this rule. Its condition is left to the decision on that request. */
-function couldAsk(compiled: CompiledRule<GrantingRule>, view: View): boolean {
-  return !isBreakGlass(compiled.rule) && matches(compiled, view);
-}
-
-function matches(compiled: CompiledRule, view: View): boolean {
-  return compiled.matchesSubject(view.asked, view.facts) && compiled.matchesResource(view.spec);
 }
 
 /** What a gateway does with one action, given as patterns that each stand for one thing it touches. */

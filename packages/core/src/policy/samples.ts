@@ -4,7 +4,7 @@
  */
 import { GrantId, OutpostId, PolicyId, RequestId, ResourceId, SubjectId } from "../contract/ids.ts";
 import { digestOf } from "../documents/digest.ts";
-import { Policy, type PolicyDocument, type Rule } from "../documents/policy.ts";
+import { Policy, PolicyAction, type PolicyDocument, type Rule } from "../documents/policy.ts";
 import { toTime, type Time } from "../documents/primitives.ts";
 import { Request, type Asked, type Facts } from "../documents/request.ts";
 import { ResourceSpec, type LimitEnforcers } from "../documents/resource-spec.ts";
@@ -98,6 +98,10 @@ export function sampleEntry(n: number, groups: readonly string[], over: Partial<
   return { subject: sampleSubject(n), name: `person-${String(n)}`, kind: "human", groups: [...groups], claims: {}, credentials: [], permissions: ["member"], active: true, ...over };
 }
 
+function onTables(name: string, index: number): PolicyAction {
+  return PolicyAction.parse({ name, tables: [`team${String(index)}.*`] });
+}
+
 /**
  * A large policy as an organisation grows one: a tenth deny rules, teams by group, environments by label, a fifth with conditions, and the one
  * rule that decides for `engineering` at the very end, so that every rule is looked at.
@@ -106,13 +110,13 @@ export function largePolicy(rules: number): Policy {
   const filler = Array.from({ length: Math.max(0, rules - 1) }, (_, index): Rule => {
     const resources = index % 4 === 0 ? { kinds: ["postgres"], labels: { env: "prod" } } : { labels: { team: `team-${String(index % 50)}` } };
     if (index % 10 === 0) {
-      return { name: `deny-${String(index)}`, resources, permits: { actions: [{ name: "sql.truncate", tables: [`team${String(index)}.*`] }, "sql.ddl.drop"] }, effect: "deny", message: "goes through a migration" };
+      return { name: `deny-${String(index)}`, resources, permits: { actions: [onTables("sql.truncate", index), "sql.ddl.drop"] }, effect: "deny", message: "goes through a migration" };
     }
     return {
       name: `rule-${String(index)}`,
       subjects: { kinds: ["human"], groups: index % 3 === 0 ? [`team-${String(index)}`, "engineering"] : [`team-${String(index)}`] },
       resources,
-      permits: { roles: index % 2 === 0 ? ["write"] : ["read"], actions: ["sql.select", { name: "sql.update", tables: [`team${String(index)}.*`] }] },
+      permits: { roles: index % 2 === 0 ? ["write"] : ["read"], actions: ["sql.select", onTables("sql.update", index)] },
       ...(index % 5 === 0 ? { when: `request.window.durationSeconds <= ${String(600 + index)} && "vip-${String(index)}" in verified.groups` } : {}),
       limits: { maxDuration: "4h" },
       effect: "allow",

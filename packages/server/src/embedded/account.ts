@@ -4,6 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { CardeaError } from "@cardea/core/contract/errors";
 
 const run = promisify(execFile);
 
@@ -19,7 +20,7 @@ const accountNames = ["postgres", "cardea"] as const;
 
 /**
  * Answers the account to run PostgreSQL under, or `undefined` when this process may run it itself (it is not root).
- * @throws Error when root has no such user and `useradd` cannot make one; the message says what to do
+ * @throws CardeaError `database_unavailable` when root has no such user and `useradd` cannot make one; the message says what to do
  */
 export async function serverAccount(names: readonly string[] = accountNames): Promise<Account | undefined> {
   if (process.geteuid?.() !== 0) return undefined;
@@ -29,12 +30,26 @@ export async function serverAccount(names: readonly string[] = accountNames): Pr
   }
   const name = names.at(-1) ?? "cardea";
   try {
-    await run("useradd", ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", name]);
+    await run("useradd", [
+      "--system",
+      "--user-group",
+      "--no-create-home",
+      "--home-dir",
+      "/nonexistent",
+      "--shell",
+      "/usr/sbin/nologin",
+      name,
+    ]);
   } catch (cause) {
     // A concurrent start may have made it between the look-up and here.
     const account = await lookUp(name);
     if (account !== undefined) return account;
-    throw new Error(`postgresql cannot run as root and the user \`${name}\` could not be created: create a system user \`${name}\`, or start as an ordinary user`, { cause });
+    throw new CardeaError(
+      "database_unavailable",
+
+      `postgresql cannot run as root and the user \`${name}\` could not be created: create a system user \`${name}\`, or start as an ordinary user`,
+      { cause },
+    );
   }
   return lookUp(name);
 }

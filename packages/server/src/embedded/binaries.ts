@@ -10,6 +10,7 @@ import { createRequire } from "node:module";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
+import { hasCode } from "./system-error.ts";
 
 const run = promisify(execFile);
 
@@ -36,7 +37,9 @@ export type BinariesResult =
 export interface FindBinariesOptions {
   /** Only this major version; default: any from {@link oldestMajor} on, npm's first, then the system's newest. */
   readonly major?: number;
-  /** `bin` folders to look in; default: npm's package for this platform, then the usual system folders. */
+  /** The environment's `PATH`, to look there last. Default: not looked at. */
+  readonly path?: string;
+  /** `bin` folders to look in instead of npm's package for this platform, the usual system folders and `path`. */
   readonly candidates?: readonly Candidate[];
 }
 
@@ -48,13 +51,15 @@ export interface Candidate {
 
 /** Finds server programs that start on this machine. Starts nothing but `postgres --version`. */
 export async function findBinaries(options: FindBinariesOptions = {}): Promise<BinariesResult> {
-  const candidates = options.candidates ?? [...npmCandidates(), ...(await systemCandidates())];
+  const candidates = options.candidates ?? [...npmCandidates(), ...(await systemCandidates(options.path ?? ""))];
   const looked: string[] = [];
   for (const candidate of candidates) {
     const outcome = await examine(candidate);
     if (typeof outcome === "string") looked.push(`${candidate.bin}: ${outcome}`);
-    else if (outcome.major < oldestMajor) looked.push(`${candidate.bin}: version ${outcome.version} is older than ${oldestMajor}`);
-    else if (options.major !== undefined && outcome.major !== options.major) looked.push(`${candidate.bin}: version ${outcome.version}`);
+    else if (outcome.major < oldestMajor)
+      looked.push(`${candidate.bin}: version ${outcome.version} is older than ${oldestMajor}`);
+    else if (options.major !== undefined && outcome.major !== options.major)
+      looked.push(`${candidate.bin}: version ${outcome.version}`);
     else return { kind: "found", binaries: outcome };
   }
   return { kind: "unavailable", looked };
@@ -85,7 +90,7 @@ function npmCandidates(): Candidate[] {
   }
 }
 
-async function systemCandidates(): Promise<Candidate[]> {
+async function systemCandidates(path: string): Promise<Candidate[]> {
   const parents = [
     { parent: "/usr/lib/postgresql", pattern: /^(\d+)$/ }, // Debian
     { parent: "/usr", pattern: /^pgsql-(\d+)$/ }, // RPM packages
@@ -100,7 +105,7 @@ async function systemCandidates(): Promise<Candidate[]> {
     }
   }
   numbered.sort((a, b) => b.major - a.major);
-  const onPath = (process.env["PATH"] ?? "").split(":").filter((folder) => folder.startsWith("/"));
+  const onPath = path.split(":").filter((folder) => folder.startsWith("/"));
   const unnumbered: string[] = [];
   for (const bin of ["/usr/local/pgsql/bin", ...onPath]) {
     if (await isExecutable(join(bin, "postgres"))) unnumbered.push(bin);
@@ -128,8 +133,8 @@ export async function linkLibraries(root: string): Promise<void> {
     const link = resolve(packageRoot, target);
     if (!link.startsWith(root + sep)) throw new Error(`pg-symlinks.json names ${link}, outside its package`);
     if (await exists(link)) continue;
-    await symlink(relative(dirname(link), resolve(packageRoot, source)), link).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "EEXIST") throw error;
+    await symlink(relative(dirname(link), resolve(packageRoot, source)), link).catch((error: unknown) => {
+      if (!hasCode(error, "EEXIST")) throw error; // another process was first
     });
   }
 }

@@ -11,14 +11,15 @@ import type { Random } from "@cardea/core/lib/random";
 import type { Account } from "./account.ts";
 import type { Binaries } from "./binaries.ts";
 import { isAlive } from "./postmaster.ts";
+import { hasCode } from "./system-error.ts";
 
 const run = promisify(execFile);
 
 /** Inside the data directory, so that directory and password appear, move and go together. */
 const passwordName = "cardea-superuser-password";
 
-/** Environment of every server program: nothing of ours (`PGDATA`, `PGPORT`, a locale) reaches it. */
-export const serverEnvironment = { PATH: process.env["PATH"], LC_ALL: "C" };
+/** Environment of every server program: nothing of ours (`PGDATA`, `PGPORT`, a locale, a secret) reaches it. */
+export const serverEnvironment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 
 export interface InitOptions {
   readonly dataDir: string;
@@ -47,37 +48,63 @@ export async function ensureDataDir(options: InitOptions): Promise<void> {
   }
 }
 
-async function initialise({ dataDir, binaries, account, superuser, random, initTimeoutMs, signal }: InitOptions): Promise<void> {
+async function initialise(options: InitOptions): Promise<void> {
+  const { dataDir, account, random, signal } = options;
   const inTheWay = (await readdir(dataDir).catch(() => [])).length > 0;
-  if (inTheWay) throw new CardeaError("data_directory_invalid", `\`${dataDir}\` is not empty and holds no postgresql cluster: move its files away or name another directory`);
+  if (inTheWay) {
+    const why = `\`${dataDir}\` is not empty and holds no postgresql cluster: move its files away or name another directory`;
+    throw new CardeaError("data_directory_invalid", why);
+  }
   await removeLeftovers(dataDir);
 
   const work = `${dataDir}.init-${process.pid}`;
   const made = join(work, "data");
-  const password = Buffer.from(random.bytes(32)).toString("base64url");
+  const passwordFile = join(work, "password");
   try {
     await mkdir(made, { recursive: true, mode: 0o700 });
     if (account !== undefined) {
       await chown(work, account.uid, account.gid);
       await chown(made, account.uid, account.gid);
     }
-    await writeDurably(join(work, "password"), `${password}\n`, account);
-    // Since 17 the server brings its own collation, the same on every system; before, the C library must have one.
-    const locale = binaries.major >= 17 ? ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"] : [process.platform === "linux" ? "--locale=C.UTF-8" : "--locale=C"];
-    await run(
-      binaries.initdb,
-      ["-D", made, "-U", superuser, "--encoding=UTF8", ...locale, "--auth=scram-sha-256", `--pwfile=${join(work, "password")}`, "--no-instructions"],
-      { cwd: "/", env: serverEnvironment, timeout: initTimeoutMs, ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }), ...(signal === undefined ? {} : { signal }) },
-    );
-    await rename(join(work, "password"), join(made, passwordName));
+    await writeDurably(passwordFile, `${Buffer.from(random.bytes(32)).toString("base64url")}\n`, account);
+    await runInitdb(made, passwordFile, options);
+    await rename(passwordFile, join(made, passwordName));
     await sync(made);
-    await rename(made, dataDir);
+    await rename(made, dataDir).catch((error: unknown) => {
+      if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error; // another start was first: its directory is as good
+    });
     await sync(dirname(dataDir));
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new CardeaError("database_unavailable", `\`initdb\` could not make \`${dataDir}\`: ${lastLine(cause)}`, { cause });
+    const why = `\`initdb\` could not make \`${dataDir}\`: ${lastLine(cause)}`;
+    throw new CardeaError("database_unavailable", why, { cause });
   } finally {
     await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function runInitdb(dir: string, passwordFile: string, options: InitOptions): Promise<void> {
+  const { binaries, account, superuser, initTimeoutMs, signal } = options;
+  // Since 17 the server brings its own collation, the same on every system; before, the C library must have one.
+  const libcLocale = process.platform === "linux" ? ["--locale=C.UTF-8"] : ["--locale=C"];
+  const builtinLocale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
+  const locale = binaries.major >= 17 ? builtinLocale : libcLocale;
+  const access = ["-U", superuser, "--auth=scram-sha-256", `--pwfile=${passwordFile}`];
+  const identity = account === undefined ? {} : { uid: account.uid, gid: account.gid };
+  const running = run(binaries.initdb, ["-D", dir, ...access, "--encoding=UTF8", ...locale, "--no-instructions"], {
+    cwd: "/",
+    env: serverEnvironment,
+    timeout: initTimeoutMs,
+    ...identity,
+  });
+  if (signal?.aborted === true) running.child.kill();
+  // Not the option \`signal\`, which answers before the program and those that it started are gone.
+  const abort = (): unknown => running.child.kill();
+  signal?.addEventListener("abort", abort);
+  try {
+    await running;
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -94,20 +121,26 @@ async function removeLeftovers(dataDir: string): Promise<void> {
 /** The superuser's password, made with the directory; a server that outlived its parent still has the same. */
 export async function readPassword(dataDir: string): Promise<string> {
   const text = await readFile(join(dataDir, passwordName), "utf8").catch((cause: unknown) => {
-    throw new CardeaError("data_directory_invalid", `\`${join(dataDir, passwordName)}\` cannot be read: it is made with the directory, restore it or move the directory away`, { cause });
+    throw new CardeaError(
+      "data_directory_invalid",
+      `\`${join(dataDir, passwordName)}\` cannot be read: it is made with the directory, restore it or move the directory away`,
+      { cause },
+    );
   });
   return text.trim();
 }
 
 /** Who may connect how: over TCP everybody with a password; over the socket whoever can enter its 0700 folder. */
-export async function writeAccessRules(dataDir: string, over: "socket" | "tcp", account: Account | undefined): Promise<void> {
+export async function writeAccessRules(
+  dataDir: string,
+  over: "socket" | "tcp",
+  account: Account | undefined,
+): Promise<void> {
   const rule = over === "socket" ? "local all all trust" : "host all all all scram-sha-256";
-  await replace(join(dataDir, "pg_hba.conf"), `# written by cardea at each start\n${rule}\n`, account);
-}
-
-async function replace(path: string, text: string, account: Account | undefined): Promise<void> {
-  await writeDurably(`${path}.new`, text, account);
-  await rename(`${path}.new`, path);
+  const path = join(dataDir, "pg_hba.conf");
+  const work = `${path}.${process.pid}`;
+  await writeDurably(work, `# written by cardea at each start\n${rule}\n`, account);
+  await rename(work, path);
 }
 
 async function writeDurably(path: string, text: string, account: Account | undefined): Promise<void> {

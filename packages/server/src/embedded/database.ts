@@ -1,6 +1,6 @@
 /** Makes databases in an embedded cluster. What is inside them is their owners' business. */
 import { Client, DatabaseError } from "pg";
-import type { ClusterConnection } from "./cluster.ts";
+import type { ClusterConnection } from "./settings.ts";
 
 /** Makes the database when it is missing; concurrent calls all succeed. Answers whether this call made it. */
 export async function ensureDatabase(connection: ClusterConnection, name: string): Promise<boolean> {

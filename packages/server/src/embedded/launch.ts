@@ -9,7 +9,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Account } from "./account.ts";
 import { serverEnvironment } from "./data-dir.ts";
 import type { LogFile } from "./log-file.ts";
-import { findPostmaster, readPidFile, shutDown, type ShutdownLimits } from "./postmaster.ts";
+import { findPostmaster, readPidFile } from "./postmaster.ts";
+
+/** A starting server writes into its pid file at once; one that is still empty after this is a leftover. */
+const namelessAfterMs = 500;
 
 export interface LaunchOptions {
   readonly program: string;
@@ -17,20 +20,30 @@ export interface LaunchOptions {
   readonly dataDir: string;
   readonly account: Account | undefined;
   readonly log: LogFile;
-  /** For ending a start that is abandoned. */
-  readonly limits: ShutdownLimits;
+  /** How long an abandoned start may take to end before it is killed. */
+  readonly immediateShutdownMs: number;
   readonly signal: AbortSignal;
 }
 
 /** `logFrom` is where in the log this attempt's lines begin. */
-export type Launch = { readonly kind: "ready"; readonly pid: number } | { readonly kind: "ended"; readonly how: string; readonly logFrom: number };
+export type Launch =
+  | { readonly kind: "ready"; readonly pid: number }
+  | { readonly kind: "ended"; readonly how: string; readonly logFrom: number };
 
 /**
  * Starts the server and waits until it says in its pid file that it is ready.
  * @throws the signal's reason when aborted; the server is ended before
  */
-export async function launch({ program, args, dataDir, account, log, limits, signal }: LaunchOptions): Promise<Launch> {
-  await removeForeignPidFile(dataDir);
+export async function launch({
+  program,
+  args,
+  dataDir,
+  account,
+  log,
+  immediateShutdownMs,
+  signal,
+}: LaunchOptions): Promise<Launch> {
+  await removeMisleadingPidFile(dataDir, signal);
   const logFrom = await log.size();
   const output = await log.open();
   let how: string | undefined;
@@ -48,21 +61,29 @@ export async function launch({ program, args, dataDir, account, log, limits, sig
   try {
     for (let everyMs = 2; how === undefined; everyMs = Math.min(everyMs * 1.5, 50)) {
       const file = await readPidFile(dataDir);
-      if (file !== undefined && file.pid === child.pid && file.status === "ready") return { kind: "ready", pid: file.pid };
+      if (typeof file === "object" && file.pid === child.pid && file.status === "ready")
+        return { kind: "ready", pid: file.pid };
       await sleep(everyMs, undefined, { signal });
     }
   } catch (error) {
-    if (child.pid !== undefined) await shutDown(child.pid, dataDir, limits);
+    child.kill("SIGQUIT"); // to our own child at once: `shutDown` waits for it to be recognisable as a server
+    for (let waitedMs = 0; how === undefined && waitedMs < immediateShutdownMs; waitedMs += 10) await sleep(10);
+    child.kill("SIGKILL");
     throw error;
   }
   return { kind: "ended", how, logFrom };
 }
 
 /**
- * Removes a pid file whose number is another program's by now: the server would take that for a running server. A pid
- * file of a dead process stays: the server itself makes sure that none of its sessions is left before it replaces it.
+ * Removes a pid file that would keep a server from starting: whose number is another program's by now, or that has none
+ * and gets none. One of a dead process stays: the server itself makes sure that none of its sessions is left.
  */
-async function removeForeignPidFile(dataDir: string): Promise<void> {
-  const found = await findPostmaster(dataDir);
-  if (found.kind === "stale" && found.running) await unlink(join(dataDir, "postmaster.pid"));
+async function removeMisleadingPidFile(dataDir: string, signal: AbortSignal): Promise<void> {
+  let found = await findPostmaster(dataDir);
+  if (found.kind === "nameless") {
+    await sleep(namelessAfterMs, undefined, { signal });
+    found = await findPostmaster(dataDir);
+  }
+  const misleads = found.kind === "nameless" || (found.kind === "stale" && found.running);
+  if (misleads) await unlink(join(dataDir, "postmaster.pid"));
 }

@@ -6,13 +6,27 @@
  * `/var/lib/cardea` or a private folder for sockets.
  */
 import { createHash } from "node:crypto";
-import { chmod, chown, cp, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import type { Random } from "@cardea/core/lib/random";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { Account } from "./account.ts";
 import type { Binaries } from "./binaries.ts";
+import { hasCode } from "./system-error.ts";
 
 /** Where root keeps what its server account could not reach otherwise. */
 export const sharedHome = "/var/lib/cardea";
@@ -40,7 +54,12 @@ export async function makeHome(dir: string, account: Account | undefined): Promi
  * The data directory to use for `wanted`: itself where the account can reach it, else the one that its pointer file
  * names, chosen now if there is none. The pointer is written before anything exists at the place that it names.
  */
-export async function locateDataDir(wanted: string, account: Account | undefined, random: Random, home = sharedHome): Promise<string> {
+export async function locateDataDir(
+  wanted: string,
+  account: Account | undefined,
+  random: Random,
+  home = sharedHome,
+): Promise<string> {
   await makeHome(dirname(wanted), account);
   const parent = await realpath(dirname(wanted));
   const dir = join(parent, basename(wanted));
@@ -49,7 +68,10 @@ export async function locateDataDir(wanted: string, account: Account | undefined
   if (pointed !== undefined && pointed !== "") return pointed;
   if (account === undefined || (await canReach(parent, account))) return dir;
   if ((await readIfThere(join(dir, "PG_VERSION"))) !== undefined) {
-    throw new CardeaError("data_directory_invalid", `the user \`${account.name}\` that runs postgresql cannot reach \`${dir}\`: make its parent folders searchable for it, or move it`);
+    throw new CardeaError(
+      "data_directory_invalid",
+      `the user \`${account.name}\` that runs postgresql cannot reach \`${dir}\`: make its parent folders searchable for it, or move it`,
+    );
   }
   const place = join(home, Buffer.from(random.bytes(8)).toString("hex"));
   await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -68,31 +90,34 @@ export async function locateSocketDir(wanted: string, account: Account | undefin
   await makeHome(dirname(wanted), account);
   const parent = await realpath(dirname(wanted));
   const dir = join(parent, basename(wanted));
-  const fits = Buffer.byteLength(dir) <= maxSocketDirBytes && (account === undefined || (await canReach(parent, account)));
-  const chosen = fits ? dir : join(await runtimeDir(account), `cardea-${createHash("sha256").update(dir).digest("hex").slice(0, 16)}`);
+  const fits =
+    Buffer.byteLength(dir) <= maxSocketDirBytes && (account === undefined || (await canReach(parent, account)));
+  const chosen = fits
+    ? dir
+    : join(await runtimeDir(account), `cardea-${createHash("sha256").update(dir).digest("hex").slice(0, 16)}`);
   await makePrivate(chosen, account);
   return chosen;
 }
 
 async function runtimeDir(account: Account | undefined): Promise<string> {
-  const candidates = account === undefined ? [process.env["XDG_RUNTIME_DIR"], tmpdir()] : ["/run"];
-  for (const dir of candidates) {
-    const found = dir === undefined ? undefined : await stat(dir).catch(() => undefined);
-    if (dir !== undefined && found?.isDirectory() === true && Buffer.byteLength(dir) + 24 <= maxSocketDirBytes) return dir;
-  }
-  return "/tmp";
+  const dir = account === undefined ? tmpdir() : "/run";
+  const found = await stat(dir).catch(() => undefined);
+  return found?.isDirectory() === true && Buffer.byteLength(dir) + 24 <= maxSocketDirBytes ? dir : "/tmp";
 }
 
 /** Whoever can enter this folder is the superuser (its socket asks no password), so a planted one must be refused. */
 async function makePrivate(dir: string, account: Account | undefined): Promise<void> {
   const ours = process.geteuid?.() ?? 0;
   const uid = account?.uid ?? ours;
-  await mkdir(dir, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EEXIST") throw error;
+  await mkdir(dir, { mode: 0o700 }).catch((error: unknown) => {
+    if (!hasCode(error, "EEXIST")) throw error;
   });
   const found = await lstat(dir);
   if (!found.isDirectory() || (found.uid !== uid && found.uid !== ours)) {
-    throw new CardeaError("data_directory_invalid", `\`${dir}\` is not a folder of ours: remove it, or say who put it there`);
+    throw new CardeaError(
+      "data_directory_invalid",
+      `\`${dir}\` is not a folder of ours: remove it, or say who put it there`,
+    );
   }
   if (account !== undefined && found.uid !== uid) await chown(dir, account.uid, account.gid);
   if ((found.mode & 0o777) !== 0o700) await chmod(dir, 0o700);
@@ -102,14 +127,29 @@ async function makePrivate(dir: string, account: Account | undefined): Promise<v
  * The same binaries where the account can read them: as they are, or a copy in {@link sharedHome}, made once a version.
  * @throws CardeaError `database_unavailable` for a system's own binaries that the account cannot read
  */
-export async function readableBinaries(binaries: Binaries, account: Account | undefined, home = sharedHome): Promise<Binaries> {
+export async function readableBinaries(
+  binaries: Binaries,
+  account: Account | undefined,
+  home = sharedHome,
+): Promise<Binaries> {
   const at = async (root: string): Promise<Binaries> => {
     const real = await realpath(root);
     return { ...binaries, root: real, initdb: join(real, "bin", "initdb"), postgres: join(real, "bin", "postgres") };
   };
-  if (account === undefined || (await canReach(binaries.root, account, ["bin/postgres", "bin/initdb", "share", "lib"]))) return at(binaries.root);
+  if (
+    account === undefined ||
+    (await canReach(
+      binaries.root,
+      account,
+      binaries.source === "npm" ? ["bin/postgres", "bin/initdb", "share", "lib"] : ["bin/postgres", "bin/initdb"],
+    ))
+  )
+    return at(binaries.root);
   if (binaries.source === "system") {
-    throw new CardeaError("database_unavailable", `the user \`${account.name}\` cannot read \`${binaries.root}\`: make it readable for that user`);
+    throw new CardeaError(
+      "database_unavailable",
+      `the user \`${account.name}\` cannot read \`${binaries.root}\`: make it readable for that user`,
+    );
   }
   const { size, mtimeMs } = await stat(binaries.postgres);
   const copy = join(home, `postgresql-${binaries.version}-${size.toString(36)}${Math.trunc(mtimeMs).toString(36)}`);
@@ -117,10 +157,14 @@ export async function readableBinaries(binaries: Binaries, account: Account | un
     await makeShared(home);
     const work = `${copy}.new-${process.pid}`;
     try {
-      await cp(binaries.root, work, { recursive: true, verbatimSymlinks: true, filter: (path) => !path.endsWith(".a") });
+      await cp(binaries.root, work, {
+        recursive: true,
+        verbatimSymlinks: true,
+        filter: (path) => !path.endsWith(".a"),
+      });
       await openToRead(work);
-      await rename(work, copy).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error; // another start was first
+      await rename(work, copy).catch((error: unknown) => {
+        if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error; // another start was first
       });
     } finally {
       await rm(work, { recursive: true, force: true });
@@ -168,8 +212,8 @@ async function mayUse(path: string, account: Account, bits: number): Promise<boo
 }
 
 function readIfThere(path: string): Promise<string | undefined> {
-  return readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+  return readFile(path, "utf8").catch((error: unknown) => {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   });
 }

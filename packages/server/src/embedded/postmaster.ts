@@ -8,6 +8,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CardeaError } from "@cardea/core/contract/errors";
+import { hasCode } from "./system-error.ts";
 
 const run = promisify(execFile);
 
@@ -17,9 +18,13 @@ export interface PidFile {
   readonly status: "starting" | "ready" | "stopping" | "standby" | undefined;
 }
 
-/** `stale`: the file names a process that is gone (`running: false`) or is something else by now (`running: true`). */
+/**
+ * `stale`: the file names a process that is gone (`running: false`) or is something else by now (`running: true`).
+ * `nameless`: the file names none, as in the moment before a server writes into it, or for ever after a crash then.
+ */
 export type Postmaster =
   | { readonly kind: "none" }
+  | { readonly kind: "nameless" }
   | { readonly kind: "stale"; readonly pid: number; readonly running: boolean }
   | { readonly kind: "live"; readonly pid: number; readonly status: PidFile["status"] };
 
@@ -27,18 +32,23 @@ export type Postmaster =
 export async function findPostmaster(dataDir: string): Promise<Postmaster> {
   const file = await readPidFile(dataDir);
   if (file === undefined) return { kind: "none" };
+  if (file === "nameless") return { kind: "nameless" };
   const { pid, status } = file;
   if (!(await isAlive(pid))) return { kind: "stale", pid, running: false };
   return (await serves(pid, dataDir)) ? { kind: "live", pid, status } : { kind: "stale", pid, running: true };
 }
 
-/** `undefined` when there is no such file, or it is not one (a crash of the machine may leave it empty). */
-export async function readPidFile(dataDir: string): Promise<PidFile | undefined> {
-  const text = await readFile(join(dataDir, "postmaster.pid"), "utf8").catch(() => "");
+/** `undefined` when there is no such file. */
+export async function readPidFile(dataDir: string): Promise<PidFile | "nameless" | undefined> {
+  const text = await readFile(join(dataDir, "postmaster.pid"), "utf8").catch((error: unknown) => {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
   const lines = text.split("\n");
   // A stand-alone backend writes its pid negated.
   const pid = Math.abs(Number.parseInt(lines[0] ?? "", 10));
-  if (!Number.isSafeInteger(pid) || pid === 0) return undefined;
+  if (!Number.isSafeInteger(pid) || pid === 0) return "nameless";
   const status = lines[7]?.trim();
   const known = status === "starting" || status === "ready" || status === "stopping" || status === "standby";
   return { pid, status: known ? status : undefined };
@@ -81,7 +91,10 @@ async function procIdentity(pid: number): Promise<readonly [program: string, cwd
 }
 
 async function psIdentity(pid: number): Promise<readonly [program: string, cwd: string]> {
-  const [ps, lsof] = await Promise.all([run("ps", ["-o", "comm=", "-p", String(pid)]), run("lsof", ["-a", "-p", String(pid), "-d", "cwd", "-Fn"])]);
+  const [ps, lsof] = await Promise.all([
+    run("ps", ["-o", "comm=", "-p", String(pid)]),
+    run("lsof", ["-a", "-p", String(pid), "-d", "cwd", "-Fn"]),
+  ]);
   const cwd = lsof.stdout.split("\n").find((line) => line.startsWith("n"));
   return [basename(ps.stdout.trim()), cwd?.slice(1) ?? ""];
 }
@@ -117,9 +130,8 @@ export async function shutDown(pid: number, dataDir: string, limits: ShutdownLim
       await sleep(10);
     }
   }
-  throw new CardeaError("timeout", `postgresql (process ${pid}) did not end after being killed, look at it with \`ps\``);
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
+  throw new CardeaError(
+    "timeout",
+    `postgresql (process ${pid}) did not end after being killed, look at it with \`ps\``,
+  );
 }

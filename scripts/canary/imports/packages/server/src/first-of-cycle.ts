@@ -1,3 +1,3 @@
-import type { Second } from "./second-of-cycle.ts";
+import { second } from "./second-of-cycle.ts";
 
-export type First = Second | 1;
+export const first = (): number => second();

@@ -1,3 +1,3 @@
-import type { First } from "./first-of-cycle.ts";
+import { first } from "./first-of-cycle.ts";
 
-export type Second = First | 2;
+export const second = (): number => first();

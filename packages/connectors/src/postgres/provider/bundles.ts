@@ -1,0 +1,203 @@
+/**
+ * Bundles: native roles that hold one set of privileges each, so that a key is given by one membership. (Granting each key its own
+ * privileges on every table made 164 of 320 keys with 8 workers, at tuple errors and deadlocks, and grew `relacl` without bound.)
+ *
+ * A bundle's name follows from its privileges, and its comment holds them, so a bundle found at the server explains itself. It cannot
+ * log in, owns nothing, is never given CREATE on anything, is made once, kept up to date with its patterns, and removed when nobody
+ * is a member.
+ */
+import { z } from "zod";
+import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
+import type { MissingPrivilege } from "@cardea/core/contract/link";
+import { bundleName } from "@cardea/core/contract/native-name";
+import { canonicalJson } from "@cardea/core/documents/canonical";
+import { privilegeNames, type Grant } from "../spec/privileges.ts";
+import type { Admin } from "./admin.ts";
+import { grantsIn, grantSql, lackingSql, planSql, PlanRow } from "./bundle-plan.ts";
+import type { Connection } from "./connection.ts";
+import { hasState } from "./faults.ts";
+import { missingGrants } from "./missing.ts";
+import { quoteIdent, quoteLiteral } from "./quoting.ts";
+import { rowsOf, type Server } from "./server.ts";
+
+/** A set of privileges and the role that holds it. */
+export interface Bundle {
+  readonly name: string;
+  readonly grants: readonly Grant[];
+}
+
+const commentPrefix = "Cardea bundle ";
+
+const Comment = z.array(
+  z.strictObject({
+    name: z.enum(privilegeNames),
+    columns: z.array(z.string()).optional(),
+    databases: z.array(z.string()),
+    tables: z.array(z.string()),
+  }),
+);
+
+/** The bundle of these privileges. */
+export function bundleOf(markKey: Uint8Array, grants: readonly Grant[]): Bundle {
+  return { name: bundleName(markKey, "bundle", canonicalJson(grants)).name, grants };
+}
+
+/** The bundle that a role found at the server says it is, or `undefined` where its comment and its name do not agree. */
+export function readBundle(markKey: Uint8Array, name: string, comment: string | null): Bundle | undefined {
+  if (comment?.startsWith(commentPrefix) !== true) return undefined;
+  const grants = parseComment(comment.slice(commentPrefix.length));
+  const bundle = grants === undefined ? undefined : bundleOf(markKey, grants);
+  return bundle?.name === name ? bundle : undefined;
+}
+
+function parseComment(text: string): readonly Grant[] | undefined {
+  try {
+    const parsed = Comment.parse(JSON.parse(text));
+    return parsed.map(({ columns, ...rest }) => ({ ...rest, ...(columns === undefined ? {} : { columns }) }));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether every table that the bundle's patterns meet in a database is among its privileges. */
+export async function isCurrent(server: Server, bundle: Bundle, database: string, signal: AbortSignal): Promise<boolean> {
+  const grants = grantsIn(bundle.grants, database);
+  if (grants.length === 0) return true;
+  const [rows] = await server.read(database, lackingSql(grants, bundle.name), signal);
+  return rowsOf(z.object({ lacking: z.int() }), rows).every((row) => row.lacking === 0);
+}
+
+/**
+ * Makes the bundle if it is not there and gives it what it lacks, in every database. Committed role first: a crash in between leaves a
+ * bundle with too little, which the next call completes.
+ * @throws CardeaError `resource_privilege_missing` naming what the administrator cannot give; it is then given nowhere in that database
+ */
+export async function ensureBundle(server: Server, admin: Admin, bundle: Bundle, signal: AbortSignal): Promise<void> {
+  await makeRole(server, bundle, signal);
+  const databases = server.databases.filter((database) => grantsIn(bundle.grants, database).length > 0);
+  for (const database of databases) {
+    await server.use(database, signal, (connection) => giveIn(server, connection, admin, bundle, database, signal));
+  }
+}
+
+async function makeRole(server: Server, bundle: Bundle, signal: AbortSignal): Promise<void> {
+  const role = quoteIdent(bundle.name);
+  const comment = quoteLiteral(commentPrefix + canonicalJson(bundle.grants));
+  try {
+    await server.change(
+      server.home,
+      `begin; select pg_advisory_xact_lock(hashtextextended(${quoteLiteral(bundle.name)}, 0));
+       create role ${role} nologin noinherit; comment on role ${role} is ${comment}; commit`,
+      signal,
+    );
+  } catch (error) {
+    // duplicate_object, or unique_violation where two made it at the same moment: it is there.
+    if (!hasState(error, "42710") && !hasState(error, "23505")) throw error;
+  }
+}
+
+/** Gives the bundle what it lacks in one database, in one transaction that is undone where something cannot be given. */
+export async function giveIn(
+  server: Server,
+  connection: Connection,
+  admin: Admin,
+  bundle: Bundle,
+  database: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const grants = grantsIn(bundle.grants, database);
+  // One at a time in each database: grants on the same table by two sessions are an error of the catalogue's ("tuple concurrently updated").
+  await connection.run(`begin; select pg_advisory_xact_lock(hashtextextended('cardea/bundles', 0))`, "read", signal);
+  try {
+    const before = await plan(connection, grants, bundle.name, signal);
+    refuseMissing(admin, grants, before.filter((row) => !row.grantable && !absentElsewhere(row, grants, server)), database);
+    const statements = grantSql(grants, before, bundle.name);
+    if (statements.length > 0) await connection.run(statements.join(";\n"), "read", signal);
+    // GRANT by who may not give only warns: what counts is what is there afterwards.
+    const after = statements.length === 0 ? [] : await plan(connection, grants, bundle.name, signal);
+    refuseMissing(admin, grants, after.filter((row) => row.what !== "absent"), database);
+    await server.changeOn(connection, "commit", signal);
+  } catch (error) {
+    if (connection.open) await connection.run("rollback", "read", signal).catch(() => connection.destroy());
+    throw error;
+  }
+}
+
+async function plan(connection: Connection, grants: readonly Grant[], bundle: string, signal: AbortSignal): Promise<readonly PlanRow[]> {
+  const [rows] = await connection.run(planSql(grants, bundle), "read", signal);
+  return rowsOf(PlanRow, rows);
+}
+
+/** With several databases a table may live in one of them only; inspection says so where it lives in none. */
+function absentElsewhere(row: PlanRow, grants: readonly Grant[], server: Server): boolean {
+  return row.what === "absent" && (grants[row.grant]?.databases.length ?? server.databases.length) > 1;
+}
+
+function refuseMissing(admin: Admin, grants: readonly Grant[], rows: readonly PlanRow[], database: string): void {
+  const missing: readonly MissingPrivilege[] = missingGrants(admin, grants, rows, database);
+  const [first] = missing;
+  if (first === undefined) return;
+  throw new CardeaError("resource_privilege_missing", first.what, { extra: { missing } });
+}
+
+/**
+ * Removes a bundle that nobody is a member of and that owns nothing; answers whether it is gone. Taking its privileges away needs the
+ * privileges of the bundle itself, which the administrator gives itself for that. The caller sees to it that no key is being made
+ * with it meanwhile.
+ */
+export async function removeBundle(server: Server, admin: Admin, name: string, signal: AbortSignal): Promise<boolean> {
+  const role = quoteIdent(name);
+  try {
+    if (!(await isUnused(server, name, signal))) return false;
+    await server.change(server.home, selfGrantSql(admin, name), signal);
+    for (const database of await databasesNaming(server, name, "any", signal)) {
+      await server.change(database, `drop owned by ${role} restrict`, signal);
+    }
+    await server.change(server.home, `drop role ${role}`, signal);
+    return true;
+  } catch (error) {
+    if (hasState(error, "42704")) return true;
+    // It still stands in privileges that are not ours to take, or something is in the way: it stays, and is looked at again.
+    if (error instanceof OutsideError && error.effect === "none" && error.code !== "cancelled") return false;
+    throw error;
+  }
+}
+
+async function isUnused(server: Server, name: string, signal: AbortSignal): Promise<boolean> {
+  const [rows] = await server.read(
+    server.home,
+    `select exists (select from pg_auth_members where roleid = r.oid and member <> (select oid from pg_roles where rolname = current_user))
+         or exists (select from pg_shdepend where refclassid = 'pg_authid'::regclass and refobjid = r.oid and deptype = 'o') as used
+       from pg_roles r where rolname = ${quoteLiteral(name)}`,
+    signal,
+  );
+  return rowsOf(z.object({ used: z.boolean() }), rows).every((row) => !row.used);
+}
+
+/** The databases in which something depends on a role, or belongs to it. What belongs to no database is seen from the first. */
+export async function databasesNaming(server: Server, role: string, how: "any" | "owned", signal: AbortSignal): Promise<readonly string[]> {
+  const [rows] = await server.read(
+    server.home,
+    `select distinct coalesce(datname, current_database())::text as name from pg_shdepend d left join pg_database on pg_database.oid = d.dbid
+      where refclassid = 'pg_authid'::regclass and refobjid = (select oid from pg_roles where rolname = ${quoteLiteral(role)})
+        and (${how === "any" ? "true" : "deptype = 'o'"}) order by 1`,
+    signal,
+  );
+  return rowsOf(z.object({ name: z.string() }), rows).map((row) => row.name);
+}
+
+/** The bundle behind a role of ours, from its comment; `undefined` where it is none or does not say the truth. */
+export async function findBundle(server: Server, markKey: Uint8Array, name: string, signal: AbortSignal): Promise<Bundle | undefined> {
+  const [rows] = await server.read(
+    server.home,
+    `select shobj_description(oid, 'pg_authid') as comment from pg_roles where rolname = ${quoteLiteral(name)}`,
+    signal,
+  );
+  const [row] = rowsOf(z.object({ comment: z.string().nullable() }), rows);
+  return readBundle(markKey, name, row?.comment ?? null);
+}
+
+/** Makes the administrator a member of one of our own roles, so that it may act for it. */
+export function selfGrantSql(admin: Admin, role: string): string {
+  return `grant ${quoteIdent(role)} to current_user${admin.grantOptions ? " with inherit true, set true" : ""}`;
+}

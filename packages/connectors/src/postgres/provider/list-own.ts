@@ -1,0 +1,85 @@
+/** What at the server bears our mark, and the tidying of what is ours and needed by nobody. */
+import { z } from "zod";
+import { readNativeName } from "@cardea/core/contract/native-name";
+import type { Listing, OwnObject, ProviderLog } from "../../connector.ts";
+import { CardeaError } from "@cardea/core/contract/errors";
+import type { Admin } from "./admin.ts";
+import { ensureBundle, readBundle, removeBundle, type Bundle } from "./bundles.ts";
+import { clearBundle, holderName } from "./owned.ts";
+import { quoteIdent } from "./quoting.ts";
+import { rowsOf, type Server } from "./server.ts";
+
+export interface ListContext {
+  readonly server: Server;
+  readonly admin: Admin;
+  readonly markKey: Uint8Array;
+  readonly memberRoles: ReadonlySet<string>;
+  readonly log: ProviderLog;
+  /** Runs work on a bundle that no key is being made with; not at all where one is. */
+  readonly unlessInUse: (bundle: string, work: () => Promise<boolean>) => Promise<boolean>;
+}
+
+const Row = z.object({
+  name: z.string(),
+  comment: z.string().nullable(),
+  sessions: z.int(),
+  members: z.int(),
+  owns: z.boolean(),
+  altered: z.boolean(),
+});
+type Row = z.infer<typeof Row>;
+
+/** The form of our names, so that the server sorts out all but ours and forgeries. */
+const listSql = `select r.rolname::text as name, shobj_description(r.oid, 'pg_authid') as comment,
+    (select count(*)::int from pg_stat_activity a where a.usesysid = r.oid) as sessions,
+    (select count(*)::int from pg_auth_members m where m.roleid = r.oid and m.member <> (select oid from pg_roles where rolname = current_user)) as members,
+    exists (select from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid and d.deptype = 'o') as owns,
+    (r.rolcanlogin or exists (select from pg_db_role_setting s where s.setrole = r.oid)) as altered
+  from pg_roles r where r.rolname ~ '^cardea_[0-9a-z]{25}$' order by 1`;
+
+/** Lists, brings bundles up to date with their patterns, and removes those that are unused and own nothing. */
+export async function listOwn(context: ListContext, signal: AbortSignal): Promise<Listing> {
+  const { server, markKey } = context;
+  await server.settle(signal);
+  const [rows] = await server.read(server.home, listSql, signal);
+  const ours: OwnObject[] = [];
+  const forged: string[] = [];
+  for (const row of rowsOf(Row, rows)) {
+    const mark = readNativeName(markKey, row.name);
+    if (mark.kind === "forged") forged.push(row.name);
+    if (mark.kind !== "ours") continue;
+    const what = mark.deadlineMs > 0 ? "login" : row.name === holderName(markKey) ? "holder" : "bundle";
+    if (what !== "login" && (await tidy(context, row, what, signal)) === "removed") continue;
+    ours.push({ nativeName: row.name, what, deadlineMs: mark.deadlineMs, sessions: row.sessions });
+  }
+  return { ours, forged };
+}
+
+async function tidy(context: ListContext, row: Row, what: "bundle" | "holder", signal: AbortSignal): Promise<"removed" | "kept"> {
+  const { server, admin, markKey, log } = context;
+  const unused = row.members === 0 && !row.owns;
+  if (unused && (await context.unlessInUse(row.name, () => removeBundle(server, admin, row.name, signal)))) return "removed";
+  if (what === "holder" || unused) return "kept";
+  if (row.altered) {
+    log.warn({ role: row.name }, "a bundle was altered by somebody");
+    await server.change(server.home, `alter role ${quoteIdent(row.name)} nologin; alter role ${quoteIdent(row.name)} reset all`, signal);
+  }
+  if (row.owns) {
+    log.warn({ role: row.name }, "a bundle owns something, which a key must have left on it");
+    await clearBundle(context, row.name, signal);
+  }
+  const bundle = readBundle(markKey, row.name, row.comment);
+  if (bundle === undefined) log.warn({ role: row.name }, "a bundle does not say what it gives, so it cannot be kept up to date");
+  else await refresh(context, bundle, signal);
+  return "kept";
+}
+
+/** New tables that a pattern meets and the administrator cannot give are said at inspection; here they must not stop the listing. */
+async function refresh({ server, admin, log }: ListContext, bundle: Bundle, signal: AbortSignal): Promise<void> {
+  try {
+    await ensureBundle(server, admin, bundle, signal);
+  } catch (error) {
+    if (!(error instanceof CardeaError) || error.code !== "resource_privilege_missing") throw error;
+    log.warn({ role: bundle.name, why: error.message }, "a bundle could not be brought up to date");
+  }
+}

@@ -1,0 +1,68 @@
+/** The log for readers: its newest head, its tiles, and proofs made from them. */
+import { toBase64Url } from "@cardea/core/lib/base64url";
+import { AuditLeaf } from "@cardea/core/documents/audit-leaf";
+import type { LogProof } from "@cardea/core/documents/evidence";
+import type { EventId } from "@cardea/core/contract/ids";
+import type { Checkpoint } from "@cardea/core/log/checkpoint";
+import { hashReaderOver, readConsistencyProof, readInclusionProof, type FetchTile } from "@cardea/core/log/tile-source";
+import { parseTilePath } from "@cardea/core/log/tiles";
+import type { Control } from "../control.ts";
+import { maybeOneEntry, maybeOneLogHead, maybeOneTile } from "../store/log.ts";
+import { logGuard, rolledBack } from "./guard.ts";
+
+/** The newest signed head, as text; `undefined` while the log has no entries. */
+export async function checkpoint(control: Control): Promise<string | undefined> {
+  return (await maybeOneLogHead(control.db))?.checkpoint;
+}
+
+/** A tile by its path below the log's prefix, such as `tile/0/000.p/17`; `undefined` where there is none. Safe on untrusted text. */
+export async function tile(control: Pick<Control, "db">, path: string): Promise<Uint8Array | undefined> {
+  const ref = parseTilePath(path);
+  return ref === undefined ? undefined : await maybeOneTile(control.db, ref);
+}
+
+/** Reads tiles straight from the database. */
+export function tileFetcher(db: Control["db"]): FetchTile {
+  return (path) => tile({ db }, path);
+}
+
+/** A head that the guard believes. */
+export interface CurrentHead {
+  /** The signed note. */
+  readonly note: string;
+  readonly checkpoint: Checkpoint;
+}
+
+/** The newest head. @throws CardeaError `log_rolled_back` where it is older than one that was believed before */
+export async function currentHead(control: Control): Promise<CurrentHead | undefined> {
+  const guard = await logGuard(control);
+  const floor = guard.highest;
+  const head = await maybeOneLogHead(control.db);
+  const opened = guard.accept(head, floor);
+  return head === undefined || opened === undefined ? undefined : { note: head.checkpoint, checkpoint: opened };
+}
+
+/** The way from one entry up to a head; `undefined` while the head does not cover it, or once its data was erased. */
+export async function proveEvent(control: Control, head: CurrentHead, event: EventId): Promise<LogProof | undefined> {
+  const entry = await maybeOneEntry(control.db, event);
+  if (entry?.salt === undefined || entry.data === undefined || entry.index >= head.checkpoint.size) return undefined;
+  const read = hashReaderOver(tileFetcher(control.db), head.checkpoint.size);
+  const path = await readInclusionProof(read, entry.index, head.checkpoint.size);
+  if (!path.ok) throw rolledBack(path.detail);
+  return {
+    leaf: AuditLeaf.parse(JSON.parse(entry.leaf)),
+    // The commitment in the leaf says whether it is what was logged; whoever relies on it checks.
+    data: JSON.parse(entry.data) as LogProof["data"],
+    salt: entry.salt,
+    index: entry.index,
+    path: path.value.map(toBase64Url),
+  };
+}
+
+/** Proves a head a continuation of an older size, for an outpost that has seen that one. */
+export async function proveGrowth(control: Control, head: CurrentHead, from: number): Promise<string[] | undefined> {
+  if (from < 0 || from > head.checkpoint.size) return undefined;
+  const proof = await readConsistencyProof(hashReaderOver(tileFetcher(control.db), head.checkpoint.size), from, head.checkpoint.size);
+  if (!proof.ok) throw rolledBack(proof.detail);
+  return proof.value.map(toBase64Url);
+}

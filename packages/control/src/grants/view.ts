@@ -1,0 +1,28 @@
+/** Grants as the API shows them. */
+import type { GrantView } from "@cardea/core/contract/api/grants";
+import { keyIdOf } from "@cardea/core/documents/grant";
+import type { RosterView } from "../people/roster.ts";
+import { subjectRef } from "../requests/subject-ref.ts";
+import type { StoredGrant } from "../store/grants.ts";
+
+export function grantView(roster: RosterView, grant: StoredGrant): GrantView {
+  const { signed, lease } = grant;
+  return {
+    id: grant.id,
+    request: grant.request,
+    ...(grant.role !== undefined && { key: keyIdOf(grant.id) }),
+    state: grant.state,
+    ...(grant.why !== undefined && { why: grant.why }),
+    ...(grant.detail !== undefined && { detail: grant.detail }),
+    requester: subjectRef(roster, grant.requester),
+    resource: grant.resource,
+    ...(grant.role !== undefined && { role: grant.role }),
+    digest: signed.digest,
+    document: signed.document,
+    ...(lease?.nativeName !== undefined && { nativeName: lease.nativeName }),
+    ...(lease !== undefined && { lease: { state: lease.state, stuck: lease.stuck, ...(lease.detail !== undefined && { detail: lease.detail }) } }),
+    reviewOwed: grant.reviewDueAt !== undefined && grant.reviewedAt === undefined,
+    ...(grant.issuedAt !== undefined && { issuedAt: grant.issuedAt }),
+    ...(grant.endedAt !== undefined && { endedAt: grant.endedAt }),
+  };
+}

@@ -1,0 +1,56 @@
+import type { AuditType } from "@cardea/core/contract/audit-types";
+import { CardeaError } from "@cardea/core/contract/errors";
+import type { SubjectId } from "@cardea/core/contract/ids";
+import type { RosterEntry } from "@cardea/core/documents/roster";
+import type { Control, Tx } from "../control.ts";
+import { notify } from "../notify/notify.ts";
+import { lockRoster, upsertRosterEntry } from "../store/people.ts";
+import { rosterIn, storeNextRoster, type RosterView } from "./roster.ts";
+import { rosterLeaf, RosterTree } from "./roster-tree.ts";
+
+/**
+ * The one way to change the roster: under its lock, on what verifies, to a new signed head, in the caller's transaction. `edit` sees
+ * the roster as it is and answers the entries that become different or new.
+ * @throws CardeaError `roster_invalid`; `conflict` where a name is taken or no active administrator would be left
+ */
+export async function changeRoster(tx: Tx, control: Control, edit: (view: RosterView) => readonly RosterEntry[] | Promise<readonly RosterEntry[]>): Promise<void> {
+  await lockRoster(tx);
+  const view = await rosterIn(tx, control);
+  const changed = (await edit(view)).map(rosterLeaf);
+  const changedIds = new Set(changed.map((leaf) => leaf.entry.subject));
+  const tree = new RosterTree([...view.tree.leaves.filter((leaf) => !changedIds.has(leaf.entry.subject)), ...changed]);
+  refuseUnsound(view, tree);
+  await storeNextRoster(tx, control, view, tree);
+  for (const leaf of changed) await upsertRosterEntry(tx, leaf.entry.subject, leaf.text);
+  control.wake.signal("people", tx);
+}
+
+function refuseUnsound(before: RosterView, after: RosterTree): void {
+  const entries = after.leaves.map((leaf) => leaf.entry);
+  const names = new Set<string>();
+  const keys = new Set<string>();
+  for (const entry of entries) {
+    if (names.has(entry.name)) throw new CardeaError("conflict", `the name \`${entry.name}\` is taken; choose another`);
+    names.add(entry.name);
+    for (const { publicKey } of entry.credentials) {
+      // One key on two subjects would let one human count twice.
+      if (keys.has(publicKey)) throw new CardeaError("conflict", "this key is enrolled already; make a new one");
+      keys.add(publicKey);
+    }
+  }
+  if (before.entries().some(isReachableAdmin) && !entries.some(isReachableAdmin)) {
+    throw new CardeaError("conflict", "nobody could administer Cardea any more; make somebody else an administrator first");
+  }
+}
+
+/** Somebody who can sign in and change things. */
+export function isReachableAdmin(entry: RosterEntry): boolean {
+  return entry.active && entry.permissions.includes("admin") && entry.credentials.length > 0;
+}
+
+/** Tells all administrators of a change: until such changes are requests themselves, being seen is what keeps them honest. */
+export async function tellAdmins(tx: Tx, control: Control, type: AuditType, words: string): Promise<void> {
+  const view = await rosterIn(tx, control);
+  const to: SubjectId[] = view.entries().filter((entry) => entry.active && entry.permissions.includes("admin")).map((entry) => entry.subject);
+  if (to.length > 0) await notify(tx, control, { type, to, words });
+}

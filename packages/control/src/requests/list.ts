@@ -1,0 +1,80 @@
+import type { z } from "zod";
+import type { Page } from "@cardea/core/contract/api/common";
+import type { RequestsQuery, RequestView } from "@cardea/core/contract/api/requests";
+import { RequestId } from "@cardea/core/contract/ids";
+import { CardeaError } from "@cardea/core/contract/errors";
+import { mayVote } from "@cardea/core/approval/eligible";
+import { tally } from "@cardea/core/approval/tally";
+import { toTime } from "@cardea/core/documents/primitives";
+import type { Vote } from "@cardea/core/documents/vote";
+import type { Actor, Control } from "../control.ts";
+import { currentRoster, type RosterView } from "../people/roster.ts";
+import { maybeOneGrant } from "../store/grants.ts";
+import { manyRequests, manyVotes, type RequestFilter, type StoredRequest } from "../store/requests.ts";
+import type { Signed } from "../store/signed.ts";
+import { maySee, requestView } from "./view.ts";
+
+/** Rows looked at for one page at most: who may see little does not make the database read everything. */
+const maxLookedAt = 2_000;
+const rowsAtOnce = 200;
+
+/** Requests that the caller may see, newest first. The cursor is the last request's id, so a page never repeats or skips one. */
+export async function listRequests(control: Control, actor: Actor, query: z.output<typeof RequestsQuery>): Promise<Page<RequestView>> {
+  const roster = await currentRoster(control);
+  const nowMs = control.clock.now();
+  const items: RequestView[] = [];
+  let before = cursorOf(query.cursor);
+  for (let looked = 0; looked < maxLookedAt; looked += rowsAtOnce) {
+    const rows = await manyRequests(control.db, control.keys, { ...filterOf(actor, query), before, limit: rowsAtOnce });
+    for (const row of rows) {
+      if ("altered" in row) {
+        control.log.error({ request: row.altered }, "a stored request was altered: it is not shown");
+      } else {
+        const votes = await manyVotes(control.db, control.keys, row.id);
+        if (belongs(actor, roster, row, votes, query, nowMs)) {
+          if (items.length === query.limit) return { items, next: items.at(-1)?.id };
+          const grant = row.state === "approved" ? await maybeOneGrant(control.db, control.keys, { request: row.id }) : undefined;
+          items.push(requestView({ roster, actor: actor.subject, request: row, votes, grant, nowMs }));
+        }
+      }
+      before = "altered" in row ? row.altered : row.id;
+    }
+    if (rows.length < rowsAtOnce) return { items };
+  }
+  return before === undefined ? { items } : { items, next: before };
+}
+
+function filterOf(actor: Actor, { state, resource, requester, view }: z.output<typeof RequestsQuery>): Omit<RequestFilter, "before" | "limit"> {
+  const oversees = actor.permissions.includes("auditor") || actor.permissions.includes("admin");
+  return {
+    state: view === "to-approve" ? "pending" : state,
+    resource,
+    requester,
+    concerning: view === "mine" ? actor.subject : undefined,
+    visibleTo: oversees || view !== "all" ? undefined : actor.subject,
+  };
+}
+
+function belongs(
+  actor: Actor,
+  roster: RosterView,
+  request: StoredRequest,
+  votes: readonly Signed<Vote>[],
+  { view, state }: z.output<typeof RequestsQuery>,
+  nowMs: number,
+): boolean {
+  if (!maySee(actor, roster, request, votes)) return false;
+  if (view !== "to-approve") return true;
+  if (state !== undefined && state !== "pending") return false;
+  const entries = (id: Actor["subject"]) => roster.entry(id);
+  const now = toTime(nowMs);
+  const counted = tally({ request: request.signed.document, votes: votes.map((vote) => vote.document), entries, now });
+  return mayVote({ request: request.signed.document, tally: counted, approver: actor.subject, verdict: "approve", entries, now }).ok;
+}
+
+function cursorOf(text: string | undefined): RequestId | undefined {
+  if (text === undefined) return undefined;
+  const parsed = RequestId.safeParse(text);
+  if (!parsed.success) throw new CardeaError("invalid_request", "the cursor is not one of ours", { pointers: [{ path: "cursor", message: "not a cursor" }] });
+  return parsed.data;
+}

@@ -1,0 +1,18 @@
+import type { TaskId } from "@cardea/core/contract/ids";
+import type { Control } from "../control.ts";
+import { maybeOneTask, type StoredTask } from "../store/tasks.ts";
+
+const waitMs = 10_000;
+const pollMs = 1_000;
+
+/** The task once it is closed; `undefined` where that took longer than ten seconds. */
+export async function waitForTask(control: Control, id: TaskId): Promise<StoredTask | undefined> {
+  for (let waitedMs = 0; ; waitedMs += pollMs) {
+    // Waiting begins before looking, so that no hint falls between the two.
+    const hint = control.wake.wait("tasks", pollMs, AbortSignal.timeout(pollMs));
+    const task = await maybeOneTask(control.db, id);
+    if (task !== undefined && task.state !== "open") return task;
+    if (waitedMs >= waitMs) return undefined;
+    await hint;
+  }
+}

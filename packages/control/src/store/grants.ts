@@ -1,0 +1,364 @@
+/** Grants, their leases as outposts report them, and reviews. A `…Locked` query holds the row until the transaction ends. */
+import { sql, type ColumnType, type Generated, type Selectable } from "kysely";
+import { SealedKey } from "@cardea/core/contract/delivery";
+import type { EventId, GrantId, LeaseId, OutpostId, RequestId, SubjectId } from "@cardea/core/contract/ids";
+import { Grant } from "@cardea/core/documents/grant";
+import type { Time } from "@cardea/core/documents/primitives";
+import { Review } from "@cardea/core/documents/vote";
+import type { GrantState, LeaseState } from "@cardea/core/lifecycle/states";
+import type { Control, ControlKeys, Tx } from "../control.ts";
+import { readSigned, signedColumns, type Signed } from "./signed.ts";
+
+type Db = Control["db"] | Tx;
+type JsonColumn<Read = unknown> = ColumnType<Read, string | null, string | null>;
+
+interface GrantsTable {
+  id: GrantId;
+  request_id: RequestId;
+  state: GrantState;
+  previous_state: GrantState | null;
+  why: string | null;
+  detail: string | null;
+  requester: SubjectId;
+  on_behalf_of: SubjectId | null;
+  resource_id: string;
+  resource: string;
+  role: string | null;
+  outpost: OutpostId;
+  digest: string;
+  document: string;
+  signatures: ColumnType<unknown, string, string>;
+  created_policy: number;
+  judged_policy: number;
+  judged_roster: number;
+  created_event: EventId;
+  created_at: Time;
+  not_before: Time;
+  not_after: Time;
+  review_due_at: Time | null;
+  reviewed_at: Time | null;
+  sealed: JsonColumn;
+  lease_id: LeaseId | null;
+  issued_at: Time | null;
+  ending_at: Time | null;
+  ended_at: Time | null;
+}
+
+interface LeasesTable {
+  id: LeaseId;
+  grant_id: GrantId;
+  outpost: OutpostId;
+  state: LeaseState;
+  previous_state: LeaseState | null;
+  native_name: string | null;
+  stuck: Generated<boolean>;
+  detail: string | null;
+  changed_at: Time;
+}
+
+interface ReviewsTable {
+  id: string;
+  grant_id: GrantId;
+  reviewer: SubjectId;
+  verdict: "justified" | "misuse";
+  digest: string;
+  document: string;
+  signatures: ColumnType<unknown, string, string>;
+  reviewed_at: Time;
+}
+
+export interface GrantTables {
+  grants: GrantsTable;
+  leases: LeasesTable;
+  reviews: ReviewsTable;
+}
+
+/** A grant with its verified document; what stands beside it is what the control plane noted, and opens nothing. */
+export interface StoredGrant {
+  readonly id: GrantId;
+  readonly request: RequestId;
+  readonly state: GrantState;
+  readonly why: string | undefined;
+  readonly detail: string | undefined;
+  readonly requester: SubjectId;
+  readonly onBehalfOf: SubjectId | undefined;
+  readonly resource: string;
+  readonly role: string | undefined;
+  readonly outpost: OutpostId;
+  readonly signed: Signed<Grant>;
+  /** Policy version in force when it was created. */
+  readonly createdPolicy: number;
+  readonly judgedPolicy: number;
+  readonly judgedRoster: number;
+  readonly createdEvent: EventId;
+  readonly reviewDueAt: Time | undefined;
+  readonly reviewedAt: Time | undefined;
+  readonly sealed: SealedKey | undefined;
+  readonly issuedAt: Time | undefined;
+  readonly endedAt: Time | undefined;
+  readonly lease: StoredLease | undefined;
+}
+
+export interface StoredLease {
+  readonly id: LeaseId;
+  readonly grant: GrantId;
+  readonly outpost: OutpostId;
+  readonly state: LeaseState;
+  readonly nativeName: string | undefined;
+  readonly stuck: boolean;
+  readonly detail: string | undefined;
+}
+
+export interface NewGrant {
+  readonly signed: Signed<Grant>;
+  readonly request: RequestId;
+  readonly state: "scheduled" | "issuing";
+  readonly requester: SubjectId;
+  readonly onBehalfOf: SubjectId | undefined;
+  readonly resourceId: string;
+  readonly resource: string;
+  readonly role: string | undefined;
+  readonly outpost: OutpostId;
+  readonly createdPolicy: number;
+  readonly judgedRoster: number;
+  readonly createdEvent: EventId;
+  readonly createdAt: Time;
+  readonly reviewDueAt: Time | undefined;
+}
+
+/** One grant a request: a second one violates `grants_request_key`. */
+export async function insertGrant(tx: Tx, grant: NewGrant): Promise<void> {
+  const { document } = grant.signed;
+  await tx
+    .insertInto("grants")
+    .values({
+      id: document.id,
+      request_id: grant.request,
+      state: grant.state,
+      requester: grant.requester,
+      on_behalf_of: grant.onBehalfOf ?? null,
+      resource_id: grant.resourceId,
+      resource: grant.resource,
+      role: grant.role ?? null,
+      outpost: grant.outpost,
+      ...signedColumns(grant.signed),
+      created_policy: grant.createdPolicy,
+      judged_policy: grant.createdPolicy,
+      judged_roster: grant.judgedRoster,
+      created_event: grant.createdEvent,
+      created_at: grant.createdAt,
+      not_before: document.window.notBefore,
+      not_after: document.window.notAfter,
+      review_due_at: grant.reviewDueAt ?? null,
+    })
+    .execute();
+}
+
+export async function maybeOneGrant(db: Db, keys: ControlKeys, which: { readonly id: GrantId } | { readonly request: RequestId }): Promise<StoredGrant | undefined> {
+  const query = grantsWithLease(db);
+  const row = await ("id" in which ? query.where("grants.id", "=", which.id) : query.where("grants.request_id", "=", which.request)).executeTakeFirst();
+  return row === undefined ? undefined : stored(keys, row);
+}
+
+export async function maybeOneGrantLocked(tx: Tx, keys: ControlKeys, id: GrantId): Promise<StoredGrant | undefined> {
+  // Locked first and read by a second statement, which then sees what the one that held the lock before has written.
+  const locked = await tx.selectFrom("grants").select("id").where("id", "=", id).forUpdate().executeTakeFirst();
+  return locked === undefined ? undefined : await maybeOneGrant(tx, keys, { id });
+}
+
+export interface GrantChange {
+  readonly state?: GrantState;
+  readonly why?: string | null;
+  readonly detail?: string | null;
+  readonly judged_policy?: number;
+  readonly judged_roster?: number;
+  readonly reviewed_at?: Time;
+  readonly sealed?: SealedKey | null;
+  readonly lease_id?: LeaseId;
+  readonly issued_at?: Time;
+  readonly ending_at?: Time;
+  readonly ended_at?: Time;
+}
+
+/** The caller holds the grant's lock. An illegal step violates `grants_state_legal`. */
+export async function changeGrant(tx: Tx, id: GrantId, { sealed, ...change }: GrantChange): Promise<void> {
+  await tx
+    .updateTable("grants")
+    .set({ ...change, ...(sealed === undefined ? {} : { sealed: sealed === null ? null : JSON.stringify(sealed) }) })
+    .where("id", "=", id)
+    .execute();
+}
+
+/** Break-glass grants of these subjects that nobody has looked back at. */
+export async function manyReviewsOwed(db: Db, requesters: readonly SubjectId[]): Promise<GrantId[]> {
+  const rows = await db
+    .selectFrom("grants")
+    .select("id")
+    .where("requester", "in", [...requesters])
+    .where("review_due_at", "is not", null)
+    .where("reviewed_at", "is", null)
+    .orderBy("id")
+    .limit(1_000)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/** Grants whose instant has come: scheduled ones to begin, open ones to end. */
+export async function manyDueGrants(db: Db, due: "not_before" | "not_after", now: Time, limit: number): Promise<GrantId[]> {
+  const states: readonly GrantState[] = due === "not_before" ? ["scheduled"] : ["scheduled", "issuing", "active"];
+  const rows = await db
+    .selectFrom("grants")
+    .select("id")
+    .where("state", "in", [...states])
+    .where(due, "<=", now)
+    .orderBy(due)
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/** Open grants that were not yet looked at under these versions of policy and roster. */
+export async function manyUnjudgedGrants(db: Db, policy: number, roster: number, limit: number): Promise<GrantId[]> {
+  const rows = await db
+    .selectFrom("grants")
+    .select("id")
+    .where("state", "in", ["scheduled", "issuing", "active"])
+    .where((eb) => eb.or([eb("judged_policy", "<", policy), eb("judged_roster", "<", roster)]))
+    .orderBy("id")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+export interface GrantFilter {
+  readonly states?: readonly GrantState[] | undefined;
+  readonly resource?: string | undefined;
+  /** Only this subject's own, or their agent's. */
+  readonly concerning?: SubjectId | undefined;
+  /** Only what waits for its review. */
+  readonly reviewOwed?: boolean | undefined;
+  readonly before?: string | undefined;
+  readonly limit: number;
+}
+
+/** Newest first; altered rows are named instead of hiding the others. */
+export async function manyGrants(db: Db, keys: ControlKeys, filter: GrantFilter): Promise<(StoredGrant | { readonly altered: GrantId })[]> {
+  let query = grantsWithLease(db).orderBy("grants.id", "desc").limit(filter.limit);
+  if (filter.states !== undefined) query = query.where("grants.state", "in", [...filter.states]);
+  if (filter.resource !== undefined) query = query.where("grants.resource", "=", filter.resource);
+  if (filter.before !== undefined) query = query.where(sql<string>`grants.id`, "<", filter.before);
+  if (filter.reviewOwed === true) query = query.where("grants.review_due_at", "is not", null).where("grants.reviewed_at", "is", null);
+  const { concerning } = filter;
+  if (concerning !== undefined) {
+    query = query.where((eb) => eb.or([eb("grants.requester", "=", concerning), eb("grants.on_behalf_of", "=", concerning)]));
+  }
+  const rows = await query.execute();
+  return rows.map((row) => {
+    try {
+      return stored(keys, row);
+    } catch {
+      return { altered: row.id };
+    }
+  });
+}
+
+/** The lease, locked; created as `intended` where it is new. */
+export async function oneLeaseLocked(
+  tx: Tx,
+  lease: { readonly id: LeaseId; readonly grant: GrantId; readonly outpost: OutpostId; readonly at: Time },
+): Promise<StoredLease> {
+  await tx
+    .insertInto("leases")
+    .values({ id: lease.id, grant_id: lease.grant, outpost: lease.outpost, state: "intended", changed_at: lease.at })
+    .onConflict((conflict) => conflict.column("id").doNothing())
+    .execute();
+  const row = await tx.selectFrom("leases").selectAll().where("id", "=", lease.id).forUpdate().executeTakeFirstOrThrow();
+  return storedLease(row);
+}
+
+export async function changeLease(
+  tx: Tx,
+  id: LeaseId,
+  change: { readonly state?: LeaseState; readonly native_name?: string; readonly stuck?: boolean; readonly detail?: string | null; readonly changed_at: Time },
+): Promise<void> {
+  await tx.updateTable("leases").set(change).where("id", "=", id).execute();
+}
+
+export async function insertReview(tx: Tx, signed: Signed<Review>): Promise<void> {
+  const { id, grant, reviewer, verdict, at } = signed.document;
+  await tx.insertInto("reviews").values({ id, grant_id: grant.id, reviewer, verdict, ...signedColumns(signed), reviewed_at: at }).execute();
+}
+
+export async function maybeOneReview(db: Db, keys: ControlKeys, grant: GrantId): Promise<Signed<Review> | undefined> {
+  const row = await db.selectFrom("reviews").selectAll().where("grant_id", "=", grant).executeTakeFirst();
+  return row === undefined ? undefined : readSigned(keys, "review", Review, row);
+}
+
+function grantsWithLease(db: Db) {
+  return db
+    .selectFrom("grants")
+    .leftJoin("leases", "leases.id", "grants.lease_id")
+    .selectAll("grants")
+    .select([
+      "leases.state as lease_state",
+      "leases.native_name as lease_native_name",
+      "leases.stuck as lease_stuck",
+      "leases.detail as lease_detail",
+    ]);
+}
+
+type GrantRow = Selectable<GrantsTable> & {
+  readonly lease_state: LeaseState | null;
+  readonly lease_native_name: string | null;
+  readonly lease_stuck: boolean | null;
+  readonly lease_detail: string | null;
+};
+
+function stored(keys: ControlKeys, row: GrantRow): StoredGrant {
+  return {
+    id: row.id,
+    request: row.request_id,
+    state: row.state,
+    why: row.why ?? undefined,
+    detail: row.detail ?? undefined,
+    requester: row.requester,
+    onBehalfOf: row.on_behalf_of ?? undefined,
+    resource: row.resource,
+    role: row.role ?? undefined,
+    outpost: row.outpost,
+    signed: readSigned(keys, "grant", Grant, row),
+    createdPolicy: row.created_policy,
+    judgedPolicy: row.judged_policy,
+    judgedRoster: row.judged_roster,
+    createdEvent: row.created_event,
+    reviewDueAt: row.review_due_at ?? undefined,
+    reviewedAt: row.reviewed_at ?? undefined,
+    sealed: row.sealed === null ? undefined : SealedKey.parse(row.sealed),
+    issuedAt: row.issued_at ?? undefined,
+    endedAt: row.ended_at ?? undefined,
+    lease:
+      row.lease_id === null || row.lease_state === null
+        ? undefined
+        : {
+            id: row.lease_id,
+            grant: row.id,
+            outpost: row.outpost,
+            state: row.lease_state,
+            nativeName: row.lease_native_name ?? undefined,
+            stuck: row.lease_stuck ?? false,
+            detail: row.lease_detail ?? undefined,
+          },
+  };
+}
+
+function storedLease(row: Selectable<LeasesTable>): StoredLease {
+  return {
+    id: row.id,
+    grant: row.grant_id,
+    outpost: row.outpost,
+    state: row.state,
+    nativeName: row.native_name ?? undefined,
+    stuck: row.stuck,
+    detail: row.detail ?? undefined,
+  };
+}

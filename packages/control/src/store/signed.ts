@@ -1,0 +1,85 @@
+/**
+ * Documents in the database: canonical text, digest and signatures. The database's administrator can write any row, so whoever reads
+ * a document to act on it goes through `readSigned`, which believes the control plane's signature and nothing else.
+ */
+import { z } from "zod";
+import { CardeaError } from "@cardea/core/contract/errors";
+import { canonicalJson } from "@cardea/core/documents/canonical";
+import { digestOf, type Digest, type DocumentType } from "@cardea/core/documents/digest";
+import { anyVerifies, Signature, signDigest } from "@cardea/core/documents/signature";
+import type { ControlKeys } from "../control.ts";
+
+/** A document whose digest and control signature were checked. */
+export interface Signed<T> {
+  readonly document: T;
+  readonly digest: Digest;
+  readonly signatures: readonly Signature[];
+}
+
+/** The columns that hold a document. */
+export interface SignedColumns {
+  readonly digest: string;
+  /** Canonical JSON. */
+  readonly document: string;
+  readonly signatures: unknown;
+}
+
+const Signatures = z.array(Signature).max(10);
+
+/** Signs as the control plane. Further signatures (an approver's own) stand beside it. */
+export function signDocument<T>(
+  { signing }: Pick<ControlKeys, "signing">,
+  type: DocumentType,
+  document: T,
+  others: readonly Signature[] = [],
+): Signed<T> {
+  const digest = digestOf(type, document);
+  return { document, digest, signatures: [signDigest("control", signing.id, signing.seed, digest), ...others] };
+}
+
+/** What to store for a signed document. */
+export function signedColumns<T>({ document, digest, signatures }: Signed<T>): { digest: string; document: string; signatures: string } {
+  return { digest, document: canonicalJson(document), signatures: JSON.stringify(signatures) };
+}
+
+/**
+ * The stored document, if the control plane signed exactly it. `id`: the row's key, which must be the document's, so that two rows'
+ * documents cannot be swapped. @throws CardeaError `evidence_signature` where the row was altered
+ */
+export function readSigned<T extends { readonly id: string }>(
+  { signing }: Pick<ControlKeys, "signing">,
+  type: DocumentType,
+  schema: z.ZodType<T>,
+  row: SignedColumns & { readonly id: string },
+): Signed<T> {
+  const signed = openSigned(signing.publicKey, type, schema, row);
+  if (signed?.document.id !== row.id) {
+    throw new CardeaError("evidence_signature", `the stored ${type} \`${row.id}\` was altered: it does not bear the control plane's signature`, {
+      extra: { altered: row.id },
+    });
+  }
+  return signed;
+}
+
+/** Like `readSigned` for documents without an id; `undefined` where the row was altered. */
+export function openSigned<T>(
+  publicKey: Uint8Array,
+  type: DocumentType,
+  schema: z.ZodType<T>,
+  row: SignedColumns,
+): Signed<T> | undefined {
+  const document = schema.safeParse(parseJson(row.document));
+  const signatures = Signatures.safeParse(row.signatures);
+  if (!document.success || !signatures.success) return undefined;
+  const digest = digestOf(type, document.data);
+  if (digest !== row.digest || !anyVerifies(signatures.data, "control", publicKey, digest)) return undefined;
+  return { document: document.data, digest, signatures: signatures.data };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

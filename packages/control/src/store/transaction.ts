@@ -1,0 +1,51 @@
+/**
+ * Every change of the control plane runs in `transact`: state, audit entry and follow-up work commit together or not at all. What
+ * must happen only after the commit (hints to whoever waits) is handed to `afterCommit` and never runs for a change that was undone.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Control, Tx } from "../control.ts";
+import { databaseFault } from "./connection.ts";
+
+const retryableStates = new Set(["40001", "40P01"]);
+const maxAttempts = 6;
+
+const pending = new WeakMap<Tx, (() => void)[]>();
+
+/** Runs `task` once the transaction has committed. @throws TypeError outside of `transact`. */
+export function afterCommit(tx: Tx, task: () => void): void {
+  const tasks = pending.get(tx);
+  if (tasks === undefined) throw new TypeError("the transaction was not begun by `transact`");
+  tasks.push(task);
+}
+
+/**
+ * Runs `work` in one transaction (read committed; rows that decide are locked by it). Runs it again where the server has undone it for a
+ * deadlock or a serialization failure, so `work` must have no effect but through `tx`.
+ * @throws CardeaError `database_unavailable` where the database is away; a commit whose answer was lost is not repeated
+ */
+export async function transact<T>(control: Pick<Control, "db" | "random">, work: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const tasks: (() => void)[] = [];
+    try {
+      const result = await control.db.transaction().execute(async (tx) => {
+        pending.set(tx, tasks);
+        return await work(tx);
+      });
+      for (const task of tasks) task();
+      return result;
+    } catch (error) {
+      if (attempt === maxAttempts || !isUndone(error)) throw databaseFault(error) ?? error;
+      await sleep(backoffMs(attempt, control));
+    }
+  }
+}
+
+function isUndone(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && retryableStates.has(error.code);
+}
+
+/** Up to 2, 4, 8 … milliseconds, at random, so that two that collided do not collide again. */
+function backoffMs(attempt: number, { random }: Pick<Control, "random">): number {
+  const [byte = 0] = random.bytes(1);
+  return Math.ceil((2 ** attempt * byte) / 256);
+}

@@ -1,0 +1,28 @@
+import { challengeDigest, enrolmentDigest } from "@cardea/core/contract/api/sign-in";
+import type { SignedIn } from "@cardea/core/contract/api/people";
+import { toBase64Url } from "@cardea/core/lib/base64url";
+import { ed25519PublicKey, ed25519Sign } from "@cardea/core/lib/crypto";
+import type { Digest } from "@cardea/core/documents/digest";
+import type { CardeaClient } from "./client.ts";
+
+/** Signs a digest and returns the signature as it travels: base64url of a device key's, armoured text of an SSH key's. */
+export type SignDigest = (digest: Digest) => string | Promise<string>;
+
+/** The public half of a device key, base64url, and how it signs. `seed`: 32 random bytes that never leave the device. */
+export function deviceKey(seed: Uint8Array): { readonly publicKey: string; readonly sign: SignDigest } {
+  return {
+    publicKey: toBase64Url(ed25519PublicKey(seed)),
+    sign: (digest) => toBase64Url(ed25519Sign(seed, new TextEncoder().encode(digest))),
+  };
+}
+
+/** Spends an invitation, so that the key signs in as its subject from now on. @throws ApiError `invitation_invalid` */
+export async function enrolKey(client: CardeaClient, invitation: string, credential: { readonly kind: "device" | "ssh"; readonly publicKey: string; readonly label?: string }, sign: SignDigest) {
+  return client.enrol({ invitation, credential, signature: await sign(enrolmentDigest(invitation, credential)) });
+}
+
+/** Exchanges a signed challenge for a token of 12 hours. @throws ApiError `signature_invalid`, `subject_inactive` */
+export async function signInWith(client: CardeaClient, credential: string, sign: SignDigest): Promise<SignedIn> {
+  const challenge = await client.challenge(credential);
+  return client.signIn(challenge.nonce, await sign(challengeDigest(challenge)));
+}

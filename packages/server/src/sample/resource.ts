@@ -1,0 +1,24 @@
+/** The sample resource as an outpost's configuration: the shop in the second embedded PostgreSQL. */
+export function sampleOutpostConfig(shop: {
+  readonly host: string;
+  readonly port: number;
+  readonly passwordFile: string;
+}): string {
+  return `# Made by development mode; the form is that of docs/reference/outpost.md.
+resources:
+  - name: sample-shop
+    kind: postgres
+    labels: { env: sample, data: customer }
+    owners: { groups: [dba] }
+    connect:
+      host: ${shop.host}
+      port: ${String(shop.port)}
+      databases: [shop]
+      user: cardea_admin
+      password: { file: ${JSON.stringify(shop.passwordFile)} }
+      tls: { mode: disable }
+    roles:
+      read: { member: [app_ro], actions: [sql.select] }
+      write: { member: [app_rw], actions: [sql.select, sql.insert, sql.update, sql.delete] }
+`;
+}

@@ -1,0 +1,3 @@
+import { judgement } from "../../core/src/policy/value.ts";
+
+export const judged = judgement;

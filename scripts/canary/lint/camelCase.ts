@@ -1,0 +1,2 @@
+// expect +0: house/file-names
+export const anything = 1;
