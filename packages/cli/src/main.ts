@@ -1,37 +1,65 @@
 /** `cardea`: people's and pipelines' commands over the API. Parses, runs one command, turns every outcome into words and an exit code. */
+import { randomFillSync } from "node:crypto";
 import { CommanderError } from "commander";
+import type { Problem } from "@cardea/core/contract/api/common";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
-import { ApiError } from "@cardea/sdk/failure";
+import type { GlobalOptions } from "./context.ts";
+import { clean, cleanJson } from "./output/clean.ts";
 import { buildProgram } from "./program.ts";
 
+/** What a shell shows for a program that Ctrl-C ended. */
+const interruptedExit = 130;
+
 const interrupted = new AbortController();
-process.once("SIGINT", () => { interrupted.abort(); });
-process.once("SIGTERM", () => { interrupted.abort(); });
+// Once: a second Ctrl-C ends the process whatever it is doing.
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => { interrupted.abort(); });
 // A reader that went away (`| head`) is no fault.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => { process.exit(error.code === "EPIPE" ? 0 : 1); });
 
+const program = buildProgram(
+  {
+    environment: process.env,
+    clock: { now: () => Date.now() },
+    random: { bytes: (length) => randomFillSync(new Uint8Array(length)) },
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    signal: interrupted.signal,
+  },
+  (code) => { process.exitCode = code; },
+);
 try {
-  await buildProgram(process.env, interrupted.signal, (code) => { process.exitCode = code; }).parseAsync(process.argv);
+  await program.parseAsync(process.argv);
 } catch (error) {
-  process.exitCode = report(error, process.argv.includes("--json"));
+  process.exitCode = report(error);
 }
 
 /** Says what went wrong, to a person or as a problem document. Answers the exit code. */
-function report(error: unknown, json: boolean): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (!(error instanceof CardeaError)) {
-    process.stderr.write(`cardea: internal fault: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    return 1;
-  }
+function report(thrown: unknown): number {
+  if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+  // The help was shown because no command was named.
+  if (thrown instanceof CommanderError && thrown.code === "commander.help") return 2;
+  const error = asCardeaError(thrown);
   const { exit, title, retryable, status } = errors[error.code];
-  if (json) {
-    const problem = error instanceof ApiError ? error.problem : { type: `urn:cardea:error:${error.code}`, title, status, detail: error.message, code: error.code, retryable };
-    process.stderr.write(`${JSON.stringify(problem)}\n`);
-    return exit;
-  }
-  process.stderr.write(`cardea: ${error.message} (${error.code})\n`);
-  const reasons = error instanceof ApiError ? (error.problem.reasons ?? []) : [];
-  for (const reason of reasons) if (!error.message.includes(reason)) process.stderr.write(`  - ${reason}\n`);
-  for (const { path, message } of error.pointers) process.stderr.write(`  - ${path}: ${message}\n`);
-  return error.code === "cancelled" ? 130 : exit;
+  const problem: Problem = problemOf(error) ?? { type: `urn:cardea:error:${error.code}`, title, status, detail: error.message, code: error.code, retryable };
+  if (program.opts<GlobalOptions>().json === true) process.stderr.write(`${cleanJson(JSON.stringify(problem))}\n`);
+  else process.stderr.write(`${clean(wordsOf(error, problem))}\n`);
+  return error.code === "cancelled" ? interruptedExit : exit;
+}
+
+function asCardeaError(thrown: unknown): CardeaError {
+  if (thrown instanceof CardeaError) return thrown;
+  if (thrown instanceof CommanderError) return new CardeaError("usage", `${thrown.message.replace(/^error: /, "").replaceAll("'", "`")}; \`--help\` shows how`);
+  return new CardeaError("internal", `internal fault: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
+}
+
+/** The problem document of an answer from the control plane, as it came. */
+function problemOf(error: CardeaError): Problem | undefined {
+  // The class is not imported here, because it would load every schema at each start.
+  return error.name === "ApiError" && "problem" in error ? (error.problem as Problem) : undefined; // only `ApiError` has that name
+}
+
+function wordsOf(error: CardeaError, problem: Problem): string {
+  const details = [...(problem.reasons ?? []), ...error.pointers.map(({ path, message }) => `${path}: ${message}`)];
+  return [`cardea: ${error.message} (${error.code})`, ...details.filter((line) => !error.message.includes(line)).map((line) => `  - ${line}`)].join("\n");
 }

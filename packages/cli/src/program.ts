@@ -1,4 +1,7 @@
-/** The tree of commands. Each file of `commands/` adds its own; this one holds what is common to all. */
+/**
+ * The tree of commands. Each file of `commands/` declares its own: names, options, words, and which action of `actions/` runs. Actions are
+ * loaded when they run, so that `--help` and completions stay instant.
+ */
 import { Command, Option } from "commander";
 import { addAccessCommands } from "./commands/access.ts";
 import { addApprovalCommands } from "./commands/approvals.ts";
@@ -13,27 +16,33 @@ import { addRequestCommands } from "./commands/requests.ts";
 import { addResourceCommands } from "./commands/resources.ts";
 import { addServerCommands } from "./commands/server.ts";
 import { addSignInCommands } from "./commands/sign-in.ts";
-import { newContext, type Context, type GlobalOptions } from "./context.ts";
+import { version } from "./version.ts";
+import { newContext, type Context, type GlobalOptions, type World } from "./context.ts";
 
 /** What a command file needs to add its commands. */
 export interface Registry {
   readonly program: Command;
-  /** The context of the running command; call it inside an action. */
-  readonly context: () => Context;
-  readonly setExitCode: (code: number) => void;
+  /** Wraps an action: it gets the running command's context, and may answer the exit code. */
+  run<Args extends readonly unknown[]>(action: (context: Context, ...args: Args) => Promise<number> | Promise<void>): (...args: Args) => Promise<void>;
 }
 
-export function buildProgram(environment: NodeJS.ProcessEnv, signal: AbortSignal, setExitCode: (code: number) => void): Command {
+export function buildProgram(world: World, setExitCode: (code: number) => void): Command {
   const program = new Command("cardea")
     .description("Just-in-time access: ask for it, have it approved, use it, and nothing is left behind.")
-    .version("0.1.0")
+    .version(version)
     .option("--as <name>", "act as a sample person (development mode)")
-    .addOption(new Option("--url <url>", "the control plane's address").env("CARDEA_URL"))
-    .option("--json", "one JSON document on standard output")
+    .addOption(new Option("--url <url>", "the control plane's address; default: CARDEA_URL, or where you signed in"))
+    .option("--json", "one JSON document on standard output; what goes wrong as JSON on standard error")
     .exitOverride()
-    .showHelpAfterError("(`--help` shows how)")
-    .enablePositionalOptions(false);
-  const registry: Registry = { program, context: () => newContext(program.opts<GlobalOptions>(), environment, signal), setExitCode };
+    // `main` says what is wrong, in words or as JSON.
+    .configureOutput({ outputError: () => undefined });
+  const registry: Registry = {
+    program,
+    run: (action) => async (...args) => {
+      const exitCode = await action(newContext(program.opts<GlobalOptions>(), world), ...args);
+      if (typeof exitCode === "number") setExitCode(exitCode);
+    },
+  };
   addAccessCommands(registry);
   addRequestCommands(registry);
   addApprovalCommands(registry);

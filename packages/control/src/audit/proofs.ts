@@ -1,30 +1,14 @@
-/** The log for readers: its newest head, its tiles, and proofs made from them. */
+/** Proofs out of the log for those who verify: outposts, evidence files. Made from the stored tiles; worthless unless those are right. */
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { AuditLeaf } from "@cardea/core/documents/audit-leaf";
 import type { LogProof } from "@cardea/core/documents/evidence";
 import type { EventId } from "@cardea/core/contract/ids";
 import type { Checkpoint } from "@cardea/core/log/checkpoint";
-import { hashReaderOver, readConsistencyProof, readInclusionProof, type FetchTile } from "@cardea/core/log/tile-source";
-import { parseTilePath } from "@cardea/core/log/tiles";
+import { hashReaderOver, readConsistencyProof, readInclusionProof } from "@cardea/core/log/tile-source";
 import type { Control } from "../control.ts";
-import { maybeOneEntry, maybeOneLogHead, maybeOneTile } from "../store/log.ts";
+import { maybeOneEntry, maybeOneLogHead } from "../store/log.ts";
 import { logGuard, rolledBack } from "./guard.ts";
-
-/** The newest signed head, as text; `undefined` while the log has no entries. */
-export async function checkpoint(control: Control): Promise<string | undefined> {
-  return (await maybeOneLogHead(control.db))?.checkpoint;
-}
-
-/** A tile by its path below the log's prefix, such as `tile/0/000.p/17`; `undefined` where there is none. Safe on untrusted text. */
-export async function tile(control: Pick<Control, "db">, path: string): Promise<Uint8Array | undefined> {
-  const ref = parseTilePath(path);
-  return ref === undefined ? undefined : await maybeOneTile(control.db, ref);
-}
-
-/** Reads tiles straight from the database. */
-export function tileFetcher(db: Control["db"]): FetchTile {
-  return (path) => tile({ db }, path);
-}
+import { tileFetcher } from "./tile.ts";
 
 /** A head that the guard believes. */
 export interface CurrentHead {
@@ -33,7 +17,7 @@ export interface CurrentHead {
   readonly checkpoint: Checkpoint;
 }
 
-/** The newest head. @throws CardeaError `log_rolled_back` where it is older than one that was believed before */
+/** The newest head; `undefined` while the log has no entries. @throws CardeaError `log_rolled_back` where it is older than one believed before */
 export async function currentHead(control: Control): Promise<CurrentHead | undefined> {
   const guard = await logGuard(control);
   const floor = guard.highest;

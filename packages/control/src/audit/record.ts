@@ -1,6 +1,6 @@
 /**
  * The audit log of the control plane. Use cases `record` what happened in the transaction that makes it happen; `sequencer.ts` gives
- * each event its place in the log, signs the head and publishes it; `list.ts` and `proofs.ts` read. Nothing here decides anything.
+ * each event its place in the log, signs the head and publishes it; the other files read it. Nothing here decides anything.
  */
 import type { AuditType } from "@cardea/core/contract/audit-types";
 import { CardeaError } from "@cardea/core/contract/errors";

@@ -32,8 +32,8 @@ import {
 } from "../store/log.ts";
 import { LogFiles } from "./files.ts";
 import { logGuard, rolledBack, type LogGuard } from "./guard.ts";
-import { tileFetcher } from "./proofs.ts";
 import { isQueuedByUs, type QueuedFields } from "./record.ts";
+import { tileFetcher } from "./tile.ts";
 
 export interface Sequencer {
   /** Finishes the batch at hand, gives the lock back and waits for the files. What is queued stays queued. */

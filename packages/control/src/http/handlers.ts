@@ -3,6 +3,7 @@
  * permissions by the table, idempotency and cursors are around it, in `routes.ts`.
  */
 import { endpoints, type Endpoint, type EndpointInput, type EndpointName, type EndpointReply } from "@cardea/core/contract/api/endpoints";
+import type { KeyView } from "@cardea/core/contract/api/grants";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { digestOf } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";
@@ -101,7 +102,7 @@ export const handlers: Handlers = {
       isNews: (view) => view.state === "ended" || view.state === "failed" || (since !== undefined && since !== view.state),
     }),
   fetchKey: async ({ control, caller, params, query, signal }) => {
-    const outcome = await waitForNews(control, {
+    const outcome = await waitForNews<KeyView | CardeaError>(control, {
       channel: "grants",
       seconds: query.wait,
       signal,
@@ -111,8 +112,14 @@ export const handlers: Handlers = {
     if (outcome instanceof CardeaError) throw outcome;
     return outcome;
   },
-  releaseGrant: ({ control, caller, params }) => releaseGrant(control, caller.actor, params.id),
-  revokeGrant: ({ control, caller, params, body }) => revokeGrant(control, caller.actor, params.id, body ?? { comment: "" }),
+  releaseGrant: async ({ control, caller, params }) => {
+    await releaseGrant(control, caller.actor, params.id);
+    return showGrant(control, caller.actor, params.id);
+  },
+  revokeGrant: async ({ control, caller, params, body }) => {
+    await revokeGrant(control, caller.actor, params.id, body ?? { comment: "" });
+    return showGrant(control, caller.actor, params.id);
+  },
   reviewGrant: ({ control, caller, params, body }) => reviewGrant(control, caller.actor, params.id, body),
 
   listResources: ({ control, caller, query }) => listResources(control, caller.actor, query),
@@ -120,7 +127,7 @@ export const handlers: Handlers = {
   applyResource: ({ control, caller, params, body }) => applyResource(control, caller.actor, params.name, body),
   checkResource: ({ control, caller, params }) => checkResource(control, caller.actor, params.name),
   listOutposts: ({ control, caller, query }) => listOutposts(control, caller.actor, query),
-  createEnrolmentToken: ({ control, caller }) => createEnrolmentToken(control, caller.actor),
+  createEnrolmentToken: ({ control, caller, body }) => createEnrolmentToken(control, caller.actor, body),
 
   currentPolicy: ({ control, caller }) => currentPolicy(control, caller.actor),
   planPolicy: ({ control, caller, body }) => planPolicy(control, caller.actor, body),

@@ -45,7 +45,7 @@ function registerEndpoint(app: FastifyInstance, control: Control, entrance: Entr
       querystring: (query ?? z.object({})).strict(),
       ...(body && { body }),
       response: {
-        [statusOf(endpoint)]: endpoint.reply === undefined ? { description: "done", content: {} } : endpoint.reply,
+        [statusOf(endpoint)]: endpoint.reply ?? z.null().describe("done"),
         default: { description: "a problem (RFC 9457)", content: { "application/problem+json": { schema: Problem } } },
       },
       operationId: name,

@@ -6,7 +6,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
 import { toBase32 } from "@cardea/core/lib/base32";
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import type { Control } from "../control.ts";
 import { defaultRates, Entrance, type Rates } from "./entrance.ts";
@@ -76,7 +76,7 @@ export async function startHttp(control: Control, options: HttpOptions): Promise
 function createApp(control: Control, { tls, trustedProxies }: HttpOptions): FastifyInstance {
   const app: FastifyInstance = Fastify({
     loggerInstance: control.log.child({ part: "http" }),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: maxBodyBytes,
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
@@ -104,25 +104,14 @@ function createApp(control: Control, { tls, trustedProxies }: HttpOptions): Fast
     }
   });
   app.setErrorHandler((error, request, reply) => answerProblem(control, request, reply, error));
-  app.setNotFoundHandler((request, reply) => answerProblem(control, request, reply, notFound(app, request)));
+  const known = knownRoutes(app);
+  app.setNotFoundHandler((request, reply) => answerProblem(control, request, reply, notFound(known, request)));
   return app;
 }
 
 /** Headers, log and figures of every answer. */
 function watch(app: FastifyInstance, control: Control, metrics: HttpMetrics): void {
-  const secure = control.settings.publicUrl.startsWith("https:");
-  app.addHook("onRequest", async (request, reply) => {
-    void reply.headers({
-      "x-request-id": request.id,
-      "x-content-type-options": "nosniff",
-      "x-frame-options": "DENY",
-      "referrer-policy": "no-referrer",
-      "cross-origin-resource-policy": "same-origin",
-      "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-      "cache-control": "no-store",
-      ...(secure && { "strict-transport-security": "max-age=31536000" }),
-    });
-  });
+  app.addHook("onRequest", async (request, reply) => void reply.headers(safeHeaders(control, request)));
   app.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url ?? "none";
     const { statusCode: status } = reply;
@@ -143,10 +132,26 @@ function watch(app: FastifyInstance, control: Control, metrics: HttpMetrics): vo
   });
 }
 
+/** Nothing here is for a browser to run, frame, guess at or keep. */
+function safeHeaders({ settings }: Control, request: FastifyRequest): Record<string, string> {
+  return {
+    "x-request-id": request.id,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+    ...(settings.publicUrl.startsWith("https:") && { "strict-transport-security": "max-age=31536000" }),
+  };
+}
+
 function answerProblem(control: Control, request: FastifyRequest, reply: FastifyReply, thrown: unknown): FastifyReply {
   const error = asCardeaError(thrown);
   const problem = problemOf(error, { publicUrl: control.settings.publicUrl, requestId: request.id });
   if (problem.status >= 500) control.log.error({ err: error.cause ?? error, requestId: request.id, code: error.code }, "a call failed");
+  // Hooks do not run for a call that the router itself refuses.
+  void reply.headers(safeHeaders(control, request));
   const retryAfter = error.extra["retryAfterSeconds"];
   if (typeof retryAfter === "number") void reply.header("retry-after", String(retryAfter));
   if (problem.status === 401) void reply.header("www-authenticate", "Bearer");
@@ -155,11 +160,24 @@ function answerProblem(control: Control, request: FastifyRequest, reply: Fastify
   return reply.code(problem.status).header("x-problem-code", error.code).type(problemType).send(JSON.stringify(problem));
 }
 
-const methods = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+interface KnownRoute {
+  readonly method: string;
+  readonly pattern: RegExp;
+}
 
-function notFound(app: FastifyInstance, request: FastifyRequest): CardeaError {
+/** Every route that is registered from here on. */
+function knownRoutes(app: FastifyInstance): readonly KnownRoute[] {
+  const routes: KnownRoute[] = [];
+  app.addHook("onRoute", ({ method, url }) => {
+    const pattern = new RegExp(`^${url.replaceAll(".", "\\.").replaceAll("*", ".*").replaceAll(/:\w+/g, "[^/]+")}$`);
+    for (const one of [method].flat()) routes.push({ method: one, pattern });
+  });
+  return routes;
+}
+
+function notFound(known: readonly KnownRoute[], request: FastifyRequest): CardeaError {
   const path = request.url.split("?")[0] ?? "";
-  const allowed = methods.filter((method) => app.findMyWay(method, path));
+  const allowed = [...new Set(known.filter((route) => route.pattern.test(path)).map((route) => route.method))].sort();
   if (allowed.length === 0) return new CardeaError("not_found", errors.not_found.title);
   return new CardeaError("method_not_allowed", `\`${request.method}\` is not offered here; try ${allowed.join(" or ")}`, { extra: { allow: allowed.join(", ") } });
 }

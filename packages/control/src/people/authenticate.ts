@@ -5,7 +5,7 @@ import { ok, refused, type Result } from "@cardea/core/lib/result";
 import type { Actor, Control } from "../control.ts";
 import { maybeOneToken, touchToken, type TokenRow } from "../store/people.ts";
 import { opensToken, parseToken } from "./bearer.ts";
-import { rosterAt } from "./roster.ts";
+import { currentRoster, rosterAt } from "./roster.ts";
 
 export interface Authenticated {
   readonly actor: Actor;
@@ -27,6 +27,8 @@ export async function authenticate(control: Control, header: string | undefined,
   const parsed = parseToken(/^Bearer ([^ ]{1,200})$/i.exec(header ?? "")?.[1] ?? "");
   if (parsed === undefined) return unauthenticated;
   const found = await maybeOneToken(control.db, parsed.id);
+  // Without a head there are no people at all: that is a fault to be told, not a wrong token.
+  if (found.roster === undefined) await currentRoster(control);
   if (!opensToken(control, found.token, parsed.secret)) return unauthenticated;
   const { token } = found;
   const now = control.clock.now();

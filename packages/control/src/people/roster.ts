@@ -95,22 +95,7 @@ const caches = new WeakMap<Control, Cache>();
 /** What anything newer than the memory in a database must be compared with. */
 type Version = Pick<RosterView, "digest"> & { readonly version: number };
 
-/**
- * Makes sure at start that there is a roster and that it verifies; an installation begins with an empty one.
- * @throws CardeaError `roster_invalid`
- */
-export async function openRoster(control: Control): Promise<{ current(): Promise<RosterView> }> {
-  if ((await maybeOneRosterVersion(control.db)) === undefined && (await rememberedHead(memoryOf(control))) === undefined) {
-    await transact(control, async (tx) => {
-      await lockRoster(tx);
-      if ((await maybeOneRosterVersion(tx)) === undefined) await insertRosterHead(tx, signHead(control, 1, new RosterTree([])));
-    });
-  }
-  await currentRoster(control);
-  return { current: () => currentRoster(control) };
-}
-
-/** The newest roster. One short query where nothing changed. @throws CardeaError `roster_invalid` */
+/** The newest roster, verified; an installation begins with an empty one. One short query where nothing changed. @throws CardeaError `roster_invalid` */
 export async function currentRoster(control: Control): Promise<RosterView> {
   const stored = await maybeOneRosterVersion(control.db);
   return rosterAt(control, stored);
@@ -144,14 +129,27 @@ export async function rosterIn(tx: Tx, control: Control): Promise<RosterView> {
 
 async function load(control: Control): Promise<RosterView> {
   const cache = cacheOf(control);
-  const view = verified(control, await oneStoredRoster(control.db));
   const remembered = await rememberedHead(memoryOf(control));
+  let stored = await oneStoredRoster(control.db);
+  if (stored.head === undefined && remembered === undefined) {
+    await storeFirstRoster(control);
+    stored = await oneStoredRoster(control.db);
+  }
+  const view = verified(control, stored);
   // The file holds what was accepted as `Digest`; whoever writes it holds the signing key's folder too.
   if (remembered !== undefined) refuseOlder(view, { version: remembered.version, digest: remembered.digest as Digest });
   if (cache.view !== undefined) refuseOlder(view, { version: cache.view.head.version, digest: cache.view.digest });
   if (remembered?.version !== view.head.version) await rememberHead(memoryOf(control), view.head.version, view.digest);
   cache.view = view;
   return view;
+}
+
+/** Only where nothing says that there was a roster before: an emptied database must not make everybody start anew. */
+async function storeFirstRoster(control: Control): Promise<void> {
+  await transact(control, async (tx) => {
+    await lockRoster(tx);
+    if ((await maybeOneRosterVersion(tx)) === undefined) await insertRosterHead(tx, signHead(control, 1, new RosterTree([])));
+  });
 }
 
 function verified(control: Control, stored: StoredRoster): RosterView {

@@ -63,6 +63,16 @@ export async function policyByDigest(control: Control, digest: Digest | string):
   return policy;
 }
 
+/** The version with this number, verified. */
+export async function policyByVersion(control: Control, version: number): Promise<StoredPolicy | undefined> {
+  const { byDigest } = await cacheOf(control);
+  const cached = [...byDigest.values()].find((policy) => policy.signed.document.version === version);
+  if (cached !== undefined) return cached;
+  const policy = await maybeOnePolicy(control.db, control.keys, { version });
+  if (policy !== undefined) keep(byDigest, policy);
+  return policy;
+}
+
 /** `GET /v1/policy`. @throws CardeaError `not_found` before the first was applied */
 export async function currentPolicy(control: Control, _actor: Actor): Promise<PolicyView> {
   const policy = await policyInForce(control);

@@ -23,7 +23,7 @@ import { currentRoster, type RosterView } from "../people/roster.ts";
 import { maybeOneGrant, manyReviewsOwed, type StoredGrant } from "../store/grants.ts";
 import type { StoredPolicy } from "../store/policies.ts";
 import { insertRequest, lockRequester, onePendingCount, type StoredRequest } from "../store/requests.ts";
-import { resourceByName, type RegisteredResource } from "../store/resources.ts";
+import { resourceByName, type ResourceRow } from "../store/resources.ts";
 import { signDocument, type Signed } from "../store/signed.ts";
 import { transact } from "../store/transaction.ts";
 import { tellApprovers } from "./tell.ts";
@@ -39,7 +39,7 @@ const maxStartAheadMs = 90 * 86_400_000;
 interface Ground {
   readonly roster: RosterView;
   readonly policy: StoredPolicy;
-  readonly resource: RegisteredResource;
+  readonly resource: ResourceRow;
 }
 
 /**
@@ -77,7 +77,7 @@ async function readGround(control: Control, actor: Actor, name: string): Promise
   return { roster, policy, resource };
 }
 
-function refuseMalformed(input: SubmitRequestParsed, { spec, name }: RegisteredResource, nowMs: number): void {
+function refuseMalformed(input: SubmitRequestParsed, { spec, name }: ResourceRow, nowMs: number): void {
   const role = askedRole(input.ask);
   if (role === undefined) {
     throw new CardeaError("invalid_request", "single actions cannot be asked for yet; ask for a role", { pointers: [{ path: "ask", message: "only `role` is offered" }] });

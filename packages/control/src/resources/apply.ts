@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import type { ApplyResource, ResourceView } from "@cardea/core/contract/api/operations";
 import { resourceIdOf, markSeedOf } from "@cardea/core/contract/outpost-marks";
 import { CardeaError } from "@cardea/core/contract/errors";
@@ -17,7 +18,7 @@ import { waitForTask } from "./wait-for-task.ts";
  * is valid the outpost says. Answers when it has, or after some seconds with the resource as it is known so far.
  * @throws CardeaError `forbidden`, `token_forbidden`, `invalid_request`, `outpost_unknown`, `conflict`, `resource_config_invalid`
  */
-export async function applyResource(control: Control, actor: Actor, name: string, input: ApplyResource): Promise<ResourceView> {
+export async function applyResource(control: Control, actor: Actor, name: string, input: z.output<typeof ApplyResource>): Promise<ResourceView> {
   demand(actor, "admin");
   demandSignIn(actor);
   if (!Name.safeParse(name).success) throw new CardeaError("invalid_request", `\`${name}\` is not a name for a resource`, { pointers: [{ path: "name", message: "not a name" }] });

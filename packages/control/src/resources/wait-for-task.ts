@@ -7,12 +7,13 @@ const pollMs = 1_000;
 
 /** The task once it is closed; `undefined` where that took longer than ten seconds. */
 export async function waitForTask(control: Control, id: TaskId): Promise<StoredTask | undefined> {
-  for (let waitedMs = 0; ; waitedMs += pollMs) {
+  const late = AbortSignal.timeout(waitMs);
+  for (;;) {
     // Waiting begins before looking, so that no hint falls between the two.
-    const hint = control.wake.wait("tasks", pollMs, AbortSignal.timeout(pollMs));
+    const hint = control.wake.wait("tasks", pollMs, late);
     const task = await maybeOneTask(control.db, id);
     if (task !== undefined && task.state !== "open") return task;
-    if (waitedMs >= waitMs) return undefined;
+    if (late.aborted) return undefined;
     await hint;
   }
 }

@@ -90,11 +90,12 @@ export async function claimDeliveries(db: Db, claim: { readonly now: Time; reado
   return rows;
 }
 
-/** When the next delivery could be tried, or undefined where none waits. */
-export async function maybeOneNextDelivery(db: Db): Promise<Time | undefined> {
+/** When the next delivery to a target that is not busy here could be tried, or undefined where none waits. */
+export async function maybeOneNextDelivery(db: Db, busy: readonly string[]): Promise<Time | undefined> {
   const { rows } = await sql<{ at: Time | null }>`
     select min(greatest(next_at, claimed_until, retry_at)) as at
-      from deliveries left join delivery_targets using (target) where state = 'due'`.execute(db);
+      from deliveries left join delivery_targets using (target)
+     where state = 'due' and target <> all (${[...busy]}::text[])`.execute(db);
   return rows[0]?.at ?? undefined;
 }
 

@@ -1,7 +1,7 @@
 /** Outposts and enrolment tokens. An outpost's keys are believed from its signed enrolment only. */
 import type { ColumnType, Selectable } from "kysely";
 import { Enrolment } from "@cardea/core/contract/enrolment";
-import type { OutpostId, SubjectId, TokenId } from "@cardea/core/contract/ids";
+import type { GrantId, OutpostId, SubjectId, TokenId } from "@cardea/core/contract/ids";
 import type { LeaseCounts } from "@cardea/core/contract/link";
 import type { Time } from "@cardea/core/documents/primitives";
 import type { Control, ControlKeys, Tx } from "../control.ts";
@@ -62,8 +62,15 @@ export async function manyOutposts(db: Db, keys: ControlKeys, after: string | un
   return (await query.execute()).map((row) => stored(keys, row));
 }
 
-/** Retires whoever has the name, adds the new one, and hands the resources over. Answers with the one that was retired. */
-export async function insertOutpost(tx: Tx, signed: Signed<Enrolment>): Promise<OutpostId | undefined> {
+/** What a retired outpost leaves to the one that replaces it. */
+export interface Inheritance {
+  readonly from: OutpostId;
+  /** Grants that may have a key, which the lost outpost cannot take back any more. */
+  readonly grants: readonly GrantId[];
+}
+
+/** Retires whoever has the name, adds the new one, and hands resources and open grants over. */
+export async function insertOutpost(tx: Tx, signed: Signed<Enrolment>): Promise<Inheritance | undefined> {
   const { id, name, enrolledAt } = signed.document;
   const retired = await tx
     .updateTable("outposts")
@@ -83,7 +90,15 @@ export async function insertOutpost(tx: Tx, signed: Signed<Enrolment>): Promise<
     .set({ outpost: id, state: "unknown", spec_digest: null })
     .where("outpost", "=", retired.id)
     .execute();
-  return retired.id;
+  // Evidence made for the lost outpost stays dead, as requests name it; only what reports the grants' ends changes.
+  const grants = await tx
+    .updateTable("grants")
+    .set({ outpost: id })
+    .where("outpost", "=", retired.id)
+    .where("state", "in", ["issuing", "active", "ending"])
+    .returning("id")
+    .execute();
+  return { from: retired.id, grants: grants.map((grant) => grant.id) };
 }
 
 /** From now on the newest link of the outpost is this one. */

@@ -137,6 +137,17 @@ export async function resendTasks(db: Db, outpost: OutpostId, now: Time): Promis
   await db.updateTable("tasks").set({ next_at: now }).where("outpost", "=", outpost).where("state", "=", "open").where("next_at", ">", now).execute();
 }
 
+/** A rebuilt outpost takes over what its lost predecessor was to end; what that was to make is not made. */
+export async function moveEndings(tx: Tx, from: OutpostId, to: OutpostId, now: Time): Promise<void> {
+  await tx.updateTable("tasks").set({ outpost: to, next_at: now }).where("outpost", "=", from).where("state", "=", "open").where("type", "=", "end").execute();
+  await tx
+    .updateTable("tasks")
+    .set({ state: "failed", done_at: now, code: "outpost_unknown" })
+    .where("outpost", "=", from)
+    .where("state", "=", "open")
+    .execute();
+}
+
 /** When the next open task of the outpost is due. */
 export async function maybeOneNextTaskTime(db: Db, outpost: OutpostId): Promise<Time | undefined> {
   const row = await db

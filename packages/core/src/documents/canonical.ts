@@ -17,7 +17,8 @@ export function canonicalJson(value: unknown): string {
       return JSON.stringify(value);
     case "object":
       if (value === null) return "null";
-      if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+      // `Array.from` visits holes, which then throw like any `undefined`; `map` would leave nothing between two commas.
+      if (Array.isArray(value)) return `[${Array.from(value, canonicalJson).join(",")}]`;
       return canonicalObject(value);
     default:
       throw new TypeError(`a ${typeof value} has no JSON form`);

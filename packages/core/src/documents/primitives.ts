@@ -6,9 +6,15 @@ import { parseCidr } from "../lib/cidr.ts";
 export const Time = z
   .string()
   .regex(/^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$/, "not a time such as `2026-11-22T15:04:05.000Z`")
-  .refine((text) => !Number.isNaN(Date.parse(text)), "no such instant")
+  .refine(isInstant, "no such instant")
   .brand<"time">();
 export type Time = z.infer<typeof Time>;
+
+/** Engines read `2026-02-30` as the second of March; one instant has one text here, so only what is written back the same is taken. */
+function isInstant(text: string): boolean {
+  const ms = Date.parse(text);
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text;
+}
 
 export function toTime(ms: number): Time {
   // `toISOString` writes this very form for the years that `Time` accepts.
@@ -36,8 +42,16 @@ export function plainText(maxLength: number) {
     .max(maxLength)
     .refine((text) => text.isWellFormed() && !unsafeText.test(text), "holds control, bidirectional or invalid characters");
 }
+// Controls but line feed and tab; what reorders (marks, embeddings, isolates); what hides (zero width but the joiners that scripts and emoji
+// need, invisible operators, tags); separators that some take for line ends.
 // eslint-disable-next-line no-control-regex -- naming control characters is the purpose
-const unsafeText = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/;
+const unsafeText = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
+const everyUnsafe = new RegExp(unsafeText, "gu");
+
+/** The text without what `plainText` refuses: line feeds and tabs stay. For words that others made and that must be shown nevertheless. */
+export function toPlainText(text: string, maxLength: number): string {
+  return text.toWellFormed().replace(everyUnsafe, "").slice(0, maxLength).toWellFormed();
+}
 
 export const Base64Url = z.string().regex(/^[A-Za-z0-9_-]*$/, "not base64url without padding");
 

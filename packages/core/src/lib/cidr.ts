@@ -53,7 +53,7 @@ function parseIpv4(text: string): bigint | undefined {
 function parseIpv6(text: string): bigint | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
-  const [head, tail] = halves.map((half) => (half === "" ? [] : half.split(":")).flatMap(ipv6Group));
+  const [head, tail] = halves.map((half, index) => (half === "" ? [] : half.split(":")).flatMap((group, at, all) => ipv6Group(group, index === halves.length - 1 && at === all.length - 1)));
   if (head === undefined) return undefined;
   const given = [...head, ...(tail ?? [])];
   if (given.some((group) => group === undefined)) return undefined;
@@ -63,8 +63,9 @@ function parseIpv6(text: string): bigint | undefined {
   return groups.reduce<bigint>((out, group) => (out << 16n) | (group ?? 0n), 0n);
 }
 
-function ipv6Group(text: string, index: number, all: readonly string[]): (bigint | undefined)[] {
-  if (index === all.length - 1 && text.includes(".")) {
+/** One group, or the two that an IPv4 address in dotted form is; that may stand only at the very end of the address. */
+function ipv6Group(text: string, atEnd: boolean): (bigint | undefined)[] {
+  if (atEnd && text.includes(".")) {
     const embedded = parseIpv4(text);
     return embedded === undefined ? [undefined] : [embedded >> 16n, embedded & 0xffffn];
   }

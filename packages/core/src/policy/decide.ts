@@ -16,7 +16,7 @@ import type { ApproversFrom, Decision, Requirement } from "../documents/decision
 import type { Digest } from "../documents/digest.ts";
 import type { Pattern } from "../documents/pattern.ts";
 import type { DenyRule, Policy, ReviewRule } from "../documents/policy.ts";
-import { toTime, timeMs, type Time } from "../documents/primitives.ts";
+import { timeMs, toPlainText, toTime, type Time } from "../documents/primitives.ts";
 import type { Asked, Facts } from "../documents/request.ts";
 import type { ResourceSpec } from "../documents/resource-spec.ts";
 import { durationMs } from "../lib/duration.ts";
@@ -228,10 +228,7 @@ function refuse(policy: Digest, { asked, createdAt }: DecideInput, reasons: read
   };
 }
 
-/** Keeps a reason within what `plainText(1_000)` accepts, whatever a condition or an expression put into it. */
+/** Keeps a reason within what the document's schema accepts, whatever a condition or an expression put into it. */
 function plain(text: string): string {
-  const cut = Array.from(text.toWellFormed()).filter((character) => safeCharacter.test(character));
-  return cut.join("").slice(0, 990).toWellFormed();
+  return toPlainText(text, 1_000);
 }
-
-const safeCharacter = /^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]$/u;

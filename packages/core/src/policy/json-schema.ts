@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { PolicyDocument } from "../documents/policy.ts";
 
-/** Where the published schema lives; editors find it by this name. */
-export const policySchemaId = "https://cardea.dev/schema/policy/v1.json";
+/** The name of the published schema. */
+export const policySchemaId = "urn:cardea:schema:policy:v1";
 
 /** The policy document as JSON Schema (draft 2020-12), for editors and other tools. What only code can check is left out of it. */
 export function policyJsonSchema(): Readonly<Record<string, unknown>> {

@@ -6,6 +6,7 @@ import { LineCounter, isAlias, isMap, isNode, isPair, isScalar, isSeq, parseDocu
 import type { z } from "zod";
 import { PolicyDocument } from "../documents/policy.ts";
 import { policyFieldNames } from "./json-schema.ts";
+import { nestsTooDeeply } from "./nesting.ts";
 import type { Path, Problem, ProblemCode } from "./problem.ts";
 
 /** The largest policy text, in UTF-16 code units and so at most as many characters. */
@@ -29,6 +30,7 @@ export function parsePolicy(text: string): ParsedPolicy {
   if (text.length > maxPolicyText) {
     return { ok: false, problems: [error("too_large", [], `the policy has more than ${String(maxPolicyText)} characters`)] };
   }
+  if (nestsTooDeeply(text)) return { ok: false, problems: [beyondReason] };
   const lines = new LineCounter();
   let document: Document.Parsed;
   let value: unknown;
@@ -41,10 +43,8 @@ export function parsePolicy(text: string): ParsedPolicy {
     if (found.length > 0) return { ok: false, problems: found };
     value = document.toJS({ maxAliasCount: maxAliases });
   } catch (failure) {
-    // Too many aliases, or nesting deeper than the stack: neither is a policy.
-    if (failure instanceof ReferenceError || failure instanceof RangeError) {
-      return { ok: false, problems: [{ ...error("yaml_invalid", [], "the document is nested or repeated beyond reason"), line: 1, column: 1 }] };
-    }
+    // What the parser throws for too many aliases.
+    if (failure instanceof ReferenceError) return { ok: false, problems: [beyondReason] };
     throw failure;
   }
   const source: PolicySource = { locate: (problem) => ({ ...problem, ...ruleAt(value, problem.path), ...positionOf(document, lines, problem.path) }) };
@@ -53,6 +53,8 @@ export function parsePolicy(text: string): ParsedPolicy {
   if (problems.length > 0 || !checked.success) return { ok: false, problems: problems.slice(0, maxProblems).map(source.locate) };
   return { ok: true, document: checked.data, source };
 }
+
+const beyondReason: Problem = { severity: "error", code: "yaml_invalid", path: [], message: "the document is nested or repeated beyond reason", line: 1, column: 1 };
 
 function error(code: ProblemCode, path: Path, message: string, hint?: string): Problem {
   return { severity: "error", code, path, message, ...(hint === undefined ? {} : { hint }) };
@@ -110,12 +112,11 @@ function closest(branches: readonly (readonly Issue[])[]): readonly Issue[] {
   });
 }
 
+/** A union told apart by a field: a rule by its `effect`. Where the field is missing or unknown, the path names it. */
 function unknownVariant(path: Path, value: unknown): Problem {
   const hint = "write `effect: allow`, `effect: review` or `effect: deny`";
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return error("invalid_value", path, `this must be a rule, not ${kindOf(value)}`);
-  return Object.hasOwn(value, "effect")
-    ? error("invalid_value", [...path, "effect"], `${shown(valueAt(value, ["effect"]))} is no effect`, hint)
-    : error("missing_field", [...path, "effect"], "`effect` is missing", hint);
+  if (path.at(-1) !== "effect") return error("invalid_value", path, `this must be a rule, not ${kindOf(value)}`);
+  return value === undefined ? error("missing_field", path, "`effect` is missing", hint) : error("invalid_value", path, `${shown(value)} is no effect`, hint);
 }
 
 function valueAt(root: unknown, path: Path): unknown {
@@ -194,11 +195,11 @@ function shown(value: unknown): string {
   return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? `\`${cut(String(value))}\`` : kindOf(value);
 }
 
-function cut(text: string): string {
-  return Array.from(text, (character) => (/[\p{C}]/u.test(character) ? "\u{fffd}" : character)).slice(0, 80).join("");
+function cut(text: string, max = 80): string {
+  return Array.from(text, (character) => (/[\p{C}]/u.test(character) ? "\u{fffd}" : character)).slice(0, max).join("");
 }
 
 function firstLine(text: string): string {
   const [line = ""] = text.split("\n");
-  return line.slice(0, 1).toLowerCase() + line.slice(1);
+  return cut(line.slice(0, 1).toLowerCase() + line.slice(1), 200);
 }

@@ -6,19 +6,19 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CardeaError } from "@cardea/core/contract/errors";
 import { toHex } from "@cardea/core/lib/hex";
-import { findBinaries } from "../embedded/binaries.ts";
+import { serverAccount } from "../embedded/account.ts";
 import { startCluster, type Cluster } from "../embedded/cluster.ts";
-import { ensureDatabase } from "../embedded/database.ts";
-import { makeDataDirectory } from "../keys/installation.ts";
+import { demandBinaries, startEmbeddedDatabase } from "../embedded/control-database.ts";
+import { makeHome } from "../embedded/placement.ts";
 import { Child } from "../processes/child.ts";
 import { lockDataDirectory } from "../processes/data-lock.ts";
 import { systemRandom } from "../processes/system.ts";
 import { Teardown } from "../processes/teardown.ts";
 import { ControlReady, OutpostReady } from "../programs/ready.ts";
+import { freePort } from "../processes/free-port.ts";
 import { sampleOutpostConfig } from "../sample/resource.ts";
-import { seedPeople } from "../sample/seed.ts";
+import { seedInstallation } from "../sample/seed.ts";
 import { ensureShop } from "../sample/shop.ts";
 
 export interface StackOptions {
@@ -48,32 +48,35 @@ export interface Stack extends AsyncDisposable {
 }
 
 const main = fileURLToPath(new URL("../main.js", import.meta.url));
-const superuser = "cardea";
 
 /** Brings everything up, or nothing. @throws CardeaError with what failed and what to do. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { dataDirectory } = options;
   const step = options.onStep ?? (() => undefined);
-  await makeDataDirectory(dataDirectory);
+  await makeHome(dataDirectory, await serverAccount());
   await using undo = new Teardown();
   undo.use(await lockDataDirectory(dataDirectory));
 
-  const binaries = await findBinaries();
-  if (binaries.kind === "unavailable") {
-    throw new CardeaError("database_unavailable", `no PostgreSQL programs were found; looked at ${binaries.looked.join("; ")}`);
-  }
-  const log = (name: string) => ({ path: join(dataDirectory, "log", `${name}.log`) });
+  const binaries = await demandBinaries();
   await mkdir(join(dataDirectory, "log"), { recursive: true, mode: 0o700 });
   step("starting PostgreSQL");
-  const base = { binaries: binaries.binaries, superuser, random: systemRandom };
+  const samplePort = options.samplePort === 0 ? await freePort() : options.samplePort;
   const [database, shop] = await Promise.all([
-    startCluster({ ...base, dataDir: join(dataDirectory, "postgres"), listen: { socketDir: join(dataDirectory, "socket") }, log: log("postgres") }).then((cluster) => undo.use(cluster)),
-    startCluster({ ...base, dataDir: join(dataDirectory, "sample-postgres"), listen: { host: "127.0.0.1", port: options.samplePort, setting: "CARDEA_SAMPLE_PORT" }, log: log("sample-postgres") }).then((cluster) => undo.use(cluster)),
+    startEmbeddedDatabase(dataDirectory).then((cluster) => undo.use(cluster)),
+    startCluster({
+      binaries,
+      superuser: "cardea",
+      random: systemRandom,
+      dataDir: join(dataDirectory, "sample-postgres"),
+      listen: { host: "127.0.0.1", port: samplePort, setting: "CARDEA_SAMPLE_PORT" },
+      log: { path: join(dataDirectory, "log", "sample-postgres.log") },
+    }).then((cluster) => undo.use(cluster)),
   ]);
   const passwordFile = join(dataDirectory, "sample", "admin-password");
-  await Promise.all([ensureDatabase(database.connection(), "cardea"), prepareShop(dataDirectory, passwordFile, shop)]);
+  await prepareShop(dataDirectory, passwordFile, shop);
 
   step("starting the control plane");
+  const port = options.port === 0 ? await freePort() : options.port;
   const shared = {
     module: main,
     readyTimeoutMs: 60_000,
@@ -85,16 +88,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ...shared,
     name: "control plane",
     args: ["server", "--development"],
-    env: { ...process.env, ...options.env, CARDEA_DATA: dataDirectory, CARDEA_LISTEN_PORT: String(options.port), CARDEA_DATABASE: database.url("cardea") },
+    env: { ...process.env, ...options.env, CARDEA_DATA: dataDirectory, CARDEA_LISTEN_PORT: String(port), CARDEA_DATABASE: database.url("cardea") },
   });
   undo.use(control.child);
-  const { url, setupToken, enrolmentToken, created } = ControlReady.parse(control.ready);
+  const { url, setupToken, created } = ControlReady.parse(control.ready);
 
   const peopleDirectory = join(dataDirectory, "dev", "people");
-  if (setupToken !== undefined) {
-    step("making the sample people and policy");
-    await seedPeople({ url, setupToken, peopleDirectory });
-  }
+  const { enrolmentToken } = await seedInstallation({ url, setupToken, peopleDirectory, onStep: step });
   step("starting the outpost");
   const outpost = await Child.start({
     ...shared,

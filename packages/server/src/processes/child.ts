@@ -44,8 +44,18 @@ export class Child implements AsyncDisposable {
     return this.#process?.pid;
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** Starts the program again after `stop`. @throws as `start` */
+  startAgain(): Promise<unknown> {
+    this.#stopping = false;
+    return this.#launch();
+  }
+
   /** Ends the child: asks, waits, insists. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  async stop(): Promise<void> {
     this.#stopping = true;
     const child = this.#process;
     if (child?.exitCode === null && child.signalCode === null) {

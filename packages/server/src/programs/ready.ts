@@ -5,8 +5,6 @@ export const ControlReady = z.object({
   url: z.string(),
   /** In development mode, while there is no administrator. */
   setupToken: z.string().optional(),
-  /** In development mode, while no outpost is enrolled. */
-  enrolmentToken: z.string().optional(),
   /** Whether the installation was made by this start. */
   created: z.boolean(),
 });

@@ -13,8 +13,9 @@ import { bundleName } from "@cardea/core/contract/native-name";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { privilegeNames, type Grant } from "../spec/privileges.ts";
 import type { Admin } from "./admin.ts";
-import { grantsIn, grantSql, lackingSql, planSql, PlanRow } from "./bundle-plan.ts";
+import { grantsIn, grantSql, planSql, PlanRow } from "./bundle-plan.ts";
 import type { Connection } from "./connection.ts";
+import { revokeAll } from "./bundle-revoke.ts";
 import { hasState } from "./faults.ts";
 import { missingGrants } from "./missing.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
@@ -59,37 +60,26 @@ function parseComment(text: string): readonly Grant[] | undefined {
   }
 }
 
-/** Whether every table that the bundle's patterns meet in a database is among its privileges. */
-export async function isCurrent(server: Server, bundle: Bundle, database: string, signal: AbortSignal): Promise<boolean> {
-  const grants = grantsIn(bundle.grants, database);
-  if (grants.length === 0) return true;
-  const [rows] = await server.read(database, lackingSql(grants, bundle.name), signal);
-  return rowsOf(z.object({ lacking: z.int() }), rows).every((row) => row.lacking === 0);
-}
-
 /**
  * Makes the bundle if it is not there and gives it what it lacks, in every database. Committed role first: a crash in between leaves a
  * bundle with too little, which the next call completes.
  * @throws CardeaError `resource_privilege_missing` naming what the administrator cannot give; it is then given nowhere in that database
  */
 export async function ensureBundle(server: Server, admin: Admin, bundle: Bundle, signal: AbortSignal): Promise<void> {
-  await makeRole(server, bundle, signal);
+  await makeRole(server, bundle.name, "noinherit", commentPrefix + canonicalJson(bundle.grants), signal);
   const databases = server.databases.filter((database) => grantsIn(bundle.grants, database).length > 0);
   for (const database of databases) {
     await server.use(database, signal, (connection) => giveIn(server, connection, admin, bundle, database, signal));
   }
 }
 
-async function makeRole(server: Server, bundle: Bundle, signal: AbortSignal): Promise<void> {
-  const role = quoteIdent(bundle.name);
-  const comment = quoteLiteral(commentPrefix + canonicalJson(bundle.grants));
+/** Makes one of our own roles with its comment, unless it is there. */
+export async function makeRole(server: Server, name: string, options: string, comment: string, signal: AbortSignal): Promise<void> {
+  const [rows] = await server.read(server.home, `select from pg_roles where rolname = ${quoteLiteral(name)}`, signal);
+  if ((rows ?? []).length > 0) return;
+  const role = quoteIdent(name);
   try {
-    await server.change(
-      server.home,
-      `begin; select pg_advisory_xact_lock(hashtextextended(${quoteLiteral(bundle.name)}, 0));
-       create role ${role} nologin noinherit; comment on role ${role} is ${comment}; commit`,
-      signal,
-    );
+    await server.change(server.home, `create role ${role} nologin ${options}; comment on role ${role} is ${quoteLiteral(comment)}`, signal);
   } catch (error) {
     // duplicate_object, or unique_violation where two made it at the same moment: it is there.
     if (!hasState(error, "42710") && !hasState(error, "23505")) throw error;
@@ -141,19 +131,14 @@ function refuseMissing(admin: Admin, grants: readonly Grant[], rows: readonly Pl
 }
 
 /**
- * Removes a bundle that nobody is a member of and that owns nothing; answers whether it is gone. Taking its privileges away needs the
- * privileges of the bundle itself, which the administrator gives itself for that. The caller sees to it that no key is being made
- * with it meanwhile.
+ * Removes a bundle that nobody is a member of and that owns nothing; answers whether it is gone. The caller sees to it that no key is
+ * being made with it meanwhile.
  */
-export async function removeBundle(server: Server, admin: Admin, name: string, signal: AbortSignal): Promise<boolean> {
-  const role = quoteIdent(name);
+export async function removeBundle(server: Server, name: string, signal: AbortSignal): Promise<boolean> {
   try {
     if (!(await isUnused(server, name, signal))) return false;
-    await server.change(server.home, selfGrantSql(admin, name), signal);
-    for (const database of await databasesNaming(server, name, "any", signal)) {
-      await server.change(database, `drop owned by ${role} restrict`, signal);
-    }
-    await server.change(server.home, `drop role ${role}`, signal);
+    for (const database of await databasesNaming(server, name, "any", signal)) await revokeAll(server, database, name, signal);
+    await server.change(server.home, `drop role ${quoteIdent(name)}`, signal);
     return true;
   } catch (error) {
     if (hasState(error, "42704")) return true;

@@ -1,10 +1,11 @@
 /**
- * Makes a login: one round trip for login, memberships and the look at what came of it. Nothing of it is visible before all of it is
- * committed. What the look finds wanting is put right or ended again before the secret leaves this function.
+ * Makes a login with its memberships in one transaction and one round trip; beside it, looks at what the roles are at this moment. What
+ * the look finds wanting is put right, or the login is ended again, before the secret leaves this file.
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { CardeaError } from "@cardea/core/contract/errors";
+import { readNativeName } from "@cardea/core/contract/native-name";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Pattern } from "@cardea/core/documents/pattern";
@@ -14,7 +15,7 @@ import { toGrants } from "../spec/privileges.ts";
 import { rolePatterns } from "../spec/roles.ts";
 import type { Admin } from "./admin.ts";
 import { grantsIn, lackingSql } from "./bundle-plan.ts";
-import { bundleOf, ensureBundle, isCurrent, type Bundle } from "./bundles.ts";
+import { bundleOf, ensureBundle, type Bundle } from "./bundles.ts";
 import { hasState } from "./faults.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
 import { databaseFlawsSql, flawsInWords, readFlaws, sharedFlawsSql } from "./role-safety.ts";
@@ -31,8 +32,8 @@ export interface CreateContext {
   readonly admin: Admin;
   readonly config: PostgresConfig;
   readonly host: ProviderHost;
-  /** Ends the login again; the same function as the provider's own end. */
-  readonly end: (nativeName: string, signal: AbortSignal) => Promise<unknown>;
+  /** Ends the login again, as the provider's own `end` does. Its faults say `maybe`: the login is there. */
+  readonly end: (nativeName: string) => Promise<void>;
 }
 
 /** How often a login or a bundle that comes or goes between two steps is met with another try. */
@@ -71,24 +72,41 @@ function normal(pattern: Pattern): Pattern {
 /** Makes the login of an order, in place of whatever an earlier call for the same order left. */
 export async function createLogin(context: CreateContext, order: LeaseOrder, membership: Membership, signal: AbortSignal): Promise<CreatedLogin> {
   const { server, admin, config } = context;
+  if (readNativeName(context.host.markKey, order.nativeName).kind !== "ours") {
+    throw new TypeError(`\`${order.nativeName}\` is not the name of a login of ours`);
+  }
   const roles = membership.kind === "bundle" ? [membership.bundle.name] : membership.roles;
   const { secret, verifier } = await newLoginSecret(context.host.random);
-  const sql = `${loginSql(order, roles, verifier, admin)};\n${lookSql(server.home, order.nativeName, membership, roles, admin)}`;
+  const sql = loginSql(order, roles, verifier, admin);
   for (let turn = 1; ; turn++) {
-    try {
-      const answers = await server.change(server.home, sql, signal);
-      await settleOutcome(context, order, membership, roles, answers.slice(-4), signal);
-      return { user: order.nativeName, secret, endpoint: endpoint(config) };
-    } catch (error) {
-      if (turn === maxTurns) throw error;
-      if (hasState(error, "42704") && membership.kind === "bundle") {
-        await ensureBundle(server, admin, membership.bundle, signal);
-      } else if (hasState(error, "42710") || hasState(error, "23505")) {
-        // An earlier call was done though it was reported as failed. Its secret is nobody's: begin afresh.
-        await context.end(order.nativeName, signal);
-      } else throw error;
+    // Side by side, since the server spends some 3 ms on hashing and as long on looking. Both are awaited before anything is judged.
+    const [made, looked] = await Promise.allSettled([
+      server.change(server.home, sql, signal),
+      look(server, admin, membership, roles, signal),
+    ]);
+    if (made.status === "fulfilled") {
+      try {
+        await judge(context, membership, roles, made.value.at(-1), settled(looked), signal);
+        return { user: order.nativeName, secret, endpoint: endpoint(config) };
+      } catch (error) {
+        // The login is there and nobody has its secret. A crash here leaves it to recovery, which ends it in the same way.
+        await context.end(order.nativeName);
+        throw error;
+      }
     }
+    if (turn === maxTurns) throw made.reason;
+    if (hasState(made.reason, "42704") && membership.kind === "bundle") {
+      await ensureBundle(server, admin, membership.bundle, signal);
+    } else if (hasState(made.reason, "42710") || hasState(made.reason, "23505")) {
+      // An earlier call was done though it was reported as failed. Its secret is nobody's: begin afresh.
+      await context.end(order.nativeName);
+    } else throw made.reason;
   }
+}
+
+function settled<T>(outcome: PromiseSettledResult<T>): T {
+  if (outcome.status === "rejected") throw outcome.reason;
+  return outcome.value;
 }
 
 function loginSql(order: LeaseOrder, roles: readonly string[], verifier: string, admin: Admin): string {
@@ -98,7 +116,9 @@ function loginSql(order: LeaseOrder, roles: readonly string[], verifier: string,
   return `create role ${name} login inherit password ${quoteLiteral(verifier)} valid until ${quoteLiteral(toTime(order.notAfterMs))}
     connection limit ${order.sessions ?? -1} ${admin.grantOptions ? "" : `in role ${inRoles}`};
     ${admin.grantOptions ? `grant ${inRoles} to ${name} with admin false, inherit true, set false;` : ""}
-    comment on role ${name} is ${quoteLiteral(loginComment(order.lease, verifier))}`;
+    comment on role ${name} is ${quoteLiteral(loginComment(order.lease, verifier))};
+    select r.rolname::text as name from pg_auth_members m join pg_roles r on r.oid = m.roleid
+     where m.member = (select oid from pg_roles where rolname = ${quoteLiteral(order.nativeName)})`;
 }
 
 const commentForm = /^Cardea lease (lea_[0-9a-z]+), verifier ([0-9a-f]{64})$/;
@@ -118,53 +138,43 @@ function verifierHash(verifier: string): string {
   return createHash("sha256").update(verifier).digest("hex");
 }
 
-const Outcome = z.object({ members: z.array(z.string()) });
-
-/** Four statements: what the login is a member of, the flaws of those roles, and how complete the bundle is. */
-function lookSql(home: string, login: string, membership: Membership, roles: readonly string[], admin: Admin): string {
-  const lacking =
-    membership.kind === "bundle"
-      ? lackingSql(grantsIn(membership.bundle.grants, home), membership.bundle.name)
-      : "select 0 as lacking";
-  return `select coalesce(json_agg(r.rolname order by r.rolname), '[]') as members from pg_auth_members m join pg_roles r on r.oid = m.roleid
-      where m.member = (select oid from pg_roles where rolname = ${quoteLiteral(login)});
-    ${sharedFlawsSql(roles)};
-    ${databaseFlawsSql(roles, admin)};
-    ${lacking}`;
+interface Look {
+  /** Why roles may not be given, in words. */
+  readonly flaws: ReadonlyMap<string, string>;
+  /** The bundle has all that its patterns meet. */
+  readonly current: boolean;
 }
 
-async function settleOutcome(
-  context: CreateContext,
-  order: LeaseOrder,
+/** What the roles are at this moment, in every database that the resource names. */
+async function look(server: Server, admin: Admin, membership: Membership, roles: readonly string[], signal: AbortSignal): Promise<Look> {
+  const answers = await Promise.all(
+    server.databases.map((database) => {
+      const lacking = membership.kind === "bundle" ? lackingSql(grantsIn(membership.bundle.grants, database), membership.bundle.name) : "select 0 as lacking";
+      const shared = database === server.home ? `${sharedFlawsSql(roles)};\n` : "";
+      return server.read(database, `${lacking};\n${shared}${databaseFlawsSql(roles, admin)}`, signal);
+    }),
+  );
+  return {
+    flaws: flawsInWords(answers.flatMap(([, ...flaws]) => flaws.flatMap((rows) => [...readFlaws(rows)]))),
+    current: answers.every(([rows]) => rowsOf(z.object({ lacking: z.int() }), rows).every((row) => row.lacking === 0)),
+  };
+}
+
+async function judge(
+  { server, admin }: CreateContext,
   membership: Membership,
   roles: readonly string[],
-  answers: readonly (readonly unknown[])[],
+  memberOf: readonly unknown[] | undefined,
+  { flaws, current }: Look,
   signal: AbortSignal,
 ): Promise<void> {
-  const { server, admin } = context;
-  try {
-    const [members] = rowsOf(Outcome, answers[0]);
-    const lacksRole = roles.find((role) => members?.members.includes(role) !== true);
-    if (lacksRole !== undefined) {
-      throw new CardeaError("resource_privilege_missing", `\`${admin.user}\` could not make the login a member of \`${lacksRole}\``);
-    }
-    const elsewhere = await Promise.all(
-      server.databases.slice(1).map((database) => server.read(database, databaseFlawsSql(roles, admin), signal)),
-    );
-    const flaws = flawsInWords([answers[1], answers[2], ...elsewhere.map(([rows]) => rows)].flatMap((rows) => [...readFlaws(rows)]));
-    for (const [role, why] of flaws) {
-      throw new CardeaError("resource_role_unsafe", `\`${role}\` may not be given to a direct key: ${why}`);
-    }
-    if (membership.kind === "bundle") {
-      const atHome = rowsOf(z.object({ lacking: z.int() }), answers[3]).every((row) => row.lacking === 0);
-      const others = await Promise.all(server.databases.slice(1).map((database) => isCurrent(server, membership.bundle, database, signal)));
-      if (!atHome || others.includes(false)) await ensureBundle(server, admin, membership.bundle, signal);
-    }
-  } catch (error) {
-    // The login is there and nobody has its secret. A crash here leaves it to recovery, which ends it in the same way.
-    await context.end(order.nativeName, signal);
-    throw error;
+  const members = rowsOf(z.object({ name: z.string() }), memberOf).map((row) => row.name);
+  const lacksRole = roles.find((role) => !members.includes(role));
+  if (lacksRole !== undefined) {
+    throw new CardeaError("resource_privilege_missing", `\`${admin.user}\` could not make the login a member of \`${lacksRole}\``);
   }
+  for (const [role, why] of flaws) throw new CardeaError("resource_role_unsafe", `\`${role}\` may not be given to a direct key: ${why}`);
+  if (membership.kind === "bundle" && !current) await ensureBundle(server, admin, membership.bundle, signal);
 }
 
 function endpoint(config: PostgresConfig): CreatedLogin["endpoint"] {

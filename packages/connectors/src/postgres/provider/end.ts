@@ -13,7 +13,7 @@
  * under a live session, which then goes on with what PUBLIC may do.
  */
 import { z } from "zod";
-import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
+import { CardeaError } from "@cardea/core/contract/errors";
 import { readNativeName } from "@cardea/core/contract/native-name";
 import type { Ended } from "../../connector.ts";
 import type { Admin } from "./admin.ts";
@@ -92,7 +92,7 @@ function lookSql(names: readonly string[], admin: Admin): string {
           'revocable', ${admin.superuser ? "true" : revocable})), '[]')
          from pg_auth_members m join pg_roles g on g.oid = m.roleid join pg_roles gr on gr.oid = m.grantor where m.member = r.oid) as memberships,
       array(select o.rolname::text from pg_auth_members m join pg_roles o on o.oid = m.member
-             where m.roleid = r.oid and o.rolname not in (current_user, session_user)) as members
+             where m.roleid = r.oid and not m.admin_option and o.rolname <> current_user) as members
     from pg_roles r where r.rolname = any(${quoteTexts(names)}) order by r.rolname`;
 }
 
@@ -145,7 +145,7 @@ async function remove(context: EndContext, logins: readonly Login[], signal: Abo
 /** Drop, look a last time for sessions, and see whether the roles that the logins were members of own something now. */
 function dropSql(logins: readonly Login[], bundles: readonly (readonly [string, number])[]): string {
   return `drop role if exists ${logins.map(({ name }) => quoteIdent(name)).join(", ")};
-    select pid, pg_terminate_backend(pid) from pg_stat_activity where usesysid = any(${quoteOids(logins.map(({ oid }) => oid))});
+    select pid, pg_terminate_backend(pid) from pg_stat_get_activity(null) where usesysid = any(${quoteOids(logins.map(({ oid }) => oid))});
     select r.rolname::text as role, array_agg(distinct coalesce(case when d.dbid in (0, here.oid) then pg_describe_object(d.classid, d.objid, d.objsubid) end,
              'something in ' || db.datname, 'something')) as owned
       from pg_shdepend d join pg_roles r on r.oid = d.refobjid join pg_database here on here.datname = current_database()
@@ -189,11 +189,4 @@ function misuseOf(context: EndContext, login: Login): readonly string[] {
     ...foreign.map(({ role, grantor }) => `\`${grantor}\` made the login a member of \`${role}\``),
     ...login.members.map((member) => `\`${member}\` was made a member of the login`),
   ];
-}
-
-/** The fault of an ending that followed something already made: whatever its own effect, something is there. */
-export function asMaybe(error: unknown): unknown {
-  return error instanceof OutsideError && error.effect === "none"
-    ? new OutsideError(error.code, "maybe", error.message, { cause: error })
-    : error;
 }

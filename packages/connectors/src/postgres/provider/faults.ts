@@ -57,13 +57,20 @@ export function toFault(error: unknown, phase: Phase, server: string): OutsideEr
 /** Whether trying the same once more can succeed at once: two statements met. */
 export function isContended(error: unknown): boolean {
   if (!(error instanceof ServerFault) || error.sqlState === undefined) return false;
-  // Catalogue rows that two sessions update at once have no code of their own.
-  return contended.has(error.sqlState) || (error.sqlState === "XX000" && error.message.includes("concurrently"));
+  // Catalogue rows that two sessions change or remove at once have no code of their own.
+  return contended.has(error.sqlState) || (error.sqlState === "XX000" && /concurrently|could not find tuple/.test(error.message));
 }
 
 /** Whether the server refused with this SQLSTATE. */
 export function hasState(error: unknown, sqlState: string): error is ServerFault {
   return error instanceof ServerFault && error.sqlState === sqlState;
+}
+
+/** The fault of a step that followed something already made: whatever its own effect, something is there. */
+export function asMaybe(error: unknown): unknown {
+  return error instanceof OutsideError && error.effect === "none"
+    ? new OutsideError(error.code, "maybe", error.message, { cause: error })
+    : error;
 }
 
 function codeOf(sqlState: string): ErrorCode {

@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { readNativeName } from "@cardea/core/contract/native-name";
 import type { Listing, OwnObject, ProviderLog } from "../../connector.ts";
-import { CardeaError } from "@cardea/core/contract/errors";
+import { CardeaError, type ErrorCode } from "@cardea/core/contract/errors";
 import type { Admin } from "./admin.ts";
-import { ensureBundle, readBundle, removeBundle, type Bundle } from "./bundles.ts";
+import { ensureBundle, readBundle, removeBundle } from "./bundles.ts";
 import { clearBundle, holderName } from "./owned.ts";
 import { quoteIdent } from "./quoting.ts";
 import { rowsOf, type Server } from "./server.ts";
@@ -58,7 +58,7 @@ export async function listOwn(context: ListContext, signal: AbortSignal): Promis
 async function tidy(context: ListContext, row: Row, what: "bundle" | "holder", signal: AbortSignal): Promise<"removed" | "kept"> {
   const { server, admin, markKey, log } = context;
   const unused = row.members === 0 && !row.owns;
-  if (unused && (await context.unlessInUse(row.name, () => removeBundle(server, admin, row.name, signal)))) return "removed";
+  if (unused && (await context.unlessInUse(row.name, () => removeBundle(server, row.name, signal)))) return "removed";
   if (what === "holder" || unused) return "kept";
   if (row.altered) {
     log.warn({ role: row.name }, "a bundle was altered by somebody");
@@ -66,20 +66,20 @@ async function tidy(context: ListContext, row: Row, what: "bundle" | "holder", s
   }
   if (row.owns) {
     log.warn({ role: row.name }, "a bundle owns something, which a key must have left on it");
-    await clearBundle(context, row.name, signal);
+    await tolerating(context, row.name, "lease_stuck", () => clearBundle(context, row.name, signal));
   }
   const bundle = readBundle(markKey, row.name, row.comment);
   if (bundle === undefined) log.warn({ role: row.name }, "a bundle does not say what it gives, so it cannot be kept up to date");
-  else await refresh(context, bundle, signal);
+  else await tolerating(context, row.name, "resource_privilege_missing", () => ensureBundle(server, admin, bundle, signal));
   return "kept";
 }
 
-/** New tables that a pattern meets and the administrator cannot give are said at inspection; here they must not stop the listing. */
-async function refresh({ server, admin, log }: ListContext, bundle: Bundle, signal: AbortSignal): Promise<void> {
+/** What is said elsewhere too (at the end of a lease, at inspection) must not stop the listing. */
+async function tolerating({ log }: ListContext, role: string, code: ErrorCode, work: () => Promise<void>): Promise<void> {
   try {
-    await ensureBundle(server, admin, bundle, signal);
+    await work();
   } catch (error) {
-    if (!(error instanceof CardeaError) || error.code !== "resource_privilege_missing") throw error;
-    log.warn({ role: bundle.name, why: error.message }, "a bundle could not be brought up to date");
+    if (!(error instanceof CardeaError) || error.code !== code) throw error;
+    log.warn({ role, why: error.message }, "a bundle could not be put in order");
   }
 }

@@ -7,7 +7,8 @@ import { z } from "zod";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { bundleName } from "@cardea/core/contract/native-name";
 import type { Admin } from "./admin.ts";
-import { databasesNaming, findBundle, giveIn, selfGrantSql } from "./bundles.ts";
+import { databasesNaming, findBundle, giveIn, makeRole, selfGrantSql } from "./bundles.ts";
+import { revokeAll } from "./bundle-revoke.ts";
 import { hasState } from "./faults.ts";
 import { nameList } from "./missing.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
@@ -61,6 +62,7 @@ export async function clearBundle(context: OwnedContext, bundle: string, signal:
     const move = `reassign owned by ${quoteIdent(bundle)} to ${quoteIdent(holder)}`;
     await moveOut(context, database, bundle, holder, things, [move], signal);
     if ((await owned()).length === 0) continue;
+    await revokeAll(server, database, bundle, signal);
     await server.change(database, `drop owned by ${quoteIdent(bundle)} restrict`, signal);
     const known = await findBundle(server, markKey, bundle, signal);
     if (known !== undefined) {
@@ -73,8 +75,8 @@ export async function clearBundle(context: OwnedContext, bundle: string, signal:
 async function prepare(context: OwnedContext, role: string, signal: AbortSignal): Promise<string> {
   const { server, admin } = context;
   const holder = holderName(context.markKey);
-  await makeHolder(server, admin, holder, signal);
-  await server.change(server.home, selfGrantSql(admin, role), signal);
+  await makeRole(server, holder, "inherit", "Cardea holder of what ended logins left behind", signal);
+  await server.change(server.home, `${selfGrantSql(admin, holder)}; ${selfGrantSql(admin, role)}`, signal);
   return holder;
 }
 
@@ -88,16 +90,6 @@ async function inDatabase<T>(database: string, role: string, work: () => Promise
       cause: error,
     });
   }
-}
-
-async function makeHolder(server: Server, admin: Admin, holder: string, signal: AbortSignal): Promise<void> {
-  const sql = `create role ${quoteIdent(holder)} nologin; comment on role ${quoteIdent(holder)} is 'Cardea holder of what ended logins left behind'`;
-  try {
-    await server.change(server.home, sql, signal);
-  } catch (error) {
-    if (!hasState(error, "42710") && !hasState(error, "23505")) throw error;
-  }
-  await server.change(server.home, selfGrantSql(admin, holder), signal);
 }
 
 /** A transaction that a login prepared outlives its sessions and holds its locks for ever. Only its owner can roll it back. */

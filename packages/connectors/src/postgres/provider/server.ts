@@ -126,6 +126,7 @@ export class Server {
   async #connect(database: string, signal: AbortSignal): Promise<Connection> {
     const { host, port, user, password } = this.#config.connect;
     this.#connections += 1;
+    const name = `${this.#tag} ${this.#instance} ${this.#connections}`;
     return Connection.open(
       {
         host,
@@ -134,7 +135,7 @@ export class Server {
         user,
         password: password === undefined ? "" : await this.#host.secret(password),
         ssl: await this.#ssl(),
-        name: `${this.#tag} ${this.#instance} ${this.#connections}`,
+        name,
         limits: this.#limits,
       },
       signal,

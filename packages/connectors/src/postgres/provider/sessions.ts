@@ -25,12 +25,12 @@ const maxWaitMs = 8_000;
 export function closeSql(oids: readonly number[]): string {
   return `select set_config('cardea.starting', coalesce((select string_agg(pid::text, ',') from pg_locks
       where locktype = 'virtualxid' and pid <> pg_backend_pid()), ''), true);
-    select 'session' as kind, pid, usesysid::int8::float8 as role, pg_terminate_backend(pid) from pg_stat_activity where usesysid = any(${quoteOids(oids)})
+    select 'session' as kind, pid, usesysid::int8::float8 as role, pg_terminate_backend(pid) from pg_stat_get_activity(null) where usesysid = any(${quoteOids(oids)})
     union all
     select case when exists (select from pg_locks l where l.pid = s.pid and l.locktype = 'object' and l.classid = 'pg_database'::regclass)
                 then 'entering' else 'starting' end, s.pid, 0, null
       from unnest(string_to_array(nullif(current_setting('cardea.starting'), ''), ',')::int[]) as s(pid)
-     where not exists (select from pg_stat_activity a where a.pid = s.pid and (a.usesysid is not null or a.datid is not null))`;
+     where not exists (select from pg_stat_get_activity(null) a where a.pid = s.pid and (a.usesysid is not null or a.datid is not null))`;
 }
 
 /**

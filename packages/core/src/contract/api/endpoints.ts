@@ -7,7 +7,7 @@ import { Evidence } from "../../documents/evidence.ts";
 import { Name } from "../../documents/primitives.ts";
 import { Trust } from "../../documents/trust.ts";
 import { CredentialId, EventId, GrantId, RequestId, SubjectId, TokenId } from "../ids.ts";
-import { Meta, PageQuery } from "./common.ts";
+import { Meta, PageQuery, WaitQuery, type Page } from "./common.ts";
 import { CastReview, GrantQuery, GrantsPage, GrantsQuery, GrantView, KeyView, RevokeGrant } from "./grants.ts";
 import {
   ApplyPolicy,
@@ -15,6 +15,7 @@ import {
   AuditPage,
   AuditQuery,
   CreatedWebhook,
+  CreateEnrolmentToken,
   CreateWebhook,
   EnrolmentToken,
   OutpostsPage,
@@ -47,7 +48,6 @@ import {
   type Permission,
 } from "./people.ts";
 import { CastVote, RequestQuery, RequestsPage, RequestsQuery, RequestView, SubmitRequest } from "./requests.ts";
-import { WaitQuery } from "./common.ts";
 
 export interface Endpoint {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -106,11 +106,10 @@ export const endpoints = {
 
   listResources: { method: "GET", path: "/v1/resources", group: "resources", summary: "what can be asked for", access: everybody, query: PageQuery, reply: ResourcesPage },
   showResource: { method: "GET", path: "/v1/resources/{name}", group: "resources", summary: "one resource and what the caller could ask for", access: everybody, params: named, reply: ResourceView },
-  applyResource: { method: "PUT", path: "/v1/resources/{name}", group: "resources", summary: "register or change a resource, its configuration sealed to the outpost", access: admin, params: named, body: ApplyResource, reply: ResourceView },
-  removeResource: { method: "DELETE", path: "/v1/resources/{name}", group: "resources", summary: "offer a resource no longer", access: admin, params: named },
-  checkResource: { method: "POST", path: "/v1/resources/{name}/check", group: "resources", summary: "let the outpost look at the resource now", access: everybody, params: named, body: Nothing, reply: ResourceView },
+  applyResource: { method: "PUT", path: "/v1/resources/{name}", group: "resources", summary: "register or change a resource, its configuration sealed to the outpost", access: admin, presence: "sign-in", params: named, body: ApplyResource, reply: ResourceView },
+  checkResource: { method: "POST", path: "/v1/resources/{name}/check", group: "resources", summary: "let the outpost look at the resource now", access: overseer, params: named, body: Nothing, reply: ResourceView },
   listOutposts: { method: "GET", path: "/v1/outposts", group: "resources", summary: "the outposts", access: overseer, query: PageQuery, reply: OutpostsPage },
-  createEnrolmentToken: { method: "POST", path: "/v1/outposts/enrolments", group: "resources", summary: "make a token by which one outpost enrols", access: admin, presence: "sign-in", creates: true, body: Nothing, reply: EnrolmentToken },
+  createEnrolmentToken: { method: "POST", path: "/v1/outposts/enrolments", group: "resources", summary: "make a token by which one outpost enrols", access: admin, presence: "sign-in", creates: true, body: CreateEnrolmentToken.optional(), reply: EnrolmentToken },
 
   currentPolicy: { method: "GET", path: "/v1/policy", group: "policy", summary: "the policy in force", access: everybody, reply: PolicyView },
   planPolicy: { method: "POST", path: "/v1/policy/plans", group: "policy", summary: "what applying a policy would change", access: overseer, body: PlanPolicy, reply: PolicyPlan },
@@ -147,4 +146,5 @@ export interface EndpointInput<E extends Endpoint> {
 }
 
 /** What it answers. */
-export type EndpointReply<E extends Endpoint> = E extends { readonly reply: z.ZodType } ? z.output<E["reply"]> : undefined;
+export type EndpointReply<E extends Endpoint> = E extends { readonly reply: z.ZodType } ? ReplyOf<z.output<E["reply"]>> : undefined;
+type ReplyOf<View> = View extends { items: (infer Item)[] } ? Page<Item> : View;

@@ -48,6 +48,8 @@ export type OutpostView = z.infer<typeof OutpostView>;
 export const OutpostsPage = pageOf(OutpostView);
 /** `POST /v1/outposts/enrolments`. The token carries the control plane's URL and its key's hash; single use, 15 minutes. */
 export const EnrolmentToken = z.object({ token: z.string(), expiresAt: Time });
+/** `name`: that of an outpost which is rebuilt, or of a new one; absent: a free one. */
+export const CreateEnrolmentToken = z.strictObject({ name: Name.optional() });
 
 export const PolicyView = z.object({ policy: Policy, digest: z.string(), source: z.string(), appliedBy: SubjectRef.optional() });
 export type PolicyView = z.infer<typeof PolicyView>;

@@ -1,0 +1,17 @@
+import { CardeaError } from "@cardea/core/contract/errors";
+import { GrantId, RequestId } from "@cardea/core/contract/ids";
+
+/** @throws CardeaError `usage` */
+export function requestId(text: string): RequestId {
+  const parsed = RequestId.safeParse(text);
+  if (!parsed.success) throw new CardeaError("usage", `\`${text}\` is not a request id (req_…)`);
+  return parsed.data;
+}
+
+/** @throws CardeaError `usage` */
+export function grantId(text: string): GrantId {
+  // A key has its grant's id under another prefix.
+  const parsed = GrantId.safeParse(text.replace(/^key_/, "gra_"));
+  if (!parsed.success) throw new CardeaError("usage", `\`${text}\` is not a grant or key id (gra_…, key_…)`);
+  return parsed.data;
+}

@@ -1,0 +1,46 @@
+import { describe } from "vitest";
+import { readNativeName } from "@cardea/core/contract/native-name";
+import { startTestCluster, testServer, testVersions } from "@cardea/testing/cluster";
+import { conformance } from "../conformance/conformance.ts";
+import { FaultProxy } from "../conformance/fault-proxy.ts";
+import { testResource } from "./testing/resource.ts";
+
+for (const version of testVersions) {
+  const available = await testServer(version);
+  describe.skipIf(!available).each(["member role", "bundle"] as const)(`postgresql ${version}, %s`, (kind) => {
+    conformance(`postgres (${kind})`, async () => {
+      const cluster = await startTestCluster({ version });
+      const proxy = await FaultProxy.start(cluster);
+      const resource = await testResource(cluster, { port: proxy.port });
+      const isLogin = (name: string): boolean => {
+        const mark = readNativeName(resource.markKey, name);
+        return mark.kind === "ours" && mark.deadlineMs > 0;
+      };
+      return {
+        proxy,
+        open: () => resource.open(),
+        order: () => resource.order(kind === "bundle" ? "write" : "read"),
+        use: async (login) => {
+          const client = await resource.client(login);
+          return {
+            closed: new Promise((closed) => client.once("end", () => closed())),
+            act: async () => {
+              await client.query("select id from orders");
+            },
+            close: () => client.end(),
+          };
+        },
+        logins: async () => (await resource.marked()).filter(isLogin),
+        others: async () => (await resource.marked()).filter((name) => !isLogin(name)),
+        kill: async (localPort) => {
+          await resource.su(`select pg_terminate_backend(pid) from pg_stat_activity where client_port = ${localPort}`);
+        },
+        close: async () => {
+          await resource.close();
+          await proxy.close();
+          await cluster.stop();
+        },
+      };
+    });
+  });
+}

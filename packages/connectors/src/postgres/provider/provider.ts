@@ -1,0 +1,132 @@
+/**
+ * One real PostgreSQL server: makes, ends and lists the logins that Cardea gives out. The outpost opens one provider a resource and is
+ * the only caller. It keeps nothing that matters in memory: what bears our mark at the server explains itself, and an ending is the
+ * same after a crash. It never touches a role that is not ours, and of those of others' making only their memberships.
+ */
+import type { CreatedLogin, Ended, Inspection, LeaseOrder, Listing, Provider, ProviderHost } from "../../connector.ts";
+import type { PostgresConfig } from "../spec/config.ts";
+import { readAdmin, type Admin } from "./admin.ts";
+import { createLogin, membershipOf } from "./create.ts";
+import { EndBatch } from "./end-batch.ts";
+import { endLogins, type EndContext } from "./end.ts";
+import { asMaybe } from "./faults.ts";
+import { inspect } from "./inspect.ts";
+import { KeyedLock } from "./keyed-lock.ts";
+import { listOwn } from "./list-own.ts";
+import { Server } from "./server.ts";
+
+/** An ending goes on when who asked for it stops waiting, for this long at most. */
+const endingMs = 60_000;
+
+/** What an administrator may do changes rarely and by hand. */
+const adminKeptMs = 60_000;
+
+export class PostgresProvider implements Provider {
+  readonly #config: PostgresConfig;
+  readonly #host: ProviderHost;
+  readonly #server: Server;
+  readonly #ends: EndBatch;
+  readonly #names = new KeyedLock();
+  readonly #bundlesInUse = new Map<string, number>();
+  readonly #bundlesGoing = new Map<string, Promise<unknown>>();
+  #admin: { readonly value: Admin; readonly untilMs: number } | undefined;
+
+  constructor(config: PostgresConfig, host: ProviderHost) {
+    this.#config = config;
+    this.#host = host;
+    this.#server = new Server(config, host);
+    this.#ends = new EndBatch(async (names) => {
+      const signal = AbortSignal.timeout(endingMs);
+      return endLogins(await this.#context(signal), names, signal);
+    });
+  }
+
+  async inspect(signal: AbortSignal): Promise<Inspection> {
+    this.#admin = undefined;
+    return inspect(this.#server, await this.#adminOf(signal), this.#config, this.#host, signal);
+  }
+
+  async create(order: LeaseOrder, signal: AbortSignal): Promise<CreatedLogin> {
+    const membership = membershipOf(this.#config, this.#host.markKey, order);
+    const make = async (): Promise<CreatedLogin> =>
+      createLogin(
+        {
+          server: this.#server,
+          admin: await this.#adminOf(signal),
+          config: this.#config,
+          host: this.#host,
+          end: (name) => this.#undo(name),
+        },
+        order,
+        membership,
+        signal,
+      );
+    return this.#names.run(order.nativeName, () =>
+      membership.kind === "bundle" ? this.#using(membership.bundle.name, make) : make(),
+    );
+  }
+
+  async end(nativeName: string, signal: AbortSignal): Promise<Ended> {
+    return this.#names.run(nativeName, () => this.#ends.end(nativeName, signal));
+  }
+
+  /** Takes back what `create` made, also when its caller no longer waits. */
+  async #undo(nativeName: string): Promise<void> {
+    try {
+      await this.#ends.end(nativeName, AbortSignal.timeout(endingMs));
+    } catch (error) {
+      throw asMaybe(error);
+    }
+  }
+
+  async listOwn(signal: AbortSignal): Promise<Listing> {
+    const unlessInUse = (bundle: string, work: () => Promise<boolean>): Promise<boolean> => this.#unlessInUse(bundle, work);
+    return listOwn({ ...(await this.#context(signal)), log: this.#host.log, unlessInUse }, signal);
+  }
+
+  async close(): Promise<void> {
+    await this.#server.close();
+  }
+
+  async #context(signal: AbortSignal): Promise<EndContext> {
+    const memberRoles = Object.values(this.#config.roles).flatMap((role) => ("member" in role ? role.member : []));
+    return {
+      server: this.#server,
+      admin: await this.#adminOf(signal),
+      markKey: this.#host.markKey,
+      memberRoles: new Set(memberRoles),
+    };
+  }
+
+  async #adminOf(signal: AbortSignal): Promise<Admin> {
+    const nowMs = this.#host.clock.now();
+    if (this.#admin === undefined || this.#admin.untilMs < nowMs) {
+      this.#admin = { value: await readAdmin(this.#server, signal), untilMs: nowMs + adminKeptMs };
+    }
+    return this.#admin.value;
+  }
+
+  /** Keys are made with a bundle side by side, but not while it is being removed. */
+  async #using<T>(bundle: string, work: () => Promise<T>): Promise<T> {
+    await this.#bundlesGoing.get(bundle)?.catch(() => undefined);
+    this.#bundlesInUse.set(bundle, (this.#bundlesInUse.get(bundle) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      const left = (this.#bundlesInUse.get(bundle) ?? 1) - 1;
+      if (left === 0) this.#bundlesInUse.delete(bundle);
+      else this.#bundlesInUse.set(bundle, left);
+    }
+  }
+
+  async #unlessInUse(bundle: string, work: () => Promise<boolean>): Promise<boolean> {
+    if (this.#bundlesInUse.has(bundle) || this.#bundlesGoing.has(bundle)) return false;
+    const going = work();
+    this.#bundlesGoing.set(bundle, going);
+    try {
+      return await going;
+    } finally {
+      this.#bundlesGoing.delete(bundle);
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Evidence: everything by which an outpost, or anybody with the trust document, checks a grant without believing the control plane's
+ * database. Put together here from stored documents and the log; whether it holds is for `verifyEvidence` to say, on the other side.
+ */
+import type { GrantId, SubjectId } from "@cardea/core/contract/ids";
+import { digestOf, type Digest } from "@cardea/core/documents/digest";
+import type { Evidence } from "@cardea/core/documents/evidence";
+import type { Policy } from "@cardea/core/documents/policy";
+import type { Request } from "@cardea/core/documents/request";
+import type { RosterProof } from "@cardea/core/documents/roster";
+import type { Signature } from "@cardea/core/documents/signature";
+import type { Vote } from "@cardea/core/documents/vote";
+import { CardeaError } from "@cardea/core/contract/errors";
+import { currentHead, proveEvent } from "../audit/proofs.ts";
+import type { Control } from "../control.ts";
+import { currentRoster, type RosterView } from "../people/roster.ts";
+import { policyByDigest, policyByVersion } from "../policy/current.ts";
+import { maybeOneGrant, type StoredGrant } from "../store/grants.ts";
+import { manyVotes, maybeOneRequest } from "../store/requests.ts";
+import { specByDigest } from "../store/resources.ts";
+import type { Signed } from "../store/signed.ts";
+
+/**
+ * The evidence of a grant, under the newest signed head; `undefined` while that does not cover the grant's creation, or where there is no
+ * such grant. @throws CardeaError `log_rolled_back`; `evidence_signature`, `evidence_mismatch` where what is stored was altered or is gone
+ */
+export async function assembleEvidence(control: Control, id: GrantId): Promise<Evidence | undefined> {
+  // The head first: whatever it covers is stored by then.
+  const head = await currentHead(control);
+  const grant = head && (await maybeOneGrant(control.db, control.keys, { id }));
+  if (head === undefined || grant === undefined) return undefined;
+  const [proof, request, votes, roster] = await Promise.all([
+    proveEvent(control, head, grant.createdEvent),
+    maybeOneRequest(control.db, control.keys, grant.request),
+    manyVotes(control.db, control.keys, grant.request),
+    currentRoster(control),
+  ]);
+  if (proof === undefined) return undefined;
+  if (request === undefined) throw gone("the request");
+  const { document } = request.signed;
+  const [policy, current, spec] = await Promise.all([
+    policyByDigest(control, document.decision.policy),
+    policyByVersion(control, grant.createdPolicy),
+    specByDigest(control.db, document.resource.specDigest),
+  ]);
+  if (policy === undefined || current === undefined) throw gone("a policy");
+  if (spec === undefined) throw gone("the resource's specification");
+  const counted = relevantVotes(votes, grant);
+  const isCurrent = current.signed.digest === policy.signed.digest;
+  return {
+    v: 1,
+    request: document,
+    votes: counted.map((vote) => vote.document),
+    grant: grant.signed.document,
+    signatures: signaturesOf([request.signed, grant.signed, policy.signed, ...(isCurrent ? [] : [current.signed]), ...counted], roster, spec),
+    policy: policy.signed.document,
+    ...(!isCurrent && { current: current.signed.document satisfies Policy }),
+    spec: spec.document,
+    roster: { head: roster.head, entries: provenEntries(roster, document, counted) },
+    trust: digestOf("trust", control.trust),
+    log: { checkpoint: head.note, proofs: [proof] },
+  };
+}
+
+/** Those that count, and those whose narrowing holds although they do not count any more. */
+function relevantVotes(votes: readonly Signed<Vote>[], { signed }: StoredGrant): readonly Signed<Vote>[] {
+  return votes.filter(({ digest, document }) => signed.document.votes.includes(digest) || (document.verdict === "approve" && document.narrowing !== undefined));
+}
+
+function signaturesOf(
+  documents: readonly Signed<unknown>[],
+  roster: RosterView,
+  spec: { readonly digest: Digest; readonly signature: Signature },
+): Evidence["signatures"] {
+  const signatures: Record<string, Signature[]> = { [roster.digest]: [roster.signature], [spec.digest]: [spec.signature] };
+  for (const signed of documents) signatures[signed.digest] = [...signed.signatures];
+  return signatures;
+}
+
+/** The requester, whoever they act for, and the voters, each once. */
+function provenEntries(roster: RosterView, request: Request, votes: readonly Signed<Vote>[]): RosterProof[] {
+  const subjects = new Set<SubjectId>(votes.map((vote) => vote.document.approver));
+  const { requester } = request.asked;
+  for (let behind: SubjectId | undefined = requester.id; behind !== undefined && !subjects.has(behind); behind = roster.entry(behind)?.actsFor) subjects.add(behind);
+  if (requester.onBehalfOf !== undefined) subjects.add(requester.onBehalfOf);
+  return [...subjects].flatMap((subject) => roster.proof(subject) ?? []);
+}
+
+function gone(what: string): CardeaError {
+  return new CardeaError("evidence_mismatch", `${what} that the grant rests on is not stored any more`);
+}

@@ -1,0 +1,143 @@
+/**
+ * What outposts report of grants and leases, applied in the link's transaction. Reports come at least once and may come late: each is
+ * applied as far as it is news, and none moves anything backwards. An outpost is heard on its own grants only.
+ */
+import { CardeaError, isErrorCode } from "@cardea/core/contract/errors";
+import { GrantId, LeaseId, type OutpostId } from "@cardea/core/contract/ids";
+import type { LinkEvent, TaskResult } from "@cardea/core/contract/link";
+import { toTime } from "@cardea/core/documents/primitives";
+import type { LeaseState } from "@cardea/core/lifecycle/states";
+import { record } from "../audit/record.ts";
+import type { Control, Tx } from "../control.ts";
+import { notify } from "../notify/notify.ts";
+import { changeGrant, changeLease, maybeOneGrantLocked, oneLeaseLocked, type StoredGrant } from "../store/grants.ts";
+import { enqueueTask } from "../store/tasks.ts";
+import { grantIds } from "./ids.ts";
+
+type Issued = Extract<TaskResult, { type: "issued" }>;
+type EndedResult = Extract<TaskResult, { type: "ended" }>;
+
+/** The outpost made the key. @throws CardeaError `link_message_invalid` for a grant of another outpost */
+export async function grantIssued(tx: Tx, control: Control, outpost: OutpostId, result: Issued): Promise<void> {
+  const grant = await ownGrant(tx, control, outpost, result.grant);
+  await noteLease(tx, grant, result.lease, { state: "live", nativeName: result.nativeName, at: result.at });
+  if (grant.state === "issuing") {
+    await changeGrant(tx, grant.id, { state: "active", lease_id: result.lease, sealed: result.sealed, issued_at: result.at });
+  } else if (grant.state === "ending" && grant.lease === undefined) {
+    // Revoked while it was being made: the task to end it is under way already.
+    await changeGrant(tx, grant.id, { lease_id: result.lease, issued_at: result.at });
+  } else {
+    return;
+  }
+  await record(tx, control, { type: "grant.issued", ids: { ...grantIds(grant), lease: result.lease }, data: { grant: grant.signed.digest, nativeName: result.nativeName }, at: result.at });
+  control.wake.signal("grants", tx);
+}
+
+/** Nothing of the grant is left at the resource. @throws CardeaError `link_message_invalid` for a grant of another outpost */
+export async function grantEnded(tx: Tx, control: Control, outpost: OutpostId, { grant: id, why, at }: EndedResult): Promise<void> {
+  const grant = await ownGrant(tx, control, outpost, id);
+  if (grant.state === "ended" || grant.state === "failed") return;
+  if (grant.state === "scheduled") throw new CardeaError("link_message_invalid", `grant \`${id}\` has not begun`);
+  // Why it first began to end stands.
+  const reason = grant.state === "ending" && grant.why !== undefined ? grant.why : why;
+  if (grant.state !== "ending") await changeGrant(tx, id, { state: "ending", why: reason, ending_at: at });
+  await changeGrant(tx, id, { state: "ended", why: reason, sealed: null, ended_at: at });
+  await record(tx, control, { type: "grant.ended", ids: grantIds(grant), data: { grant: grant.signed.digest, why: reason }, at });
+  control.wake.signal("grants", tx);
+}
+
+/** The key was not made. With `retryable` the outpost goes on trying. @throws CardeaError `link_message_invalid` for a grant of another outpost */
+export async function issueFailed(
+  tx: Tx,
+  control: Control,
+  outpost: OutpostId,
+  failure: { readonly grant: GrantId; readonly code: string; readonly detail: string; readonly retryable: boolean },
+): Promise<void> {
+  const grant = await ownGrant(tx, control, outpost, failure.grant);
+  if (grant.state !== "issuing") return;
+  if (failure.retryable) {
+    await changeGrant(tx, grant.id, { detail: failure.detail });
+    control.wake.signal("grants", tx);
+    return;
+  }
+  const code = isErrorCode(failure.code) ? failure.code : "grant_failed";
+  await changeGrant(tx, grant.id, { state: "failed", why: code, detail: failure.detail, ended_at: toTime(control.clock.now()) });
+  await record(tx, control, { type: "grant.failed", ids: grantIds(grant), data: { grant: grant.signed.digest, code, detail: failure.detail } });
+  // Whatever a half-made attempt left behind is to go too; of nothing, ending is nothing.
+  await enqueueTask(tx, control, grant.outpost, { type: "end", grant: grant.id, why: "voided" });
+  await notify(tx, control, {
+    type: "grant.failed",
+    to: grant.onBehalfOf === undefined ? [grant.requester] : [grant.requester, grant.onBehalfOf],
+    request: grant.request,
+    grant: grant.id,
+    words: `the key for ${grant.role ?? "an action"} on ${grant.resource} could not be made: ${failure.detail}`,
+    command: `cardea show ${grant.request}`,
+  });
+  control.wake.signal("grants", tx);
+}
+
+/** Something happened at the outpost. It is logged, once by its id, and where it tells of a lease or a grant that is noted too. */
+export async function leaseEvent(tx: Tx, control: Control, outpost: OutpostId, event: LinkEvent): Promise<void> {
+  const ids = { ...event.ids, outpost };
+  // The schema of events accepts plain JSON only.
+  await record(tx, control, { type: event.type, ids, data: event.data as Parameters<typeof record>[2]["data"], at: event.at, eventId: event.id });
+  const grantId = GrantId.safeParse(event.ids["grant"]);
+  if (!grantId.success) return;
+  const grant = await ownGrant(tx, control, outpost, grantId.data);
+  const lease = LeaseId.safeParse(event.ids["lease"]);
+  if (lease.success) await noteLeaseEvent(tx, grant, lease.data, event);
+  control.wake.signal("grants", tx);
+}
+
+async function noteLeaseEvent(tx: Tx, grant: StoredGrant, lease: LeaseId, event: LinkEvent): Promise<void> {
+  const nativeName = typeof event.data["nativeName"] === "string" ? event.data["nativeName"] : undefined;
+  const detail = typeof event.data["detail"] === "string" ? event.data["detail"] : undefined;
+  const at = event.at;
+  switch (event.type) {
+    case "lease.intended":
+      return await noteLease(tx, grant, lease, { state: "intended", nativeName, at });
+    case "lease.live":
+      return await noteLease(tx, grant, lease, { state: "live", nativeName, at });
+    case "lease.ending":
+      return await noteLease(tx, grant, lease, { state: "ending", nativeName, at });
+    case "lease.gone":
+      return await noteLease(tx, grant, lease, { state: "gone", nativeName, at });
+    case "lease.stuck":
+      return await noteLease(tx, grant, lease, { state: "ending", nativeName, at, stuck: true, detail });
+    case "lease.misused":
+      return await noteLease(tx, grant, lease, { state: "intended", nativeName, at, detail });
+    default:
+      return;
+  }
+}
+
+interface LeaseNews {
+  readonly state: LeaseState;
+  readonly nativeName: string | undefined;
+  readonly at: LinkEvent["at"];
+  readonly stuck?: boolean;
+  readonly detail?: string | undefined;
+}
+
+/** The one way forward through a lease's states; `ending` may be reached without having been live. */
+const forward: readonly LeaseState[] = ["intended", "live", "ending", "gone"];
+
+async function noteLease(tx: Tx, grant: StoredGrant, id: LeaseId, news: LeaseNews): Promise<void> {
+  const lease = await oneLeaseLocked(tx, { id, grant: grant.id, outpost: grant.outpost, at: news.at });
+  if (lease.grant !== grant.id) throw new CardeaError("link_message_invalid", `lease \`${id}\` is another grant's`);
+  if (grant.lease === undefined) await changeGrant(tx, grant.id, { lease_id: id });
+  const steps = forward.slice(forward.indexOf(lease.state) + 1, forward.indexOf(news.state) + 1).filter((step) => step !== "live" || news.state === "live");
+  for (const state of steps) await changeLease(tx, id, { state, changed_at: news.at });
+  await changeLease(tx, id, {
+    stuck: news.stuck ?? (steps.includes("gone") ? false : lease.stuck),
+    ...(news.nativeName !== undefined && { native_name: news.nativeName }),
+    ...(news.detail !== undefined && { detail: news.detail }),
+    changed_at: news.at,
+  });
+}
+
+async function ownGrant(tx: Tx, control: Control, outpost: OutpostId, id: GrantId): Promise<StoredGrant> {
+  const grant = await maybeOneGrantLocked(tx, control.keys, id);
+  if (grant === undefined || grant.outpost !== outpost) throw new CardeaError("link_message_invalid", `grant \`${id}\` is not one of this outpost`);
+  return grant;
+}

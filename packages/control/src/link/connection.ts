@@ -1,0 +1,221 @@
+/**
+ * One link, proven on both sides: reads what the outpost tells and has it applied, sends it state and tasks, and notices when it is gone.
+ * Whatever is sent is sent again by the next link until it is receipted, so this class forgets everything when its socket closes.
+ */
+import type { RawData, WebSocket } from "ws";
+import type { Enrolment } from "@cardea/core/contract/enrolment";
+import { CardeaError } from "@cardea/core/contract/errors";
+import { FromOutpost, maxLinkMessageBytes, type FromControl } from "@cardea/core/contract/link";
+import { toTime } from "@cardea/core/documents/primitives";
+import { never } from "@cardea/core/lib/never";
+import type { Control } from "../control.ts";
+import { keepConnection } from "../store/outposts.ts";
+import { transact } from "../store/transaction.ts";
+import { applyMessages, type Message } from "./inbox.ts";
+import { textOf } from "./next-message.ts";
+import { takeReport } from "./report.ts";
+import { assembleState } from "./state.ts";
+import { TaskSender } from "./task-sender.ts";
+
+/** A ping, and with its answer a state, as often. */
+const beatMs = 10_000;
+/** After so long without a word the other side is taken for gone. */
+export const silenceMs = 30_000;
+/** Messages applied in one transaction. */
+const maxBatch = 200;
+/** Above so many unread messages the socket is not read. */
+const maxQueued = 2_000;
+/** RFC 6455, section 7.4.2: codes from 4000 on are the application's. */
+const replacedCode = 4_001;
+
+export class LinkConnection {
+  readonly id: string;
+  readonly outpost: Enrolment;
+  /** Resolves once the socket is closed and nothing of this connection runs any more. */
+  readonly closed: Promise<void>;
+  readonly #control: Control;
+  readonly #socket: WebSocket;
+  readonly #tasks: TaskSender;
+  readonly #inbox: FromOutpost[] = [];
+  #draining: Promise<void> = Promise.resolve();
+  #isDraining = false;
+  #stating: Promise<void> = Promise.resolve();
+  #heardAtMs: number;
+  /** What the outpost has of the log, the policy it was sent, and whether a checkpoint went out since the last ping. */
+  readonly #sent = { checkpointSize: 0, policyVersion: 0, sincePing: false };
+  #beat: NodeJS.Timeout | undefined;
+  readonly #unsubscribe: (() => void)[] = [];
+
+  /** Listens from now on; nothing is said before `start`. */
+  constructor(control: Control, socket: WebSocket, outpost: Enrolment, id: string) {
+    this.#control = control;
+    this.#socket = socket;
+    this.outpost = outpost;
+    this.id = id;
+    this.#heardAtMs = control.clock.now();
+    this.#tasks = new TaskSender(control, outpost.id, {
+      send: (message) => this.#send(message),
+      congested: () => socket.bufferedAmount > maxLinkMessageBytes,
+      seen: this.#sent,
+    });
+    socket.on("message", (data, isBinary) => this.#hear(data, isBinary));
+    socket.on("error", (error) => control.log.info({ err: error, outpost: outpost.id }, "a link broke"));
+    this.closed = new Promise((resolve) => {
+      socket.once("close", () => {
+        clearInterval(this.#beat);
+        for (const unsubscribe of this.#unsubscribe) unsubscribe();
+        void Promise.allSettled([this.#draining, this.#stating, this.#tasks.close()]).then(() => resolve());
+      });
+    });
+  }
+
+  /** Pings; the answer says where the outpost stands, and state and tasks follow it. */
+  start(): void {
+    const { wake } = this.#control;
+    this.#unsubscribe.push(
+      wake.subscribe("tasks", () => this.#tasks.poke()),
+      wake.subscribe("log", () => this.#tasks.poke()),
+      wake.subscribe("policy", () => this.#sendState()),
+      wake.subscribe("people", () => this.#sendState()),
+    );
+    this.#beat = setInterval(() => this.#onBeat(), beatMs);
+    this.#ping();
+    this.#drain();
+  }
+
+  /** A newer link of the same outpost counts. */
+  replaced(): void {
+    this.#socket.close(replacedCode, "replaced");
+    setTimeout(() => this.#socket.terminate(), 1_000).unref();
+  }
+
+  /** 1001: going away. */
+  async close(): Promise<void> {
+    if (this.#socket.readyState === this.#socket.CLOSED) return await this.closed;
+    this.#socket.close(1001);
+    const impatient = setTimeout(() => this.#socket.terminate(), 1_000);
+    await this.closed;
+    clearTimeout(impatient);
+  }
+
+  #send(message: FromControl): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #onBeat(): void {
+    if (this.#control.clock.now() - this.#heardAtMs > silenceMs) this.#socket.terminate();
+    else this.#ping();
+  }
+
+  #ping(): void {
+    this.#sent.sincePing = false;
+    this.#send({ kind: "ping", at: toTime(this.#control.clock.now()) });
+  }
+
+  #hear(data: RawData, isBinary: boolean): void {
+    this.#heardAtMs = this.#control.clock.now();
+    const message = parse(textOf(data, isBinary));
+    if (message === undefined) {
+      // 1007: not of the agreed form. The outpost dials again; one of another version shows up in both logs.
+      this.#control.log.warn({ outpost: this.outpost.id }, "a message of a link does not have the required form");
+      this.#socket.close(1007);
+      return;
+    }
+    this.#inbox.push(message);
+    if (this.#inbox.length > maxQueued) this.#socket.pause();
+    if (this.#beat !== undefined) this.#drain();
+  }
+
+  /** Applies what is queued, one batch after the other; what arrives meanwhile forms the next. */
+  #drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    this.#draining = this.#applyQueued()
+      .catch((error: unknown) => {
+        this.#control.log.error({ err: error, outpost: this.outpost.id }, "what an outpost told could not be taken in");
+        this.#socket.terminate();
+      })
+      .finally(() => (this.#isDraining = false));
+  }
+
+  async #applyQueued(): Promise<void> {
+    for (;;) {
+      const batch: Message[] = [];
+      let next = this.#inbox[0];
+      while (next !== undefined && isMessage(next) && batch.length < maxBatch) {
+        batch.push(next);
+        this.#inbox.shift();
+        next = this.#inbox[0];
+      }
+      if (batch.length > 0) await this.#apply(batch);
+      else if (next === undefined) return;
+      else if (!isMessage(next)) {
+        this.#inbox.shift();
+        await this.#take(next);
+      }
+      if (this.#inbox.length < maxQueued / 2) this.#socket.resume();
+    }
+  }
+
+  async #apply(batch: readonly Message[]): Promise<void> {
+    const ids = await applyMessages(this.#control, this.outpost, batch);
+    if (ids.length > 0) this.#send({ kind: "ack", ids });
+    for (const message of batch) {
+      if (message.kind !== "receipt") continue;
+      this.#tasks.receipted(message.task);
+      // The outpost and this side disagree about what it has seen: asking clears it up.
+      if (!message.outcome.ok && message.outcome.code === "evidence_stale") this.#ping();
+    }
+  }
+
+  async #take(message: Exclude<FromOutpost, Message>): Promise<void> {
+    switch (message.kind) {
+      case "report":
+        await transact(this.#control, (tx) => takeReport(tx, this.#control, this.outpost, message.report));
+        return;
+      case "pong":
+        await this.#onPong(message);
+        return;
+      default:
+        never(message);
+    }
+  }
+
+  async #onPong({ checkpointSize, leases }: Extract<FromOutpost, { kind: "pong" }>): Promise<void> {
+    // Only where no checkpoint is under way does the answer say more than this side knows already.
+    if (!this.#sent.sincePing) this.#sent.checkpointSize = checkpointSize;
+    this.#sendState();
+    const now = this.#control.clock.now();
+    const kept = await keepConnection(this.#control.db, this.outpost.id, this.id, toTime(now), toTime(now + silenceMs), leases);
+    if (!kept) this.replaced();
+    else this.#tasks.start();
+  }
+
+  /** One after the other, since each continues the log where the one before it ended. */
+  #sendState(): void {
+    this.#stating = this.#stating.then(() => this.#tasks.exclusive(() => this.#assembleAndSend())).catch((error: unknown) => {
+      const code = error instanceof CardeaError ? error.code : "internal";
+      this.#control.log.error({ err: error, outpost: this.outpost.id, code }, "no state can be sent; the outpost will stop issuing");
+    });
+  }
+
+  async #assembleAndSend(): Promise<void> {
+    const { state, checkpointSize, policyVersion } = await assembleState(this.#control, this.#sent.checkpointSize, this.#sent.policyVersion);
+    this.#sent.checkpointSize = checkpointSize;
+    this.#sent.policyVersion = policyVersion;
+    this.#sent.sincePing = true;
+    this.#send(state);
+  }
+}
+
+function isMessage(message: FromOutpost): message is Message {
+  return message.kind === "receipt" || message.kind === "event";
+}
+
+function parse(text: string | undefined): FromOutpost | undefined {
+  try {
+    return FromOutpost.parse(JSON.parse(text ?? ""));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Receipts and events of an outpost, applied. Each takes effect once, in one transaction with everything that follows from it, and is
+ * acknowledged only after that has committed: a crash anywhere makes the outpost say it again.
+ */
+import type { Enrolment } from "@cardea/core/contract/enrolment";
+import type { AuditType } from "@cardea/core/contract/audit-types";
+import type { EventId } from "@cardea/core/contract/ids";
+import type { LinkEvent, Receipt, TaskResult } from "@cardea/core/contract/link";
+import type { Json } from "@cardea/core/documents/canonical";
+import { timeMs, toTime } from "@cardea/core/documents/primitives";
+import { never } from "@cardea/core/lib/never";
+import type { Control, Tx } from "../control.ts";
+import { record } from "../audit/record.ts";
+import { grantEnded, grantIssued, issueFailed, leaseEvent } from "../grants/outcomes.ts";
+import { closeTasks, maybeOneTask, noteInbox, postponeTask } from "../store/tasks.ts";
+import { transact } from "../store/transaction.ts";
+import { takeReport } from "./report.ts";
+
+export type Message = Receipt | LinkEvent;
+
+/** How long an issue that fails for a reason that may pass is tried again. */
+const retryIssueMs = 30_000;
+const firstRetryMs = 100;
+const maxRetryMs = 5_000;
+
+/** The types that an outpost tells of. Any other is refused: it must not be able to write an approval into the log. */
+const outpostTypes: ReadonlySet<AuditType> = new Set<AuditType>([
+  "lease.intended",
+  "lease.live",
+  "lease.ending",
+  "lease.gone",
+  "lease.stuck",
+  "lease.misused",
+  "grant.ending",
+  "grant.ended",
+  "resource.stranger",
+  "security.refused",
+]);
+
+/**
+ * Applies messages in their order and answers with the ids to acknowledge. All in one transaction, so that a burst costs one commit; where
+ * that fails, one by one, so that a message that cannot be applied holds up nobody else's. That one stays unacknowledged and is logged.
+ */
+export async function applyMessages(control: Control, outpost: Enrolment, messages: readonly Message[]): Promise<EventId[]> {
+  try {
+    await transact(control, (tx) => apply(tx, control, outpost, messages));
+    return messages.map((message) => message.id);
+  } catch (error) {
+    if (messages.length === 1) {
+      control.log.error({ err: error, outpost: outpost.id, message: messages[0]?.id }, "a message of an outpost could not be applied");
+      return [];
+    }
+    const applied: EventId[] = [];
+    for (const message of messages) applied.push(...(await applyMessages(control, outpost, [message])));
+    return applied;
+  }
+}
+
+async function apply(tx: Tx, control: Control, outpost: Enrolment, messages: readonly Message[]): Promise<void> {
+  const fresh = await noteInbox(
+    tx,
+    outpost.id,
+    messages.map((message) => message.id),
+    toTime(control.clock.now()),
+  );
+  for (const message of messages) {
+    if (!fresh.has(message.id)) continue;
+    if (message.kind === "receipt") await applyReceipt(tx, control, outpost, message);
+    else await applyEvent(tx, control, outpost, message);
+  }
+}
+
+async function applyReceipt(tx: Tx, control: Control, outpost: Enrolment, { task, outcome }: Receipt): Promise<void> {
+  const at = toTime(control.clock.now());
+  if (outcome.ok) {
+    await applyResult(tx, control, outpost, outcome.result);
+    await closeTasks(tx, { id: task, outpost: outpost.id }, { state: "done", at });
+  } else {
+    await applyFailure(tx, control, outpost, task, outcome);
+  }
+  control.wake.signal("tasks", tx);
+}
+
+async function applyResult(tx: Tx, control: Control, outpost: Enrolment, result: TaskResult): Promise<void> {
+  switch (result.type) {
+    case "issued":
+      await grantIssued(tx, control, outpost.id, result);
+      return;
+    case "ended":
+      await grantEnded(tx, control, outpost.id, result);
+      return;
+    case "closed":
+      return;
+    case "checked":
+    case "configured":
+      await takeReport(tx, control, outpost, result.report);
+      return;
+    default:
+      never(result);
+  }
+}
+
+type Failure = Extract<Receipt["outcome"], { ok: false }>;
+
+async function applyFailure(tx: Tx, control: Control, outpost: Enrolment, task: Receipt["task"], { code, detail, retryable }: Failure): Promise<void> {
+  const stored = await maybeOneTask(tx, task);
+  if (stored?.state !== "open") return;
+  const now = control.clock.now();
+  if (retryable && (stored.task.type !== "issue" || now < timeMs(stored.createdAt) + retryIssueMs)) {
+    const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(stored.attempts, 10));
+    await postponeTask(tx, task, toTime(now + delayMs));
+    if (stored.task.type === "issue") await issueFailed(tx, control, outpost.id, { grant: stored.task.grant, code, detail, retryable });
+    return;
+  }
+  await closeTasks(tx, { id: task, outpost: outpost.id }, { state: "failed", at: toTime(now), code, detail });
+  if (stored.task.type === "issue") await issueFailed(tx, control, outpost.id, { grant: stored.task.grant, code, detail, retryable: false });
+  else control.log.warn({ outpost: outpost.id, task, code }, `a task failed: ${detail}`);
+}
+
+async function applyEvent(tx: Tx, control: Control, outpost: Enrolment, told: LinkEvent): Promise<void> {
+  const event: LinkEvent = { ...told, ids: { ...told.ids, outpost: outpost.id } };
+  if (!outpostTypes.has(event.type)) {
+    await record(tx, control, { type: "security.refused", ids: { outpost: outpost.id }, data: { what: "event of an outpost", type: event.type }, eventId: event.id });
+    return;
+  }
+  if (event.type.startsWith("lease.") || event.type.startsWith("grant.")) {
+    await leaseEvent(tx, control, outpost.id, event);
+    return;
+  }
+  // What the wire carries as JSON is canonical JSON's domain.
+  await record(tx, control, { type: event.type, ids: event.ids, data: event.data as Record<string, Json>, at: event.at, eventId: event.id });
+}

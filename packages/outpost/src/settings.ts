@@ -1,0 +1,58 @@
+/** What the composition root tells the outpost; everything but `version` and `environment` has a default. */
+export interface OutpostSettings {
+  readonly version: string;
+  /** Where `{ env: NAME }` in `outpost.yaml` is looked up. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly tuning?: Partial<Tuning>;
+}
+
+/** Times and limits, in milliseconds unless said otherwise. */
+export interface Tuning {
+  /** Whole time for making one login, sealing included. */
+  readonly createMs: number;
+  readonly endMs: number;
+  readonly inspectMs: number;
+  readonly listMs: number;
+  /** Between looks at a resource that is well. */
+  readonly inspectEveryMs: number;
+  readonly reconcileEveryMs: number;
+  /** For so long an unexplained login whose deadline has not passed is only watched. */
+  readonly strangerGraceMs: number;
+  /** Failed attempts after which a lease is flagged as stuck. */
+  readonly stuckAfter: number;
+  readonly endRetryMs: { readonly first: number; readonly max: number };
+  /** Consecutive failures to reach a resource that open its breaker. */
+  readonly breakerAfter: number;
+  readonly breakerMs: { readonly first: number; readonly max: number };
+  /** The wall clock and the monotonic one may part by so much between two looks. */
+  readonly clockStepMs: number;
+  /** The control plane's clock and this one may differ by so much. */
+  readonly clockSkewMs: number;
+  /** The longest sleep: a step of the clock is noticed after it. */
+  readonly maxSleepMs: number;
+  readonly redialMs: { readonly first: number; readonly max: number };
+  /** Without a word from the control plane for so long the link is taken for broken. */
+  readonly silenceMs: number;
+  /** Events wait so long for company; receipts do not. */
+  readonly eventDelayMs: number;
+}
+
+export const defaultTuning: Tuning = {
+  createMs: 20_000,
+  endMs: 30_000,
+  inspectMs: 20_000,
+  listMs: 60_000,
+  inspectEveryMs: 60_000,
+  reconcileEveryMs: 60_000,
+  strangerGraceMs: 30_000,
+  stuckAfter: 5,
+  endRetryMs: { first: 250, max: 60_000 },
+  breakerAfter: 5,
+  breakerMs: { first: 1_000, max: 30_000 },
+  clockStepMs: 2_000,
+  clockSkewMs: 30_000,
+  maxSleepMs: 1_000,
+  redialMs: { first: 100, max: 10_000 },
+  silenceMs: 30_000,
+  eventDelayMs: 20,
+};

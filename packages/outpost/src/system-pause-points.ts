@@ -1,0 +1,44 @@
+/**
+ * Places at which a torture run can stop this process to kill it: between any two effects of issuing and ending. Switched on by the
+ * environment alone (`CARDEA_TORTURE=1` and `CARDEA_PAUSE_AT=lease.created,…`), so that what is tested is what ships; otherwise each is an
+ * awaited constant. A name followed by `#3` stops the third time it is reached.
+ */
+
+/** In the order in which a grant meets them. */
+export const pausePoints = [
+  "issue.verified",
+  "lease.intended",
+  "lease.created",
+  "lease.sealed",
+  "lease.live",
+  "receipt.sent",
+  "end.recorded",
+  "end.called",
+  "lease.ended",
+  "lease.gone",
+] as const;
+export type PausePoint = (typeof pausePoints)[number];
+
+const waits = readWaits();
+const reached = new Map<string, number>();
+
+/** Returns at once, unless this point was named: then it says so on standard error and never returns. */
+export async function pausePoint(name: PausePoint): Promise<void> {
+  if (waits === undefined) return;
+  const count = (reached.get(name) ?? 0) + 1;
+  reached.set(name, count);
+  if (waits.get(name) !== count) return;
+  process.stderr.write(`paused at ${name}\n`);
+  await new Promise<never>(() => undefined);
+}
+
+function readWaits(): ReadonlyMap<string, number> | undefined {
+  const { CARDEA_TORTURE: enabled, CARDEA_PAUSE_AT: names } = process.env;
+  if (enabled !== "1" || names === undefined) return undefined;
+  return new Map(
+    names.split(",").map((entry): [string, number] => {
+      const [name = "", count = "1"] = entry.trim().split("#");
+      return [name, Number(count)];
+    }),
+  );
+}
