@@ -3,7 +3,7 @@
  * databases in three environments; rules that forbid, allow, ask for one or two stages, look at conditions, or stand apart for emergencies.
  * What is asked is spread over teams, roles and outcomes, so that some requests are decided by an early rule and some by none.
  */
-import type { Policy, PolicyDocument, Rule } from "@cardea/core/documents/policy";
+import { PolicyAction, type Policy, type PolicyDocument, type Rule } from "@cardea/core/documents/policy";
 import type { Asked, Facts } from "@cardea/core/documents/request";
 import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import { sampleAsked, sampleFacts, samplePolicy, sampleSpec, sampleSubject } from "@cardea/core/policy/samples";
@@ -39,7 +39,7 @@ function ruleAt(index: number): Rule {
       return {
         name,
         resources: index % 25 === 0 ? { labels: { env: "prod" } } : resources,
-        permits: { actions: ["sql.ddl.drop", { name: "sql.truncate", tables: [`team${String(index)}.*`] }] },
+        permits: { actions: ["sql.ddl.drop", onTables("sql.truncate", `team${String(index)}.*`)] },
         effect: "deny",
         message: "goes through a migration",
       };
@@ -90,7 +90,7 @@ function ruleAt(index: number): Rule {
         name,
         subjects,
         resources,
-        permits: { roles: ["write"], actions: ["sql.insert", { name: "sql.update", tables: [`public.t${String(index)}`] }] },
+        permits: { roles: ["write"], actions: ["sql.insert", onTables("sql.update", `public.t${String(index)}`)] },
         when: `request.window.durationSeconds <= 7200`,
         require: { justification: { minLength: 10 } },
         limits: { maxDuration: "2h", via: ["gateway", "direct"] },
@@ -98,6 +98,10 @@ function ruleAt(index: number): Rule {
         approvals: [{ count: 1, from: { groups: ["dba"] } }, { count: 1, from: { groups: ["security"] } }],
       };
   }
+}
+
+function onTables(name: string, table: string): PolicyAction {
+  return PolicyAction.parse({ name, tables: [table] });
 }
 
 /** `count` questions, repeatable by index. */

@@ -37,7 +37,7 @@ export interface Context extends World {
 }
 
 export function newContext(options: GlobalOptions, world: World): Context {
-  const { environment, clock, random, stdout, stderr } = world;
+  const { environment, clock, stdout, stderr } = world;
   const url = options.url ?? environment["CARDEA_URL"];
   const as = options.as ?? environment["CARDEA_AS"];
   // Who says `--as` means that person, whatever token a surrounding script has set.
@@ -47,7 +47,7 @@ export function newContext(options: GlobalOptions, world: World): Context {
   const openedHome = () => (home ??= import("./identity/identity.ts").then(({ openHome }) => openHome(as, environment)));
   const openedClient = async () => {
     const { openClient } = await import("./identity/session-client.ts");
-    return openClient({ home: await openedHome(), url, apiToken, nowMs: () => clock.now(), random });
+    return openClient({ home: await openedHome(), url, apiToken, nowMs: () => clock.now() });
   };
   return {
     ...world,

@@ -7,6 +7,7 @@ import * as grants from "@cardea/core/contract/api/grants";
 import * as operations from "@cardea/core/contract/api/operations";
 import * as people from "@cardea/core/contract/api/people";
 import * as requests from "@cardea/core/contract/api/requests";
+import { CardeaError } from "@cardea/core/contract/errors";
 import type { GrantId, RequestId, SubjectId } from "@cardea/core/contract/ids";
 import { Evidence } from "@cardea/core/documents/evidence";
 import { Trust } from "@cardea/core/documents/trust";
@@ -43,6 +44,8 @@ export class CardeaClient {
   applyResource = (name: string, body: operations.ApplyResource) => this.transport.call({ method: "PUT", path: `/v1/resources/${encodeURIComponent(name)}`, body, output: operations.ResourceView, waitMs: 60_000 });
   checkResource = (name: string) => this.transport.call({ method: "POST", path: `/v1/resources/${encodeURIComponent(name)}/check`, body: {}, output: operations.ResourceView, waitMs: 60_000 });
 
+  removeResource = (name: string) => this.#call("DELETE", `/v1/resources/${encodeURIComponent(name)}`);
+
   submit = (body: requests.SubmitRequest, idempotencyKey?: string) => this.#post("/v1/requests", body, requests.RequestView, idempotencyKey);
   requests = (query: Query = {}) => this.#get("/v1/requests", requests.RequestsPage, query);
   request = (id: RequestId, { wait = 0, signal, since }: Waiting & { since?: string } = {}) =>
@@ -66,7 +69,8 @@ export class CardeaClient {
   simulatePolicy = (source: string, since?: string) => this.#post("/v1/policy/simulations", { source, ...(since !== undefined && { since }) }, operations.Simulation);
 
   people = (query: Query = {}) => this.#get("/v1/people", people.PeoplePage, query);
-  createPerson = (body: people.CreatePerson) => this.#post("/v1/people", body, z.object({ person: people.PersonView, invitation: people.Invitation.optional() }));
+  person = (id: SubjectId) => this.#get(`/v1/people/${id}`, people.PersonView);
+  createPerson = (body: people.CreatePerson) => this.#post("/v1/people", body, people.CreatedPerson);
   changePerson = (id: SubjectId, body: people.ChangePerson) => this.#call("PATCH", `/v1/people/${id}`, body, people.PersonView);
   invite = (id: SubjectId) => this.#post(`/v1/people/${id}/invitations`, {}, people.Invitation);
   revokeCredential = (id: SubjectId, credential: string) => this.#call("DELETE", `/v1/people/${id}/credentials/${encodeURIComponent(credential)}`, undefined, people.PersonView);
@@ -86,7 +90,8 @@ export class CardeaClient {
   /** The newest signed checkpoint, as a note. */
   async checkpoint(): Promise<string> {
     const bytes = await this.transport.bytes("/v1/log/checkpoint");
-    return new TextDecoder().decode(bytes ?? new Uint8Array());
+    if (bytes === undefined) throw new CardeaError("not_found", "the log has no checkpoint yet");
+    return new TextDecoder().decode(bytes);
   }
 
   /** A tile or entry bundle by its `tile/…` path, or `undefined` where the log has none. */

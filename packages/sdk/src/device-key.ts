@@ -1,5 +1,7 @@
+/** Proving a presence: keys that sign in, and the two exchanges in which they do. */
 import { challengeDigest, enrolmentDigest } from "@cardea/core/contract/api/sign-in";
 import type { SignedIn } from "@cardea/core/contract/api/people";
+import { CardeaError } from "@cardea/core/contract/errors";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { ed25519PublicKey, ed25519Sign } from "@cardea/core/lib/crypto";
 import type { Digest } from "@cardea/core/documents/digest";
@@ -21,8 +23,14 @@ export async function enrolKey(client: CardeaClient, invitation: string, credent
   return client.enrol({ invitation, credential, signature: await sign(enrolmentDigest(invitation, credential)) });
 }
 
-/** Exchanges a signed challenge for a token of 12 hours. @throws ApiError `signature_invalid`, `subject_inactive` */
-export async function signInWith(client: CardeaClient, credential: string, sign: SignDigest): Promise<SignedIn> {
+/**
+ * Exchanges a signed challenge for a token of 12 hours. With `origin`, a challenge of any other control plane is not signed: one that we were
+ * led to could pass it on and sign in as us. @throws ApiError `signature_invalid`, `subject_inactive`; CardeaError `challenge_invalid`
+ */
+export async function signInWith(client: CardeaClient, credential: string, sign: SignDigest, origin?: string): Promise<SignedIn> {
   const challenge = await client.challenge(credential);
+  if (challenge.credential !== credential || (origin !== undefined && challenge.origin !== origin)) {
+    throw new CardeaError("challenge_invalid", `the control plane at ${client.transport.baseUrl} asks to sign in to \`${challenge.origin}\`, not to \`${origin ?? "it"}\`; is the address right?`);
+  }
   return client.signIn(challenge.nonce, await sign(challengeDigest(challenge)));
 }

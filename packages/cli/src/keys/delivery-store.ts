@@ -2,18 +2,15 @@
  * The private halves of delivery keys, one 0600 file per request, kept until the grant is over. Losing one means asking again:
  * nobody else can open what was sealed to it.
  */
-import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { RequestId } from "@cardea/core/contract/ids";
 import { newDeliveryKey, type DeliveryKey } from "@cardea/sdk/delivery-key";
 import { z } from "zod";
-import { writePrivate } from "../identity/private-file.ts";
+import { readPrivateJson, writePrivate } from "../identity/private-file.ts";
 
 const File = z.object({ publicKey: z.string(), privateKey: z.string() });
-
-/** No request waits and no grant runs for so long; what is older belongs to nothing. */
-const keptMs = 400 * 86_400_000;
 
 /** Makes a pair and keeps it before the request is filed, so that no crash loses the key of a filed request. */
 export async function makeDeliveryKey(directory: string): Promise<DeliveryKey> {
@@ -25,8 +22,7 @@ export async function makeDeliveryKey(directory: string): Promise<DeliveryKey> {
 /** The private half for a request's `deliverTo`. @throws CardeaError `key_lost` */
 export async function findDeliveryKey(directory: string, publicKey: string | undefined, request: RequestId): Promise<DeliveryKey> {
   if (publicKey !== undefined) {
-    const text = await readFile(pathOf(directory, publicKey), "utf8").catch(() => "{}");
-    const parsed = File.safeParse(JSON.parse(text));
+    const parsed = File.safeParse(await readPrivateJson(pathOf(directory, publicKey)));
     if (parsed.success && parsed.data.publicKey === publicKey) return parsed.data;
   }
   throw new CardeaError("key_lost", `the private delivery key of ${request} is not on this machine; ask again from here`);
@@ -35,16 +31,6 @@ export async function findDeliveryKey(directory: string, publicKey: string | und
 /** Once nothing more can come that was sealed to it. */
 export async function forgetDeliveryKey(directory: string, publicKey: string | undefined): Promise<void> {
   if (publicKey !== undefined) await rm(pathOf(directory, publicKey), { force: true });
-}
-
-/** Removes keys that belong to nothing any more: those of requests that were decided or ended while nobody looked. */
-export async function sweepDeliveryKeys(directory: string, nowMs: number): Promise<void> {
-  const folder = join(directory, "delivery");
-  for (const name of await readdir(folder).catch(() => [])) {
-    const path = join(folder, name);
-    const found = await stat(path).catch(() => undefined);
-    if (found !== undefined && found.mtimeMs + keptMs < nowMs) await rm(path, { force: true });
-  }
 }
 
 function pathOf(directory: string, publicKey: string): string {

@@ -1,49 +1,68 @@
 /**
  * From a wish to a key in hand: files the request, waits while showing who is being waited for, fetches and opens the key. What
- * `connect`, `run`, `request` and `extend` share.
+ * `connect`, `run`, `request`, `key` and `extend` share.
  */
-import { randomUUID } from "node:crypto";
-import type { RequestView, SubmitRequest } from "@cardea/core/contract/api/requests";
 import type { GrantView } from "@cardea/core/contract/api/grants";
+import type { RequestView, SubmitRequest } from "@cardea/core/contract/api/requests";
 import type { DeliveredKey } from "@cardea/core/contract/delivery";
-import { CardeaError } from "@cardea/core/contract/errors";
+import { CardeaError, errors } from "@cardea/core/contract/errors";
+import { toBase64Url } from "@cardea/core/lib/base64url";
 import { openSealedKey } from "@cardea/sdk/delivery-key";
+import type { WaitLimit } from "../actions/wish.ts";
 import type { Context } from "../context.ts";
+import { denialWords, waitingFor } from "../output/request-words.ts";
 import { relative } from "../output/times.ts";
-import { findDeliveryKey, makeDeliveryKey } from "./delivery-store.ts";
+import { findDeliveryKey, forgetDeliveryKey, makeDeliveryKey } from "./delivery-store.ts";
+import { persistently } from "./persistently.ts";
+
+/** Longest that one call asks the server to wait, in seconds. */
+const pollSeconds = 30;
 
 /** Files a request with a fresh delivery key. @throws ApiError as policy answers */
 export async function fileRequest(context: Context, wish: Omit<SubmitRequest, "deliverTo">): Promise<RequestView> {
-  const [client, home] = await Promise.all([context.client(), context.home()]);
-  const { publicKey } = await makeDeliveryKey(home.directory);
-  return client.submit({ ...wish, deliverTo: publicKey }, randomUUID());
+  const [client, { directory }] = await Promise.all([context.client(), context.home()]);
+  const { publicKey } = await makeDeliveryKey(directory);
+  // With a key of its own the call may be repeated: it files one request however often it arrives.
+  const idempotencyKey = toBase64Url(context.random.bytes(16));
+  try {
+    return await persistently(context, { attempts: 3 }, () => client.submit({ ...wish, deliverTo: publicKey }, idempotencyKey));
+  } catch (error) {
+    // Where it is not known whether the request was filed, the key is kept for it.
+    if (error instanceof CardeaError && !errors[error.code].retryable) await forgetDeliveryKey(directory, publicKey);
+    throw error;
+  }
 }
 
-export interface WaitLimit {
-  /** Gives up with `request_pending` (exit 4). Absent: waits until it is decided. */
-  readonly untilMs?: number;
-}
-
-/** Waits until the request is decided. @throws CardeaError `policy_denied`, `request_expired`, `request_pending`, … by how it ended */
+/**
+ * Waits until the request is decided, over interruptions of the network too.
+ * @throws CardeaError `policy_denied`, `request_expired`, `request_pending`, `cancelled`, … by how it ended
+ */
 export async function untilDecided(context: Context, first: RequestView, { untilMs }: WaitLimit): Promise<RequestView> {
   const { terminal, signal, nowMs } = context;
-  const client = await context.client();
   let view = first;
   if (view.state === "pending") {
     terminal.note(`${view.id} (${view.code}) ${view.words}; approvers say \`cardea approve ${view.id}\``);
+    const client = await context.client();
+    using _line = terminal.progress(() => `waiting for ${waitingFor(view)}, expires ${relative(view.document.decision.expiresAt, nowMs())} (Ctrl-C leaves it pending)`);
+    while (view.state === "pending") {
+      const leftMs = untilMs === undefined ? Number.POSITIVE_INFINITY : untilMs - nowMs();
+      if (leftMs <= 0) throw new CardeaError("request_pending", stillPending(view));
+      const { id } = view;
+      const wait = Math.min(pollSeconds, Math.max(1, Math.ceil(leftMs / 1_000)));
+      const since = `${view.state}:${view.votes.length}`;
+      const next = await persistently(context, {}, () => client.request(id, { wait, since, signal })).catch((error: unknown) => {
+        if (signal.aborted) throw new CardeaError("cancelled", stillPending(view), { cause: error });
+        throw error;
+      });
+      for (const { approver, vote } of next.votes.slice(view.votes.length)) terminal.note(`${vote.verdict === "approve" ? "approved" : "denied"} by ${approver.name}${vote.comment === "" ? "" : `: ${vote.comment.replaceAll("\n", " ")}`}`);
+      view = next;
+    }
   }
-  while (view.state === "pending") {
-    const leftMs = untilMs === undefined ? Number.POSITIVE_INFINITY : untilMs - nowMs();
-    if (leftMs <= 0) throw new CardeaError("request_pending", `${view.id} still waits: ${waitingFor(view)}`);
-    terminal.progress(`waiting for ${waitingFor(view)}, expires ${relative(view.document.decision.expiresAt, nowMs())}`);
-    view = await client.request(view.id, { wait: Math.min(30, Math.max(1, Math.ceil(leftMs / 1_000))), since: sinceOf(view), signal });
-  }
-  terminal.endProgress();
+  if (view.state === "approved") return view;
+  await forgetDeliveryKey((await context.home()).directory, view.document.asked.deliverTo);
   switch (view.state) {
-    case "approved":
-      return view;
     case "denied":
-      throw new CardeaError("policy_denied", `${view.id} was denied${commentOf(view)}`);
+      throw new CardeaError("policy_denied", `${view.id} was denied${denialWords(view)}`);
     case "withdrawn":
       throw new CardeaError("request_not_pending", `${view.id} was withdrawn`);
     case "expired":
@@ -51,33 +70,19 @@ export async function untilDecided(context: Context, first: RequestView, { until
   }
 }
 
-/** Waits until the grant's key is there, and opens it. @throws CardeaError `grant_failed`, `grant_ended`, `key_lost`, `key_not_ready` */
+/** Waits until the grant's key is there, and opens it. @throws CardeaError `grant_failed`, `grant_ended`, `key_lost`, `key_not_ready`, `cancelled` */
 export async function takeKey(context: Context, view: RequestView): Promise<{ readonly grant: GrantView; readonly key: DeliveredKey }> {
   const [client, home] = await Promise.all([context.client(), context.home()]);
   const { grant } = view;
   if (grant === undefined) throw new CardeaError("key_not_ready", `${view.id} has no grant yet`);
-  if (grant.state === "scheduled") throw new CardeaError("key_not_ready", `the window of ${grant.id} begins ${relative(grant.document.window.notBefore, context.nowMs())}; then say \`cardea key ${grant.id}\``);
+  if (grant.state === "scheduled") {
+    throw new CardeaError("key_not_ready", `the window of ${grant.id} begins ${relative(grant.document.window.notBefore, context.nowMs())}; then say \`cardea key ${view.id}\``);
+  }
   const delivery = await findDeliveryKey(home.directory, view.document.asked.deliverTo, view.id);
-  const sealed = await client.key(grant.id, { wait: 60, signal: context.signal });
+  const sealed = await persistently(context, { attempts: 5 }, () => client.key(grant.id, { wait: pollSeconds, signal: context.signal }));
   return { grant, key: await openSealedKey(sealed.sealed, delivery.privateKey, sealed.digest) };
 }
 
-/** What `since` names: the state and how many have voted. */
-function sinceOf(view: RequestView): string {
-  return `${view.state}:${String(view.votes.length)}`;
-}
-
-export function waitingFor(view: RequestView): string {
-  const open = view.stages.find((stage) => stage.state === "open");
-  const words = open?.requirements.filter(({ missing }) => missing > 0).map(({ words, candidates }) => {
-    const names = candidates.slice(0, 4).map(({ name }) => name).join(", ");
-    return names === "" ? words : `${words} (${names}${candidates.length > 4 ? ", …" : ""})`;
-  });
-  return words?.join(" and ") ?? "a decision";
-}
-
-function commentOf(view: RequestView): string {
-  const denial = view.votes.findLast(({ vote }) => vote.verdict === "deny");
-  if (denial === undefined) return view.why === undefined ? "" : ` (${view.why})`;
-  return ` by ${denial.approver.name}${denial.vote.comment === "" ? "" : `: ${denial.vote.comment}`}`;
+function stillPending(view: RequestView): string {
+  return `${view.id} still waits for ${waitingFor(view)}; \`cardea key ${view.id}\` goes on waiting, \`cardea withdraw ${view.id}\` takes it back`;
 }

@@ -1,8 +1,8 @@
 /** A request as people read it: everything an approver must know, the digest code first. */
 import type { RequestView } from "@cardea/core/contract/api/requests";
 import { askedRole } from "@cardea/core/documents/request";
+import { fields, table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
-import { oneLine, table } from "./table.ts";
 import { relative } from "./times.ts";
 
 export function requestTable(views: readonly RequestView[], terminal: Terminal, nowMs: number): string {
@@ -20,41 +20,92 @@ export function requestTable(views: readonly RequestView[], terminal: Terminal, 
   return table(["request", "state", "by", "resource", "role", "for", "filed", "why"], rows, terminal.columns);
 }
 
+type Line = readonly [name: string, words: string];
+
 export function requestWords(view: RequestView, terminal: Terminal, nowMs: number): string {
   const { asked, decision, facts, createdAt } = view.document;
   const behind = asked.requester.onBehalfOf === undefined ? "" : ` (on behalf of ${asked.requester.onBehalfOf})`;
-  const limits = [
-    decision.limits.sessions === undefined ? undefined : `${String(decision.limits.sessions)} sessions`,
-    decision.limits.uses === undefined ? undefined : `${String(decision.limits.uses)} uses`,
-    decision.limits.sourceIps === undefined ? undefined : `from ${decision.limits.sourceIps.join(", ")}`,
-  ].filter((part) => part !== undefined);
-  const lines: (readonly [string, string])[] = [
+  return fields([
     ["request", `${view.id}  ${terminal.style("bold", view.code)}`],
-    ["state", stateWords(view, terminal)],
+    ["state", `${stateWords(view, terminal)}${view.why === undefined ? "" : ` (${view.why})`}`],
     ["by", `${view.requester.name} (${view.requester.kind})${behind}`],
     ["groups", facts.verified.groups.join(", ")],
     ["asks for", "role" in asked.ask ? `role ${asked.ask.role} on ${asked.resource}` : `${asked.ask.action.name} on ${asked.resource}`],
-    ["window", `${decision.limits.duration}${asked.window.start === undefined ? " from approval" : ` from ${asked.window.start}`}, ${decision.via} key${limits.length > 0 ? `, ${limits.join(", ")}` : ""}`],
+    ["window", windowWords(view)],
     ["why", asked.justification],
-    ...(asked.ticket === undefined ? [] : [["ticket", asked.ticket] as const]),
-    ...(asked.breakGlass === true ? [["emergency", "break-glass: allowed at once, reviewed afterwards"] as const] : []),
+    ...optional("ticket", asked.ticket),
+    ...optional("extends", asked.extends),
+    ...optional("emergency", asked.breakGlass === true ? "break-glass: allowed at once, reviewed afterwards" : undefined),
     ["filed", `${createdAt} (${relative(createdAt, nowMs)})`],
     ["decision", view.words],
-    ...decision.reasons.map((reason) => ["", reason] as const),
-    ...Object.keys(facts.asserted).map((name) => ["asserted", `${name} = ${JSON.stringify(facts.asserted[name])} (not verified)`] as const),
-    ...view.votes.map(({ approver, vote, counts }) => [vote.verdict === "approve" ? "approved by" : "denied by", `${approver.name}, stage ${String(vote.stage)}, ${vote.at}${vote.comment === "" ? "" : `: ${vote.comment}`}${counts ? "" : " (does not count)"}`] as const),
-    ...(view.state === "pending" ? view.stages.map((stage) => [`stage ${String(stage.stage)}`, `${stage.state}: ${stage.requirements.map(({ words, missing }) => `${words}${missing === 0 ? " (met)" : ""}`).join(" and ")}`] as const) : []),
-    ...(view.grant === undefined ? [] : [["grant", `${view.grant.id} ${view.grant.state}${view.grant.why === undefined ? "" : ` (${view.grant.why})`} until ${view.grant.document.window.notAfter}`] as const]),
-  ];
-  return lines.map(([name, words]) => `${name.padEnd(12)}${oneLineUnlessOurs(words)}`).join("\n");
+    ...decision.reasons.map((reason): Line => ["", reason]),
+    ...Object.keys(facts.asserted).map((name): Line => ["asserted", `${name} = ${JSON.stringify(facts.asserted[name])} (not verified)`]),
+    ...voteLines(view),
+    ...stageLines(view),
+    ...optional("grant", grantWords(view)),
+  ]);
 }
 
-export function stateWords(view: RequestView, terminal: Terminal): string {
+/** Who a pending request waits for, as `1 of dba (bob, carol)`. */
+export function waitingFor(view: RequestView): string {
+  const open = view.stages.find((stage) => stage.state === "open");
+  const words = open?.requirements
+    .filter(({ missing }) => missing > 0)
+    .map(({ words: needed, candidates }) => {
+      const names = candidates.slice(0, 4).map(({ name }) => name);
+      return names.length === 0 ? needed : `${needed} (${names.join(", ")}${candidates.length > 4 ? ", …" : ""})`;
+    });
+  return words === undefined || words.length === 0 ? "a decision" : words.join(" and ");
+}
+
+/** Who denied it and why, to stand behind "was denied". */
+export function denialWords(view: RequestView): string {
+  const denial = view.votes.findLast(({ vote }) => vote.verdict === "deny");
+  if (denial === undefined) return view.why === undefined ? "" : ` (${view.why})`;
+  return ` by ${denial.approver.name}${denial.vote.comment === "" ? "" : `: ${denial.vote.comment}`}`;
+}
+
+function stateWords(view: RequestView, terminal: Terminal): string {
   const colour = { pending: "yellow", approved: "green", denied: "red", withdrawn: "gray", expired: "gray" } as const;
   return terminal.style(colour[view.state], view.state);
 }
 
-// Our own styles are escape sequences too; what people wrote was refused control characters when it was filed.
-function oneLineUnlessOurs(words: string): string {
-  return words.includes("\u001b[") ? words : oneLine(words);
+function windowWords({ document: { asked, decision } }: RequestView): string {
+  const { duration, sessions, uses, sourceIps } = decision.limits;
+  return [
+    `${duration} from ${asked.window.start ?? "approval"}`,
+    `${decision.via} key`,
+    ...(sessions === undefined ? [] : [`${sessions} sessions`]),
+    ...(uses === undefined ? [] : [`${uses} uses`]),
+    ...(sourceIps === undefined ? [] : [`from ${sourceIps.join(", ")}`]),
+  ].join(", ");
+}
+
+function voteLines(view: RequestView): Line[] {
+  return view.votes.map(({ approver, vote, counts }) => {
+    const narrowed = vote.narrowing === undefined ? "" : `, only ${JSON.stringify(vote.narrowing)}`;
+    const comment = vote.comment === "" ? "" : `: ${vote.comment}`;
+    return [vote.verdict === "approve" ? "approved" : "denied", `by ${approver.name}, stage ${vote.stage}, ${vote.at}${narrowed}${counts ? "" : " (does not count)"}${comment}`];
+  });
+}
+
+function stageLines(view: RequestView): Line[] {
+  if (view.state !== "pending") return [];
+  return view.stages.map((stage) => {
+    const requirements = stage.requirements.map(({ words, missing, candidates }) => {
+      if (missing === 0) return `${words} (met)`;
+      return stage.state === "open" && candidates.length > 0 ? `${words} (${candidates.map(({ name }) => name).join(", ")})` : words;
+    });
+    return [`stage ${stage.stage}`, `${stage.state}: ${requirements.join(" and ")}`];
+  });
+}
+
+function grantWords({ grant }: RequestView): string | undefined {
+  if (grant === undefined) return undefined;
+  const why = [grant.why, grant.detail].filter((part) => part !== undefined).join(": ");
+  return `${grant.id} ${grant.state}${why === "" ? "" : ` (${why})`}, ${grant.document.window.notBefore} to ${grant.document.window.notAfter}`;
+}
+
+function optional(name: string, words: string | undefined): Line[] {
+  return words === undefined ? [] : [[name, words]];
 }

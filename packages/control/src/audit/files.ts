@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { changedTiles, parseTilePath, tilePath, tileWidth, type Tile } from "@cardea/core/log/tiles";
 import type { LogHead } from "../store/log.ts";
 import { checkpointFile } from "./guard.ts";
+import { tilePlace } from "./tile.ts";
 
 export class LogFiles {
   readonly #directory: string;
@@ -37,7 +38,7 @@ export class LogFiles {
 
   /** Publishes in the background; what arrives meanwhile is gathered, and only the newest head is written. */
   publish(tiles: readonly Tile[], head: LogHead): void {
-    for (const tile of tiles) this.#tiles.set(placeOf(tile.path), tile);
+    for (const tile of tiles) this.#tiles.set(tilePlace(tile.path), tile);
     this.#head = head;
     this.#start();
   }
@@ -66,7 +67,7 @@ export class LogFiles {
         await this.#write(checkpointFile, new TextEncoder().encode(head.checkpoint));
       } catch (error) {
         // Kept for the next time, unless something newer has come.
-        for (const tile of tiles) if (!this.#tiles.has(placeOf(tile.path))) this.#tiles.set(placeOf(tile.path), tile);
+        for (const tile of tiles) if (!this.#tiles.has(tilePlace(tile.path))) this.#tiles.set(tilePlace(tile.path), tile);
         this.#head ??= head;
         this.#log.error({ err: error }, "the log's files cannot be written; they are tried again with the next entry");
         return false;
@@ -100,8 +101,4 @@ export class LogFiles {
     }
     await rename(temporary, target);
   }
-}
-
-function placeOf(path: string): string {
-  return path.replace(/\.p\/[0-9]+$/, "");
 }

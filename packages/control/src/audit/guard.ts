@@ -19,6 +19,8 @@ export class LogGuard {
   readonly identity: LogIdentity;
   #highest: Checkpoint | undefined;
   #refusal: CardeaError | undefined;
+  /** The note opened last: most readers ask for the same head. */
+  #opened: { readonly note: string; readonly checkpoint: Checkpoint } | undefined;
 
   constructor(identity: LogIdentity, published: Checkpoint | undefined) {
     this.identity = identity;
@@ -42,7 +44,8 @@ export class LogGuard {
    */
   accept(head: LogHead | undefined, floor: Checkpoint | undefined = this.#highest): Checkpoint | undefined {
     try {
-      const checkpoint = openHead(head, this.identity, floor);
+      const checkpoint = head === undefined ? undefined : this.#open(head);
+      refuseOlder(checkpoint, floor);
       if (checkpoint !== undefined && checkpoint.size > (this.#highest?.size ?? 0)) this.#highest = checkpoint;
       this.#refusal = undefined;
       return checkpoint;
@@ -51,23 +54,26 @@ export class LogGuard {
       throw error;
     }
   }
+
+  #open({ size, checkpoint: note }: LogHead): Checkpoint {
+    if (this.#opened?.note !== note) {
+      const opened = openCheckpoint(note, this.identity);
+      if (!opened.ok) throw rolledBack(`its head is not a checkpoint of this log: ${opened.detail}`);
+      this.#opened = { note, checkpoint: opened.value };
+    }
+    const { checkpoint } = this.#opened;
+    if (checkpoint.size !== size) throw rolledBack("its head is of another size than it says");
+    return checkpoint;
+  }
 }
 
-function openHead(head: LogHead | undefined, identity: LogIdentity, floor: Checkpoint | undefined): Checkpoint | undefined {
-  if (head === undefined) {
-    if (floor !== undefined) throw rolledBack(`it is empty, and had ${String(floor.size)} entries`);
-    return undefined;
-  }
-  const opened = openCheckpoint(head.checkpoint, identity);
-  if (!opened.ok) throw rolledBack(`its head is not a checkpoint of this log: ${opened.detail}`);
-  const checkpoint = opened.value;
-  if (checkpoint.size !== head.size) throw rolledBack("its head is of another size than it says");
-  if (floor === undefined) return checkpoint;
+function refuseOlder(checkpoint: Checkpoint | undefined, floor: Checkpoint | undefined): void {
+  if (floor === undefined) return;
+  if (checkpoint === undefined) throw rolledBack(`it is empty, and had ${String(floor.size)} entries`);
   if (checkpoint.size < floor.size) throw rolledBack(`it has ${String(checkpoint.size)} entries, and had ${String(floor.size)}`);
   if (checkpoint.size === floor.size && !sameBytes(checkpoint.root, floor.root)) {
     throw rolledBack(`there were two different logs of ${String(floor.size)} entries`);
   }
-  return checkpoint;
 }
 
 /** The fault of a log that is not the one it was. */

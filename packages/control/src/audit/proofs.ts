@@ -30,7 +30,7 @@ export async function currentHead(control: Control): Promise<CurrentHead | undef
 export async function proveEvent(control: Control, head: CurrentHead, event: EventId): Promise<LogProof | undefined> {
   const entry = await maybeOneEntry(control.db, event);
   if (entry?.salt === undefined || entry.data === undefined || entry.index >= head.checkpoint.size) return undefined;
-  const read = hashReaderOver(tileFetcher(control.db), head.checkpoint.size);
+  const read = hashReaderOver(tileFetcher(control), head.checkpoint.size);
   const path = await readInclusionProof(read, entry.index, head.checkpoint.size);
   if (!path.ok) throw rolledBack(path.detail);
   return {
@@ -46,7 +46,7 @@ export async function proveEvent(control: Control, head: CurrentHead, event: Eve
 /** Proves a head a continuation of an older size, for an outpost that has seen that one. */
 export async function proveGrowth(control: Control, head: CurrentHead, from: number): Promise<string[] | undefined> {
   if (from < 0 || from > head.checkpoint.size) return undefined;
-  const proof = await readConsistencyProof(hashReaderOver(tileFetcher(control.db), head.checkpoint.size), from, head.checkpoint.size);
+  const proof = await readConsistencyProof(hashReaderOver(tileFetcher(control), head.checkpoint.size), from, head.checkpoint.size);
   if (!proof.ok) throw rolledBack(proof.detail);
   return proof.value.map(toBase64Url);
 }

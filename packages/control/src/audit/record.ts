@@ -10,6 +10,7 @@ import { toTime, type Time } from "@cardea/core/documents/primitives";
 import { hmacSha256, timingSafeEqual } from "@cardea/core/lib/crypto";
 import type { Control, ControlKeys, Tx } from "../control.ts";
 import { insertPending, type PendingEvent } from "../store/log.ts";
+import { beforeCommit } from "../store/transaction.ts";
 
 /** Something that happened. */
 export interface AuditEvent {
@@ -28,21 +29,30 @@ export interface AuditEvent {
 
 const maxEventLength = 256 * 1024;
 
+/** Events of a transaction that are not written yet. */
+const gathered = new WeakMap<Tx, PendingEvent[]>();
+
 /**
- * Queues an event for the log, in the caller's transaction: it is logged if and only if that commits.
- * @throws CardeaError `too_large` for an event beyond 256 KiB
+ * Queues an event for the log: it is logged if and only if the caller's transaction commits, in the order of the calls. All events of a
+ * transaction are written by one statement, at its end.
+ * @throws CardeaError `too_large` for an event beyond 256 KiB; TypeError outside of `transact`
  */
-export async function record(tx: Tx, control: Control, event: AuditEvent): Promise<void> {
-  await recordAll(tx, control, [event]);
+export function record(tx: Tx, control: Control, event: AuditEvent): Promise<void> {
+  return recordAll(tx, control, [event]);
 }
 
-/** Queues several events, in this order, in one round trip. */
-export async function recordAll(tx: Tx, control: Control, events: readonly AuditEvent[]): Promise<void> {
-  await insertPending(
-    tx,
-    events.map((event) => pendingEvent(control, event)),
-  );
-  control.wake.signal("audit", tx);
+/** Queues several events, in this order. */
+export function recordAll(tx: Tx, control: Control, events: readonly AuditEvent[]): Promise<void> {
+  const pending = events.map((event) => pendingEvent(control, event));
+  const before = gathered.get(tx);
+  if (before === undefined) {
+    gathered.set(tx, pending);
+    beforeCommit(tx, () => insertPending(tx, pending));
+    control.wake.signal("audit", tx);
+  } else {
+    before.push(...pending);
+  }
+  return Promise.resolve();
 }
 
 /** What the queue holds of an event. */

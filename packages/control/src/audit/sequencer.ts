@@ -33,7 +33,7 @@ import {
 import { LogFiles } from "./files.ts";
 import { logGuard, rolledBack, type LogGuard } from "./guard.ts";
 import { isQueuedByUs, type QueuedFields } from "./record.ts";
-import { tileFetcher } from "./tile.ts";
+import { rememberTiles, tileFetcher } from "./tile.ts";
 
 export interface Sequencer {
   /** Finishes the batch at hand, gives the lock back and waits for the files. What is queued stays queued. */
@@ -102,7 +102,7 @@ async function resume(control: Control, guard: LogGuard, files: LogFiles): Promi
   const head = await maybeOneLogHead(control.db);
   const checkpoint = guard.accept(head);
   if (head === undefined || checkpoint === undefined) return emptyLog;
-  const fetch = tileFetcher(control.db);
+  const fetch = tileFetcher(control);
   if (published !== undefined) {
     const grown = await verifyGrowth(fetch, published, checkpoint);
     if (!grown.ok) throw rolledBack(`it does not continue the published one: ${grown.detail}`);
@@ -162,6 +162,7 @@ class Writer {
     await appendBatch(this.#client, batch);
     this.#state = state;
     this.#guard.accept(stored);
+    rememberTiles(this.#control, tiles);
     this.#control.wake.signal("log");
     this.#files.publish(tiles, stored);
     return queued.length;

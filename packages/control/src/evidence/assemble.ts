@@ -17,6 +17,7 @@ import { currentRoster, type RosterView } from "../people/roster.ts";
 import { policyByDigest, policyByVersion } from "../policy/current.ts";
 import { maybeOneGrant, type StoredGrant } from "../store/grants.ts";
 import { manyVotes, maybeOneRequest } from "../store/requests.ts";
+import { Recent } from "../store/recent.ts";
 import { specByDigest } from "../store/resources.ts";
 import type { Signed } from "../store/signed.ts";
 
@@ -25,15 +26,13 @@ import type { Signed } from "../store/signed.ts";
  * such grant. @throws CardeaError `log_rolled_back`; `evidence_signature`, `evidence_mismatch` where what is stored was altered or is gone
  */
 export async function assembleEvidence(control: Control, id: GrantId): Promise<Evidence | undefined> {
-  // The head first: whatever it covers is stored by then.
-  const head = await currentHead(control);
-  const grant = head && (await maybeOneGrant(control.db, control.keys, { id }));
+  // The head before the entry: whatever it covers is stored by then.
+  const [head, grant, roster] = await Promise.all([currentHead(control), maybeOneGrant(control.db, control.keys, { id }), currentRoster(control)]);
   if (head === undefined || grant === undefined) return undefined;
-  const [proof, request, votes, roster] = await Promise.all([
+  const [proof, request, votes] = await Promise.all([
     proveEvent(control, head, grant.createdEvent),
     maybeOneRequest(control.db, control.keys, grant.request),
     manyVotes(control.db, control.keys, grant.request),
-    currentRoster(control),
   ]);
   if (proof === undefined) return undefined;
   if (request === undefined) throw gone("the request");
@@ -41,7 +40,7 @@ export async function assembleEvidence(control: Control, id: GrantId): Promise<E
   const [policy, current, spec] = await Promise.all([
     policyByDigest(control, document.decision.policy),
     policyByVersion(control, grant.createdPolicy),
-    specByDigest(control.db, document.resource.specDigest),
+    specOf(control, document.resource.specDigest),
   ]);
   if (policy === undefined || current === undefined) throw gone("a policy");
   if (spec === undefined) throw gone("the resource's specification");
@@ -60,6 +59,22 @@ export async function assembleEvidence(control: Control, id: GrantId): Promise<E
     trust: digestOf("trust", control.trust),
     log: { checkpoint: head.note, proofs: [proof] },
   };
+}
+
+type StoredSpec = NonNullable<Awaited<ReturnType<typeof specByDigest>>>;
+
+/** Specifications read last; named by their content, so none goes out of date. */
+const specs = new WeakMap<Control, Recent<Digest, StoredSpec>>();
+const maxSpecs = 200;
+
+async function specOf(control: Control, digest: Digest): Promise<StoredSpec | undefined> {
+  const cache = specs.get(control) ?? new Recent<Digest, StoredSpec>(maxSpecs);
+  specs.set(control, cache);
+  const known = cache.get(digest);
+  if (known !== undefined) return known;
+  const stored = await specByDigest(control.db, digest);
+  if (stored !== undefined) cache.set(digest, stored);
+  return stored;
 }
 
 /** Those that count, and those whose narrowing holds although they do not count any more. */

@@ -3,8 +3,7 @@ import type { Consistency, LinkState } from "@cardea/core/contract/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { Control } from "../control.ts";
-import { currentHead, type CurrentHead } from "../audit/checkpoint.ts";
-import { proveGrowth } from "../audit/proofs.ts";
+import { currentHead, proveGrowth, type CurrentHead } from "../audit/proofs.ts";
 import { currentRoster } from "../people/roster.ts";
 import { policyInForce } from "../policy/current.ts";
 

@@ -69,6 +69,8 @@ class Sender {
   readonly #mailer: Mailer | undefined;
   /** By target; at most one for each. */
   readonly #onTheWay = new Map<string, Promise<void>>();
+  /** Called when a delivery is done, however it went. */
+  #finished: () => void = () => undefined;
   #purgeAtMs = 0;
 
   constructor(control: Control, options: NotifierOptions, signal: AbortSignal) {
@@ -84,12 +86,13 @@ class Sender {
 
   async run(): Promise<void> {
     while (!this.#signal.aborted) {
-      // The wait begins before the look, so that what is written in between is not missed.
+      // Waiting begins before looking, so that what is written or finished in between is not missed.
+      const finished = new Promise<void>((resolve) => (this.#finished = resolve));
       const looked = new AbortController();
       const signal = AbortSignal.any([this.#signal, looked.signal]);
       const woken = this.#control.wake.wait("notifications", pollMs, signal);
       const dueInMs = await this.#look();
-      await Promise.race([woken, later(dueInMs, signal), ...this.#onTheWay.values()]);
+      await Promise.race([woken, later(dueInMs, signal), finished]);
       looked.abort();
     }
     await Promise.all(this.#onTheWay.values());
@@ -119,7 +122,10 @@ class Sender {
   #start(delivery: DueDelivery): void {
     const sending = this.#deliver(delivery)
       .catch((error: unknown) => this.#control.log.warn({ err: error, delivery: delivery.id }, "noting a delivery failed; it is sent again"))
-      .finally(() => this.#onTheWay.delete(delivery.target));
+      .finally(() => {
+        this.#onTheWay.delete(delivery.target);
+        this.#finished();
+      });
     this.#onTheWay.set(delivery.target, sending);
   }
 

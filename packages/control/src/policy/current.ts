@@ -10,11 +10,12 @@ import type { Actor, Control } from "../control.ts";
 import { rememberedHead, rememberHead } from "../people/roster-memory.ts";
 import { currentRoster } from "../people/roster.ts";
 import { subjectRef } from "../requests/subject-ref.ts";
+import { Recent } from "../store/recent.ts";
 import { maybeOnePolicy, oneNewestVersion, type StoredPolicy } from "../store/policies.ts";
 
 interface Cache {
   /** Verified policies by digest; the objects are kept, as what is compiled from one is kept with it. */
-  readonly byDigest: Map<string, StoredPolicy>;
+  readonly byDigest: Recent<string, StoredPolicy>;
   /** The newest that was ever in force, as far as this process knows. */
   highest: { readonly version: number; readonly digest: string } | undefined;
   /** Whether the file was read. */
@@ -59,7 +60,7 @@ export async function policyByDigest(control: Control, digest: Digest | string):
   const cached = byDigest.get(digest);
   if (cached !== undefined) return cached;
   const policy = await maybeOnePolicy(control.db, control.keys, { digest });
-  if (policy !== undefined) keep(byDigest, policy);
+  if (policy !== undefined) byDigest.set(policy.signed.digest, policy);
   return policy;
 }
 
@@ -69,7 +70,7 @@ export async function policyByVersion(control: Control, version: number): Promis
   const cached = [...byDigest.values()].find((policy) => policy.signed.document.version === version);
   if (cached !== undefined) return cached;
   const policy = await maybeOnePolicy(control.db, control.keys, { version });
-  if (policy !== undefined) keep(byDigest, policy);
+  if (policy !== undefined) byDigest.set(policy.signed.digest, policy);
   return policy;
 }
 
@@ -89,7 +90,7 @@ export async function policyView({ signed, source, appliedBy }: StoredPolicy, co
 async function cacheOf(control: Control): Promise<Cache> {
   let cache = caches.get(control);
   if (cache === undefined) {
-    cache = { byDigest: new Map(), highest: undefined, remembered: false };
+    cache = { byDigest: new Recent(maxCached), highest: undefined, remembered: false };
     caches.set(control, cache);
   }
   if (!cache.remembered) {
@@ -98,12 +99,6 @@ async function cacheOf(control: Control): Promise<Cache> {
     cache.remembered = true;
   }
   return cache;
-}
-
-function keep(byDigest: Cache["byDigest"], policy: StoredPolicy): void {
-  const [oldest] = byDigest.keys();
-  if (byDigest.size >= maxCached && oldest !== undefined) byDigest.delete(oldest);
-  byDigest.set(policy.signed.digest, policy);
 }
 
 function stale(why: string): CardeaError {

@@ -9,13 +9,28 @@ import { databaseFault } from "./connection.ts";
 const retryableStates = new Set(["40001", "40P01"]);
 const maxAttempts = 6;
 
-const pending = new WeakMap<Tx, (() => void)[]>();
+/** What a transaction is still to do. */
+interface Hooks {
+  readonly before: (() => Promise<void>)[];
+  readonly after: (() => void)[];
+}
+
+const hooks = new WeakMap<Tx, Hooks>();
+
+/** Runs `task` as the last thing inside the transaction, in the order of asking. @throws TypeError outside of `transact`. */
+export function beforeCommit(tx: Tx, task: () => Promise<void>): void {
+  hooksOf(tx).before.push(task);
+}
 
 /** Runs `task` once the transaction has committed. @throws TypeError outside of `transact`. */
 export function afterCommit(tx: Tx, task: () => void): void {
-  const tasks = pending.get(tx);
-  if (tasks === undefined) throw new TypeError("the transaction was not begun by `transact`");
-  tasks.push(task);
+  hooksOf(tx).after.push(task);
+}
+
+function hooksOf(tx: Tx): Hooks {
+  const found = hooks.get(tx);
+  if (found === undefined) throw new TypeError("the transaction was not begun by `transact`");
+  return found;
 }
 
 /**
@@ -25,13 +40,15 @@ export function afterCommit(tx: Tx, task: () => void): void {
  */
 export async function transact<T>(control: Pick<Control, "db" | "random">, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    const tasks: (() => void)[] = [];
+    const own: Hooks = { before: [], after: [] };
     try {
       const result = await control.db.transaction().execute(async (tx) => {
-        pending.set(tx, tasks);
-        return await work(tx);
+        hooks.set(tx, own);
+        const done = await work(tx);
+        for (const task of own.before) await task();
+        return done;
       });
-      for (const task of tasks) task();
+      for (const task of own.after) task();
       return result;
     } catch (error) {
       if (attempt === maxAttempts || !isUndone(error)) throw databaseFault(error) ?? error;

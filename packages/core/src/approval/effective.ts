@@ -16,7 +16,10 @@ import { compileJudgement } from "../policy/judgement.ts";
 import { coversAll, intersectAll } from "../policy/patterns.ts";
 import { intersectAddresses, shorter, type CombinedNarrowing } from "./narrowing.ts";
 
-export type NarrowingRefusal = Extract<ErrorCode, "narrowing_invalid" | "narrowing_unenforceable" | "narrowing_exact" | "role_unknown">;
+export type NarrowingRefusal = Extract<
+  ErrorCode,
+  "narrowing_invalid" | "narrowing_unenforceable" | "narrowing_exact" | "role_unknown"
+>;
 
 export interface EffectiveInput {
   readonly request: Request;
@@ -34,16 +37,29 @@ export interface EffectiveInput {
 export type Effective = Pick<Grant, "window" | "permissions" | "limits" | "via" | "judgement">;
 
 /** The grant's content. Refuses a narrowing that is wider than the request or that nothing would enforce. */
-export function effectiveGrant({ request, narrowing, spec, policy, current, activatedAt }: EffectiveInput): Result<Effective, NarrowingRefusal> {
+export function effectiveGrant({
+  request,
+  narrowing,
+  spec,
+  policy,
+  current,
+  activatedAt,
+}: EffectiveInput): Result<Effective, NarrowingRefusal> {
   const problem = checkNarrowing(request, spec, narrowing);
   if (problem !== undefined) return problem;
   const permissions = permissionsOf(request, spec, narrowing);
-  if (permissions === undefined) return refused("narrowing_invalid", "the approvers' narrowings leave no permission in common");
+  if (permissions === undefined)
+    return refused("narrowing_invalid", "the approvers' narrowings leave no permission in common");
   const { decision, asked } = request;
-  const sourceIps = narrowing.sourceIps === undefined ? decision.limits.sourceIps : intersectAddresses(decision.limits.sourceIps ?? narrowing.sourceIps, narrowing.sourceIps);
-  if (sourceIps?.length === 0) return refused("narrowing_invalid", "the approvers' narrowings leave no source address in common");
+  const sourceIps =
+    narrowing.sourceIps === undefined
+      ? decision.limits.sourceIps
+      : intersectAddresses(decision.limits.sourceIps ?? narrowing.sourceIps, narrowing.sourceIps);
+  if (sourceIps?.length === 0)
+    return refused("narrowing_invalid", "the approvers' narrowings leave no source address in common");
   const duration = shorter(decision.limits.duration, narrowing.duration) ?? decision.limits.duration;
-  const start = asked.window.start === undefined ? timeMs(activatedAt) : Math.max(timeMs(activatedAt), timeMs(asked.window.start));
+  const start =
+    asked.window.start === undefined ? timeMs(activatedAt) : Math.max(timeMs(activatedAt), timeMs(asked.window.start));
   const { sessions, uses } = decision.limits;
   return ok({
     window: { notBefore: toTime(start), notAfter: toTime(start + durationMs(duration)) },
@@ -59,32 +75,49 @@ export function effectiveGrant({ request, narrowing, spec, policy, current, acti
 }
 
 /** Whether a narrowing may be put on a request, asked also before the vote that carries it is taken. */
-export function checkNarrowing(request: Request, spec: ResourceSpec, narrowing: Narrowing | CombinedNarrowing): Refused<NarrowingRefusal> | undefined {
+export function checkNarrowing(
+  request: Request,
+  spec: ResourceSpec,
+  narrowing: Narrowing | CombinedNarrowing,
+): Refused<NarrowingRefusal> | undefined {
   const { asked, decision } = request;
   const { duration, permissions, sourceIps } = narrowing;
   if (duration === undefined && permissions === undefined && sourceIps === undefined) return undefined;
-  if ("action" in asked.ask) return refused("narrowing_exact", "an exact action can only be approved as it is, or refused");
+  if ("action" in asked.ask)
+    return refused("narrowing_exact", "an exact action can only be approved as it is, or refused");
   if (duration !== undefined && durationMs(duration) > durationMs(decision.limits.duration)) {
     return refused("narrowing_invalid", `\`${duration}\` is longer than the \`${decision.limits.duration}\` asked for`);
   }
   if (sourceIps !== undefined) {
     const outside = addressesOutside(sourceIps, decision.limits.sourceIps);
-    if (outside.length > 0) return refused("narrowing_invalid", `\`${outside.slice(0, 5).join(", ")}\` is outside the addresses asked for`);
+    if (outside.length > 0)
+      return refused("narrowing_invalid", `\`${outside.slice(0, 5).join(", ")}\` is outside the addresses asked for`);
     if ((spec.capabilities.vias[decision.via]?.sourceIps ?? "none") === "none") {
-      return refused("narrowing_unenforceable", `nothing would enforce source addresses on a \`${decision.via}\` key for \`${spec.name}\``);
+      return refused(
+        "narrowing_unenforceable",
+        `nothing would enforce source addresses on a \`${decision.via}\` key for \`${spec.name}\``,
+      );
     }
   }
   if (permissions === undefined) return undefined;
   const role = Object.hasOwn(spec.roles, asked.ask.role) ? spec.roles[asked.ask.role] : undefined;
   if (role === undefined) return refused("role_unknown", `\`${spec.name}\` has no role \`${asked.ask.role}\``);
-  if (!coversAll(role.patterns, permissions)) return refused("narrowing_invalid", `the permissions go beyond role \`${asked.ask.role}\``);
+  if (!coversAll(role.patterns, permissions))
+    return refused("narrowing_invalid", `the permissions go beyond role \`${asked.ask.role}\``);
   if (!role.narrows.includes(decision.via)) {
-    return refused("narrowing_unenforceable", `role \`${asked.ask.role}\` cannot be narrowed on a \`${decision.via}\` key for \`${spec.name}\``);
+    return refused(
+      "narrowing_unenforceable",
+      `role \`${asked.ask.role}\` cannot be narrowed on a \`${decision.via}\` key for \`${spec.name}\``,
+    );
   }
   return undefined;
 }
 
-function permissionsOf({ asked: { ask } }: Request, spec: ResourceSpec, narrowing: CombinedNarrowing): Permissions | undefined {
+function permissionsOf(
+  { asked: { ask } }: Request,
+  spec: ResourceSpec,
+  narrowing: CombinedNarrowing,
+): Permissions | undefined {
   if ("action" in ask) return { action: ask.action };
   const own = Object.hasOwn(spec.roles, ask.role) ? (spec.roles[ask.role]?.patterns ?? []) : [];
   const patterns = narrowing.permissions === undefined ? own : intersectAll(own, narrowing.permissions);

@@ -17,12 +17,31 @@ const roster = [
   sampleEntry(7, ["leads"]),
 ];
 const entries = rosterOf(...roster);
-const staged = waitingRequest([{ count: 1, from: { groups: ["dba"] } }, { count: 1, from: { groups: ["security"] } }], { pending: { escalate: { after: "1h", to: { groups: ["leads"] } } } });
+const staged = waitingRequest(
+  [
+    { count: 1, from: { groups: ["dba"] } },
+    { count: 1, from: { groups: ["security"] } },
+  ],
+  { pending: { escalate: { after: "1h", to: { groups: ["leads"] } } } },
+);
 
-function may(approver: SubjectId, over: { request?: Request; votes?: readonly Vote[]; at?: number } & Partial<Pick<MayVoteInput, "verdict" | "narrowing">> = {}): string {
+function may(
+  approver: SubjectId,
+  over: { request?: Request; votes?: readonly Vote[]; at?: number } & Partial<
+    Pick<MayVoteInput, "verdict" | "narrowing">
+  > = {},
+): string {
   const request = over.request ?? staged;
   const now = minutes(over.at ?? 10);
-  const result = mayVote({ request, tally: tally({ request, votes: over.votes ?? [], entries, now }), approver, verdict: over.verdict ?? "approve", entries, now, ...(over.narrowing === undefined ? {} : { narrowing: over.narrowing }) });
+  const result = mayVote({
+    request,
+    tally: tally({ request, votes: over.votes ?? [], entries, now }),
+    approver,
+    verdict: over.verdict ?? "approve",
+    entries,
+    now,
+    ...(over.narrowing === undefined ? {} : { narrowing: over.narrowing }),
+  });
   return result.ok ? `stage ${String(result.value.stage)}` : result.code;
 }
 
@@ -50,15 +69,21 @@ describe("who may vote", () => {
   });
 
   it("not the human behind the requesting agent", () => {
-    const request = waitingRequest([{ count: 1, from: { groups: ["dba"] } }], { asked: { requester: { id: sampleSubject(9), kind: "agent", onBehalfOf: sampleSubject(2) } } });
+    const request = waitingRequest([{ count: 1, from: { groups: ["dba"] } }], {
+      asked: { requester: { id: sampleSubject(9), kind: "agent", onBehalfOf: sampleSubject(2) } },
+    });
     expect(may(sampleSubject(2), { request })).toBe("self_approval");
     expect(may(sampleSubject(3), { request })).toBe("stage 1");
   });
 
   it("nobody once it is decided or over", () => {
     const one = waitingRequest([{ count: 1, from: { groups: ["dba"] } }]);
-    expect(may(sampleSubject(3), { request: one, votes: [castVote(one, sampleSubject(2), 1)] })).toBe("request_not_pending");
-    expect(may(sampleSubject(3), { request: one, votes: [castVote(one, sampleSubject(2), 1, { verdict: "deny" })] })).toBe("request_not_pending");
+    expect(may(sampleSubject(3), { request: one, votes: [castVote(one, sampleSubject(2), 1)] })).toBe(
+      "request_not_pending",
+    );
+    expect(
+      may(sampleSubject(3), { request: one, votes: [castVote(one, sampleSubject(2), 1, { verdict: "deny" })] }),
+    ).toBe("request_not_pending");
     expect(may(sampleSubject(3), { request: one, at: 480 })).toBe("request_expired");
   });
 
@@ -87,7 +112,9 @@ describe("who may vote", () => {
 describe("whom to tell", () => {
   const told = (votes: readonly Vote[], at = 10): string[] => {
     const now = minutes(at);
-    return possibleApprovers(staged, tally({ request: staged, votes, entries, now }), roster, entries, now).map(({ name }) => name);
+    return possibleApprovers(staged, tally({ request: staged, votes, entries, now }), roster, entries, now).map(
+      ({ name }) => name,
+    );
   };
 
   it("all who could bring it forward now", () => {
@@ -97,7 +124,9 @@ describe("whom to tell", () => {
 
   it("of the next stage, without those who are counted already, and nobody in the end", () => {
     expect(told([castVote(staged, sampleSubject(3), 1)])).toEqual(["person-4"]);
-    expect(told([castVote(staged, sampleSubject(3), 1), castVote(staged, sampleSubject(4), 2, { stage: 2 })])).toEqual([]);
+    expect(told([castVote(staged, sampleSubject(3), 1), castVote(staged, sampleSubject(4), 2, { stage: 2 })])).toEqual(
+      [],
+    );
   });
 });
 

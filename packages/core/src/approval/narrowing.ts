@@ -7,9 +7,9 @@ import { intersectAll } from "../policy/patterns.ts";
 
 /** As `Narrowing`, but a list may be empty: then nothing is left. */
 export interface CombinedNarrowing {
-  readonly duration?: string;
-  readonly permissions?: readonly Pattern[];
-  readonly sourceIps?: readonly string[];
+  readonly duration?: string | undefined;
+  readonly permissions?: readonly Pattern[] | undefined;
+  readonly sourceIps?: readonly string[] | undefined;
 }
 
 /** The intersection of all of them; their order does not matter to what it permits. */
@@ -44,6 +44,10 @@ export function intersectAddresses(a: readonly string[], b: readonly string[]): 
   return [...new Set([...within(a, b), ...within(b, a)])].sort();
 }
 
-function both<T>(a: readonly T[] | undefined, b: readonly T[] | undefined, intersection: (a: readonly T[], b: readonly T[]) => T[]): readonly T[] | undefined {
+function both<T>(
+  a: readonly T[] | undefined,
+  b: readonly T[] | undefined,
+  intersection: (a: readonly T[], b: readonly T[]) => T[],
+): readonly T[] | undefined {
   return a === undefined || b === undefined ? (a ?? b) : intersection(a, b);
 }

@@ -15,7 +15,10 @@ export function minutes(count: number): Time {
 }
 
 /** A request for `write` that one review rule decides; it expires after 8 hours. */
-export function waitingRequest(approvals: unknown, over: { readonly asked?: Partial<Asked>; readonly pending?: object } = {}): Request {
+export function waitingRequest(
+  approvals: unknown,
+  over: { readonly asked?: Partial<Asked>; readonly pending?: object } = {},
+): Request {
   const rule = ReviewRule.parse({
     name: "writers",
     permits: { roles: ["write", "read"], actions: ["sql.*"] },

@@ -19,9 +19,12 @@ export type Entries = (subject: SubjectId) => RosterEntry | undefined;
  */
 export function whyNever(request: Request, subject: SubjectId, entries: Entries): "self" | "standing" | undefined {
   const { requester } = request.asked;
-  if (subject === requester.id || subject === requester.onBehalfOf || subject === entries(requester.id)?.actsFor) return "self";
+  if (subject === requester.id || subject === requester.onBehalfOf || subject === entries(requester.id)?.actsFor)
+    return "self";
   const entry = entries(subject);
-  return entry === undefined || entry.subject !== subject || !entry.active || entry.kind !== "human" ? "standing" : undefined;
+  return entry === undefined || entry.subject !== subject || !entry.active || entry.kind !== "human"
+    ? "standing"
+    : undefined;
 }
 
 /** When the requirement opens to those it escalates to. */
@@ -37,5 +40,10 @@ export function canMeet(requirement: Requirement, entry: RosterEntry, stageOpene
   if (requirement.signed !== "any") return false;
   if (isAmong(requirement.from, entry)) return true;
   const opens = escalatesAt(requirement, stageOpenedAt);
-  return requirement.escalate !== undefined && opens !== undefined && at >= opens && isAmong(requirement.escalate.from, entry);
+  return (
+    requirement.escalate !== undefined &&
+    opens !== undefined &&
+    at >= opens &&
+    isAmong(requirement.escalate.from, entry)
+  );
 }

@@ -72,7 +72,9 @@ export function tally({ request, votes, entries, now }: TallyInput): Tally {
   const cast = votes
     .filter((vote) => vote.request === own && vote.at >= request.createdAt && vote.at < expiresAt && vote.at <= now)
     .sort(byInstant);
-  const narrowing = combineNarrowings(cast.flatMap((vote) => (vote.verdict === "approve" && vote.narrowing !== undefined ? [vote.narrowing] : [])));
+  const narrowing = combineNarrowings(
+    cast.flatMap((vote) => (vote.verdict === "approve" && vote.narrowing !== undefined ? [vote.narrowing] : [])),
+  );
 
   const spent: Vote[] = [];
   let stage = 1;
@@ -96,9 +98,12 @@ export function tally({ request, votes, entries, now }: TallyInput): Tally {
   }
 
   const open = stages[stage - 1];
-  if (open === undefined) return { state: "approved", votes: spent.map((vote) => digestOf("vote", vote)), narrowing, at: openedAt };
+  if (open === undefined)
+    return { state: "approved", votes: spent.map((vote) => digestOf("vote", vote)), narrowing, at: openedAt };
   const counted = count(open, approvals, entries, openedAt);
-  const missing = counted.filter(({ remaining }) => remaining > 0).map(({ requirement, remaining }) => missingOf(requirement, remaining, openedAt));
+  const missing = counted
+    .filter(({ remaining }) => remaining > 0)
+    .map(({ requirement, remaining }) => missingOf(requirement, remaining, openedAt));
   const voted = [...spent, ...approvals].map((vote) => vote.approver);
   return { state: "pending", stage, openedAt, missing, voted, counted: spent.map((vote) => vote.approver), narrowing };
 }
@@ -109,7 +114,12 @@ interface Counted {
   readonly remaining: number;
 }
 
-function count(requirements: readonly Requirement[], approvals: readonly Vote[], entries: Entries, openedAt: Time): Counted[] {
+function count(
+  requirements: readonly Requirement[],
+  approvals: readonly Vote[],
+  entries: Entries,
+  openedAt: Time,
+): Counted[] {
   const seated = matchToPlaces(
     approvals.map((vote) => fitting(requirements, vote, entries, openedAt)),
     requirements.map((requirement) => requirement.count),
@@ -123,7 +133,9 @@ function count(requirements: readonly Requirement[], approvals: readonly Vote[],
 /** Which of the requirements the vote's author can meet, as indexes. Escalation is judged at the vote's own instant. */
 function fitting(requirements: readonly Requirement[], vote: Vote, entries: Entries, openedAt: Time): number[] {
   const entry = entries(vote.approver);
-  return requirements.flatMap((requirement, index) => (entry !== undefined && canMeet(requirement, entry, openedAt, vote.at) ? [index] : []));
+  return requirements.flatMap((requirement, index) =>
+    entry !== undefined && canMeet(requirement, entry, openedAt, vote.at) ? [index] : [],
+  );
 }
 
 function missingOf(requirement: Requirement, remaining: number, openedAt: Time): Missing {
@@ -133,7 +145,8 @@ function missingOf(requirement: Requirement, remaining: number, openedAt: Time):
 
 /** Votes of one instant: earlier stages first, so that a stage met in it is open to the next; a denial before an approval. */
 function byInstant(a: Vote, b: Vote): number {
-  return compare(a.at, b.at) || a.stage - b.stage || compare(b.verdict, a.verdict) || compare(a.id, b.id);
+  const differences = [compare(a.at, b.at), a.stage - b.stage, compare(b.verdict, a.verdict), compare(a.id, b.id)];
+  return differences.find((difference) => difference !== 0) ?? 0;
 }
 
 function compare(a: string, b: string): number {

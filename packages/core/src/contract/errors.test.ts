@@ -28,15 +28,27 @@ describe("the table of codes", () => {
 
   it("knows its own codes and no other word", () => {
     expect(isErrorCode("policy_denied")).toBe(true);
-    for (const text of ["", "constructor", "toString", "__proto__", "Policy_denied"]) expect(isErrorCode(text)).toBe(false);
+    for (const text of ["", "constructor", "toString", "__proto__", "Policy_denied"])
+      expect(isErrorCode(text)).toBe(false);
   });
 });
 
 describe("what is thrown", () => {
   it("carries code, words, pointers and cause", () => {
     const cause = new Error("inner");
-    const error = new CardeaError("policy_invalid", "the policy is invalid", { cause, pointers: [{ path: "/rules/0", message: "x" }], extra: { rule: "a" } });
-    expect(error).toMatchObject({ name: "CardeaError", code: "policy_invalid", message: "the policy is invalid", cause, pointers: [{ path: "/rules/0", message: "x" }], extra: { rule: "a" } });
+    const error = new CardeaError("policy_invalid", "the policy is invalid", {
+      cause,
+      pointers: [{ path: "/rules/0", message: "x" }],
+      extra: { rule: "a" },
+    });
+    expect(error).toMatchObject({
+      name: "CardeaError",
+      code: "policy_invalid",
+      message: "the policy is invalid",
+      cause,
+      pointers: [{ path: "/rules/0", message: "x" }],
+      extra: { rule: "a" },
+    });
     expect(new CardeaError("internal", "x")).toMatchObject({ pointers: [], extra: {} });
     expect("cause" in new CardeaError("internal", "x")).toBe(false);
   });

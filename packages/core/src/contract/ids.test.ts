@@ -17,7 +17,10 @@ describe("ids", () => {
     expect(SubjectId.safeParse(id).success).toBe(true);
     expect(RequestId.safeParse(id).success).toBe(false);
     // The table's own keys.
-    for (const kind of Object.keys(idPrefixes) as IdKind[]) expect(newId(kind, manualClock(1), random(1))).toMatch(new RegExp(`^${idPrefixes[kind]}_[0-9a-hjkmnp-tv-z]{26}$`));
+    for (const kind of Object.keys(idPrefixes) as IdKind[])
+      expect(newId(kind, manualClock(1), random(1))).toMatch(
+        new RegExp(`^${idPrefixes[kind]}_[0-9a-hjkmnp-tv-z]{26}$`),
+      );
   });
 
   it("have prefixes that differ", () => {
@@ -38,13 +41,26 @@ describe("ids", () => {
     for (const fill of [0, 0x55, 0xaa, 0xff]) {
       const body = newId("run", manualClock(0), random(fill)).slice(4);
       // Bits 48 to 51 are the version: the low two bits of the tenth character and the high two of the eleventh.
-      const bits = [...body].map((char) => "0123456789abcdefghjkmnpqrstvwxyz".indexOf(char).toString(2).padStart(5, "0")).join("");
+      const bits = [...body]
+        .map((char) => "0123456789abcdefghjkmnpqrstvwxyz".indexOf(char).toString(2).padStart(5, "0"))
+        .join("");
       expect(bits.slice(48, 52)).toBe("0111");
       expect(bits.slice(64, 66)).toBe("10");
     }
   });
 
-  it.each(["", "gra_", "gra_0", `gra_${"0".repeat(25)}`, `gra_${"0".repeat(27)}`, `gra_${"u".repeat(26)}`, `gra_${"A".repeat(26)}`, `GRA_${"0".repeat(26)}`, `gra_${"0".repeat(26)}\n`, ` gra_${"0".repeat(26)}`])("%j is none", (text) => {
+  it.each([
+    "",
+    "gra_",
+    "gra_0",
+    `gra_${"0".repeat(25)}`,
+    `gra_${"0".repeat(27)}`,
+    `gra_${"u".repeat(26)}`,
+    `gra_${"A".repeat(26)}`,
+    `GRA_${"0".repeat(26)}`,
+    `gra_${"0".repeat(26)}\n`,
+    ` gra_${"0".repeat(26)}`,
+  ])("%j is none", (text) => {
     expect(GrantId.safeParse(text).success).toBe(false);
   });
 });

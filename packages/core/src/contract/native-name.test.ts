@@ -22,14 +22,18 @@ describe("published vectors", () => {
 describe("a native name", () => {
   it("is read back by its own key alone", () => {
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 7, maxLength: 7 }), fc.integer({ min: 1, max: 34_359_738_367 }), (bytes, seconds) => {
-        const { name, deadlineMs } = newNativeName(key, seconds * 1_000, random(bytes));
-        expect(name).toHaveLength(nativeNameLength);
-        expect(name).toMatch(/^cardea_[0-9a-hjkmnp-tv-z]{25}$/);
-        expect(deadlineMs).toBe(seconds * 1_000);
-        expect(readNativeName(key, name)).toEqual({ kind: "ours", name, deadlineMs });
-        expect(readNativeName(otherKey, name)).toEqual({ kind: "forged" });
-      }),
+      fc.property(
+        fc.uint8Array({ minLength: 7, maxLength: 7 }),
+        fc.integer({ min: 1, max: 34_359_738_367 }),
+        (bytes, seconds) => {
+          const { name, deadlineMs } = newNativeName(key, seconds * 1_000, random(bytes));
+          expect(name).toHaveLength(nativeNameLength);
+          expect(name).toMatch(/^cardea_[0-9a-hjkmnp-tv-z]{25}$/);
+          expect(deadlineMs).toBe(seconds * 1_000);
+          expect(readNativeName(key, name)).toEqual({ kind: "ours", name, deadlineMs });
+          expect(readNativeName(otherKey, name)).toEqual({ kind: "forged" });
+        },
+      ),
     );
   });
 
@@ -48,14 +52,31 @@ describe("a native name", () => {
     }
   });
 
-  it.each(["", "postgres", "cardea_", "cardea_admin", `cardea_${"0".repeat(24)}`, `cardea_${"0".repeat(26)}`, `cardea_${"U".repeat(25)}`, `Cardea_${"0".repeat(25)}`, `cardea_${"0".repeat(25)}\n`])("%j is foreign", (name) => {
+  it.each([
+    "",
+    "postgres",
+    "cardea_",
+    "cardea_admin",
+    `cardea_${"0".repeat(24)}`,
+    `cardea_${"0".repeat(26)}`,
+    `cardea_${"U".repeat(25)}`,
+    `Cardea_${"0".repeat(25)}`,
+    `cardea_${"0".repeat(25)}\n`,
+  ])("%j is foreign", (name) => {
     expect(readNativeName(key, name).kind).toBe("foreign");
   });
 });
 
 describe("a bundle's name", () => {
   it("is the same for the same purpose and permissions, and differs with either, with the key, and with where one ends", () => {
-    const names = [bundleName(key, "role", "a"), bundleName(key, "role", "b"), bundleName(key, "holder", "a"), bundleName(otherKey, "role", "a"), bundleName(key, "rolea", ""), bundleName(key, "", "rolea")].map(({ name }) => name);
+    const names = [
+      bundleName(key, "role", "a"),
+      bundleName(key, "role", "b"),
+      bundleName(key, "holder", "a"),
+      bundleName(otherKey, "role", "a"),
+      bundleName(key, "rolea", ""),
+      bundleName(key, "", "rolea"),
+    ].map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(bundleName(key, "role", "a").name).toBe(names[0]);
     expect(readNativeName(key, names[0] ?? "")).toMatchObject({ kind: "ours", deadlineMs: 0 });

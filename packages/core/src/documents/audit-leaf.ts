@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { sha256 } from "../lib/crypto.ts";
-import { fromBase64Url, toBase64Url } from "../lib/base64url.ts";
+import { parseBase64Url, toBase64Url } from "../lib/base64url.ts";
 import { AuditType } from "../contract/audit-types.ts";
 import { canonicalJson } from "./canonical.ts";
 import { Base64Url, Time } from "./primitives.ts";
@@ -32,7 +32,8 @@ export function commitTo(salt: Uint8Array, data: unknown): string {
 
 /** Whether opened data is what the leaf committed to. */
 export function opensCommitment(leaf: AuditLeaf, salt: string, data: unknown): boolean {
-  return commitTo(fromBase64Url(salt), data) === leaf.commitment;
+  const bytes = parseBase64Url(salt);
+  return bytes !== undefined && commitTo(bytes, data) === leaf.commitment;
 }
 
 /** The leaf's bytes as the log hashes them. */

@@ -17,18 +17,22 @@ describe("RFC 8785", () => {
   });
 });
 
+class Clock {
+  readonly ms = 1;
+}
+
 describe("what JSON cannot hold has no canonical form", () => {
   it.each<[string, unknown]>([
     ["undefined", undefined],
     ["undefined in a list", [undefined]],
-    ["a hole in a list", JSON.parse("[1]").concat([, 2])], // eslint-disable-line no-sparse-arrays -- the hole is what is tested
+    ["a hole in a list", new Array(2)],
     ["a function", () => 1],
     ["a bigint", 1n],
     ["a symbol", Symbol("x")],
     ["a date", new Date(0)],
     ["a map", new Map()],
     ["bytes", new Uint8Array(1)],
-    ["an instance", new (class A {})()],
+    ["an instance", new Clock()],
     ["a lone surrogate", "\ud83d"],
     ["a lone surrogate in a key", { "\udc00": 1 }],
     ["NaN", Number.NaN],
@@ -72,10 +76,16 @@ describe("one text for one value", () => {
 
   it("does not depend on the order in which keys were set", () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.string({ unit: "grapheme" }), fc.integer()), fc.infiniteStream(fc.nat()), (record, order) => {
-        const shuffled = Object.entries(record).map((entry) => ({ entry, by: order.next().value ?? 0 })).sort((a, b) => a.by - b.by);
-        expect(canonicalJson(Object.fromEntries(shuffled.map(({ entry }) => entry)))).toBe(canonicalJson(record));
-      }),
+      fc.property(
+        fc.dictionary(fc.string({ unit: "grapheme" }), fc.integer()),
+        fc.infiniteStream(fc.nat()),
+        (record, order) => {
+          const shuffled = Object.entries(record)
+            .map((entry) => ({ entry, by: order.next().value }))
+            .sort((a, b) => a.by - b.by);
+          expect(canonicalJson(Object.fromEntries(shuffled.map(({ entry }) => entry)))).toBe(canonicalJson(record));
+        },
+      ),
     );
   });
 });

@@ -27,7 +27,8 @@ export function canonicalJson(value: unknown): string {
 
 function canonicalObject(value: object): string {
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) throw new TypeError("only plain objects have a canonical form");
+  if (prototype !== Object.prototype && prototype !== null)
+    throw new TypeError("only plain objects have a canonical form");
   const members = Object.entries(value)
     .filter(([, member]) => member !== undefined)
     // RFC 8785 orders keys by UTF-16 code units, which is what `<` compares.

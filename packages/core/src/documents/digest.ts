@@ -46,6 +46,8 @@ export function digestOf(type: DocumentType, document: unknown): Digest {
 
 /** The code that people compare: the digest's first 60 bits, as `K7QD-9MXT-2F4H`. */
 export function shortCode(digest: Digest): string {
-  const text = toBase32(fromHex(digest.slice("sha256:".length)).subarray(0, 8)).slice(0, 12).toUpperCase();
+  const text = toBase32(fromHex(digest.slice("sha256:".length)).subarray(0, 8))
+    .slice(0, 12)
+    .toUpperCase();
   return `${text.slice(0, 4)}-${text.slice(4, 8)}-${text.slice(8, 12)}`;
 }

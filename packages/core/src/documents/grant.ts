@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { GrantId, KeyId, RunId, SessionId } from "../contract/ids.ts";
+import { GrantId, RunId, SessionId, type KeyId } from "../contract/ids.ts";
 import { Digest } from "./digest.ts";
 import { Pattern, Patterns } from "./pattern.ts";
 import { Cidr, JsonValue, Name, plainText, Time, Via } from "./primitives.ts";

@@ -22,7 +22,10 @@ export const Facet = z.discriminatedUnion("matcher", [
 export type Facet = z.infer<typeof Facet>;
 
 /** `sql.select`, `sql.ddl.*`, `sql.*`. */
-export const ActionName = z.string().regex(/^[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*(?:\.\*)?$/, "not an action name such as `sql.select` or `sql.*`").max(100);
+export const ActionName = z
+  .string()
+  .regex(/^[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*(?:\.\*)?$/, "not an action name such as `sql.select` or `sql.*`")
+  .max(100);
 
 export const Pattern = z.strictObject({
   name: ActionName,

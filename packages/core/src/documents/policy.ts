@@ -36,7 +36,10 @@ export type PolicyAction = z.infer<typeof PolicyAction>;
 
 export const Permits = z.strictObject({
   /** Role names; `*` is every role. They answer access requests. */
-  roles: z.array(z.union([Name, z.literal("*")])).min(1).optional(),
+  roles: z
+    .array(z.union([Name, z.literal("*")]))
+    .min(1)
+    .optional(),
   /** They answer action requests. */
   actions: z.array(PolicyAction).min(1).max(1_000).optional(),
 });

@@ -5,7 +5,10 @@ import { parseCidr } from "../lib/cidr.ts";
 /** An instant: RFC 3339, UTC, exactly three digits of milliseconds. Text order is time order. */
 export const Time = z
   .string()
-  .regex(/^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$/, "not a time such as `2026-11-22T15:04:05.000Z`")
+  .regex(
+    /^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z$/,
+    "not a time such as `2026-11-22T15:04:05.000Z`",
+  )
   .refine(isInstant, "no such instant")
   .brand<"time">();
 export type Time = z.infer<typeof Time>;
@@ -27,25 +30,38 @@ export function timeMs(time: Time): number {
 }
 
 /** A written duration (`90s 15m 4h 2d`). */
-export const Duration = z.string().refine((text) => parseDuration(text).ok, "not a duration such as `90s`, `15m`, `4h` or `2d`");
+export const Duration = z
+  .string()
+  .refine((text) => parseDuration(text).ok, "not a duration such as `90s`, `15m`, `4h` or `2d`");
 
 /** Names of resources, groups, roles and rules: what people type, so short and unambiguous. */
-export const Name = z.string().regex(/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/, "not a name: lower-case letters, digits, `.`, `_` and `-`, 63 at most");
+export const Name = z
+  .string()
+  .regex(
+    /^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/,
+    "not a name: lower-case letters, digits, `.`, `_` and `-`, 63 at most",
+  );
 
 /** An address or a network in CIDR form, host bits zero. */
-export const Cidr = z.string().max(64).refine((text) => parseCidr(text) !== undefined, "not an address or network such as `10.0.0.0/8`");
+export const Cidr = z
+  .string()
+  .max(64)
+  .refine((text) => parseCidr(text) !== undefined, "not an address or network such as `10.0.0.0/8`");
 
 /** Text that a person wrote: visible characters, line breaks and tabs; nothing that can reorder or hide what a terminal shows. */
 export function plainText(maxLength: number) {
   return z
     .string()
     .max(maxLength)
-    .refine((text) => text.isWellFormed() && !unsafeText.test(text), "holds control, bidirectional or invalid characters");
+    .refine(
+      (text) => text.isWellFormed() && !unsafeText.test(text),
+      "holds control, bidirectional or invalid characters",
+    );
 }
 // Controls but line feed and tab; what reorders (marks, embeddings, isolates); what hides (zero width but the joiners that scripts and emoji
 // need, invisible operators, tags); separators that some take for line ends.
-// eslint-disable-next-line no-control-regex -- naming control characters is the purpose
-const unsafeText = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
+const unsafeText =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
 const everyUnsafe = new RegExp(unsafeText, "gu");
 
 /** The text without what `plainText` refuses: line feeds and tabs stay. For words that others made and that must be shown nevertheless. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ed25519Sign, ed25519Verify } from "../lib/crypto.ts";
-import { fromBase64Url, toBase64Url } from "../lib/base64url.ts";
+import { parseBase64Url, toBase64Url } from "../lib/base64url.ts";
 import type { Digest } from "./digest.ts";
 import { Base64Url } from "./primitives.ts";
 
@@ -9,7 +9,11 @@ import { Base64Url } from "./primitives.ts";
  * document's type. `control`, `outpost` and `root` are plain Ed25519; passkeys and SSH keys bring their own envelope.
  */
 export const Signature = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.enum(["control", "outpost", "root", "device"]), credential: z.string().max(64), signature: Base64Url.length(86) }),
+  z.strictObject({
+    kind: z.enum(["control", "outpost", "root", "device"]),
+    credential: z.string().max(64),
+    signature: Base64Url.length(86),
+  }),
   z.strictObject({
     kind: z.literal("passkey"),
     credential: z.string().max(64),
@@ -24,17 +28,33 @@ export type Signature = z.infer<typeof Signature>;
 const encoder = new TextEncoder();
 
 /** Signs a digest with a raw Ed25519 private key (32-byte seed). `credential` names the public key to people and indexes. */
-export function signDigest(kind: "control" | "outpost" | "root" | "device", credential: string, seed: Uint8Array, digest: Digest): Signature {
+export function signDigest(
+  kind: "control" | "outpost" | "root" | "device",
+  credential: string,
+  seed: Uint8Array,
+  digest: Digest,
+): Signature {
   return { kind, credential, signature: toBase64Url(ed25519Sign(seed, encoder.encode(digest))) };
 }
 
 /** Whether `signature` is of this `kind` and verifies over the digest under the raw public key. */
-export function verifyDigest(signature: Signature, kind: "control" | "outpost" | "root" | "device", publicKey: Uint8Array, digest: Digest): boolean {
+export function verifyDigest(
+  signature: Signature,
+  kind: "control" | "outpost" | "root" | "device",
+  publicKey: Uint8Array,
+  digest: Digest,
+): boolean {
   if (signature.kind !== kind) return false;
-  return ed25519Verify(publicKey, encoder.encode(digest), fromBase64Url(signature.signature));
+  const bytes = parseBase64Url(signature.signature);
+  return bytes !== undefined && ed25519Verify(publicKey, encoder.encode(digest), bytes);
 }
 
 /** Whether any of the signatures beside a document is a valid one of this kind. */
-export function anyVerifies(signatures: readonly Signature[] | undefined, kind: "control" | "outpost" | "root" | "device", publicKey: Uint8Array, digest: Digest): boolean {
+export function anyVerifies(
+  signatures: readonly Signature[] | undefined,
+  kind: "control" | "outpost" | "root" | "device",
+  publicKey: Uint8Array,
+  digest: Digest,
+): boolean {
   return (signatures ?? []).some((signature) => verifyDigest(signature, kind, publicKey, digest));
 }

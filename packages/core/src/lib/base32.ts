@@ -3,7 +3,7 @@
  * upper case for the codes that people read aloud.
  */
 const lower = "0123456789abcdefghjkmnpqrstvwxyz";
-const values = new Map([...lower].map((char, value) => [char, value]));
+const values = new Map(Array.from(lower, (char, value) => [char, value]));
 
 /** Encodes the bytes' bits, padded with zero bits on the right to a whole character. */
 export function toBase32(bytes: Uint8Array): string {

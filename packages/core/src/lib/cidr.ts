@@ -53,7 +53,11 @@ function parseIpv4(text: string): bigint | undefined {
 function parseIpv6(text: string): bigint | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
-  const [head, tail] = halves.map((half, index) => (half === "" ? [] : half.split(":")).flatMap((group, at, all) => ipv6Group(group, index === halves.length - 1 && at === all.length - 1)));
+  const [head, tail] = halves.map((half, index) =>
+    (half === "" ? [] : half.split(":")).flatMap((group, at, all) =>
+      ipv6Group(group, index === halves.length - 1 && at === all.length - 1),
+    ),
+  );
   if (head === undefined) return undefined;
   const given = [...head, ...(tail ?? [])];
   if (given.some((group) => group === undefined)) return undefined;

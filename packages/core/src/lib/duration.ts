@@ -13,7 +13,10 @@ export function parseDuration(text: string): Result<number, "invalid_duration"> 
   const [, count, unit] = match ?? [];
   const factor = unit === undefined ? undefined : unitMs[unit];
   if (count === undefined || factor === undefined) {
-    return refused("invalid_duration", `\`${text.slice(0, 40)}\` is not a duration, write for example \`90s\`, \`15m\`, \`4h\` or \`2d\``);
+    return refused(
+      "invalid_duration",
+      `\`${text.slice(0, 40)}\` is not a duration, write for example \`90s\`, \`15m\`, \`4h\` or \`2d\``,
+    );
   }
   const ms = Number(count) * factor;
   if (ms > maxDurationMs) return refused("invalid_duration", `\`${text}\` is longer than 366 days`);

@@ -25,10 +25,17 @@ describe("globs", () => {
   it("agree with the expression that they stand for", () => {
     const piece = fc.array(fc.constantFrom("a", "b", "*", "."), { maxLength: 7 }).map((parts) => parts.join(""));
     fc.assert(
-      fc.property(piece, fc.array(fc.constantFrom("a", "b", "."), { maxLength: 9 }).map((parts) => parts.join("")), (glob, text) => {
-        const expression = glob.split("*").map((part) => part.replaceAll(".", "\\.")).join(".*");
-        expect(matchesGlob(glob, text)).toBe(new RegExp(`^${expression}$`).test(text));
-      }),
+      fc.property(
+        piece,
+        fc.array(fc.constantFrom("a", "b", "."), { maxLength: 9 }).map((parts) => parts.join("")),
+        (glob, text) => {
+          const expression = glob
+            .split("*")
+            .map((part) => part.replaceAll(".", "\\."))
+            .join(".*");
+          expect(matchesGlob(glob, text)).toBe(new RegExp(`^${expression}$`).test(text));
+        },
+      ),
       { numRuns: 3_000 },
     );
   });

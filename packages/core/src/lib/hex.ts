@@ -3,7 +3,7 @@ const table = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStar
 /** Lower-case hexadecimal. */
 export function toHex(bytes: Uint8Array): string {
   let out = "";
-  for (const byte of bytes) out += table[byte];
+  for (const byte of bytes) out += table[byte] ?? "";
   return out;
 }
 

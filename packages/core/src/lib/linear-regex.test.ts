@@ -48,32 +48,65 @@ describe("what matches", () => {
 });
 
 describe("what is refused", () => {
-  it.each(["(a", "a)", "[a", "[]", "*a", "a**", "a{2", "a{3,2}", "(?=a)", "(?<n>a)", "(?i)a", "\\1", "\\p{L}", "\\x41", "\\", "[z-a]", "^*", "a{1000}{1000}", "(".repeat(200)])("%s", (source) => {
+  it.each([
+    "(a",
+    "a)",
+    "[a",
+    "[]",
+    "*a",
+    "a**",
+    "a{2",
+    "a{3,2}",
+    "(?=a)",
+    "(?<n>a)",
+    "(?i)a",
+    "\\1",
+    "\\p{L}",
+    "\\x41",
+    "\\",
+    "[z-a]",
+    "^*",
+    "a{1000}{1000}",
+    "(".repeat(200),
+  ])("%s", (source) => {
     const compiled = compileRegex(source);
     expect(compiled.ok || compiled.code).toBe("invalid_regex");
   });
 });
 
 describe("time", () => {
-  it.each(["(a+)+$", "(a*)*b", "(a|a)*b", "(a|aa)+$", "a*a*a*a*a*a*b", "(.*)*x"])("%s ends soon on a text made to hurt", (source) => {
-    const started = performance.now();
-    expect(regex(source).matchesWhole(`${"a".repeat(2_000)}!`)).toBe(false);
-    expect(performance.now() - started).toBeLessThan(2_000);
-  });
+  it.each(["(a+)+$", "(a*)*b", "(a|a)*b", "(a|aa)+$", "a*a*a*a*a*a*b", "(.*)*x"])(
+    "%s ends soon on a text made to hurt",
+    (source) => {
+      const started = performance.now();
+      expect(regex(source).matchesWhole(`${"a".repeat(2_000)}!`)).toBe(false);
+      expect(performance.now() - started).toBeLessThan(2_000);
+    },
+  );
 });
 
 describe("held against JavaScript's own", () => {
   const atom = fc.constantFrom("a", "b", ".", "[ab]", "[^a]", "\\d", "\\w", "-", "1", "(?:ab|b)", "(a|)", "\\b");
-  const source = fc.array(fc.tuple(atom, fc.constantFrom("", "", "*", "+", "?", "{1,2}", "{2}")), { maxLength: 5 }).map((parts) => parts.map(([one, times]) => (one === "\\b" ? one : one + times)).join(""));
-  const anchored = fc.tuple(fc.constantFrom("", "^"), source, fc.constantFrom("", "$"), source).map(([start, one, end, other]) => `${start}${one}${end === "$" ? "$" : `|${other}`}`);
+  const source = fc
+    .array(fc.tuple(atom, fc.constantFrom("", "", "*", "+", "?", "{1,2}", "{2}")), { maxLength: 5 })
+    .map((parts) => parts.map(([one, times]) => (one === "\\b" ? one : one + times)).join(""));
+  const anchored = fc
+    .tuple(fc.constantFrom("", "^"), source, fc.constantFrom("", "$"), source)
+    .map(([start, one, end, other]) => `${start}${one}${end === "$" ? "$" : `|${other}`}`);
 
   it("agrees on every expression both know", () => {
     fc.assert(
-      fc.property(anchored, fc.array(fc.constantFrom("a", "b", "1", "-", "\u{1f511}", " "), { maxLength: 8 }).map((parts) => parts.join("")), (expression, text) => {
-        const ours = regex(expression);
-        expect(ours.search(text)).toBe(new RegExp(expression, "u").test(text));
-        expect(ours.matchesWhole(text)).toBe(new RegExp(`^(?:${expression})$`, "u").test(text));
-      }),
+      fc.property(
+        anchored,
+        fc
+          .array(fc.constantFrom("a", "b", "1", "-", "\u{1f511}", " "), { maxLength: 8 })
+          .map((parts) => parts.join("")),
+        (expression, text) => {
+          const ours = regex(expression);
+          expect(ours.search(text)).toBe(new RegExp(expression, "u").test(text));
+          expect(ours.matchesWhole(text)).toBe(new RegExp(`^(?:${expression})$`, "u").test(text));
+        },
+      ),
       { numRuns: 3_000 },
     );
   });

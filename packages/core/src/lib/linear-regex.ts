@@ -30,13 +30,27 @@ type Node =
 type Instruction =
   | { readonly op: "one"; readonly ranges: readonly Range[] }
   | { readonly op: "assert"; readonly what: "start" | "end" | "word" | "notWord" }
-  | { readonly op: "split"; targets: number[] }
+  | Split
   | { readonly op: "match" };
+
+/** Goes on at every target; targets that are not known yet are added when they are. */
+interface Split {
+  readonly op: "split";
+  readonly targets: number[];
+}
 
 const lastCodePoint = 0x10ffff;
 const digits: readonly Range[] = [[48, 57]];
-const wordCharacters: readonly Range[] = [[48, 57], [65, 90], [95, 95], [97, 122]];
-const spaces: readonly Range[] = [[9, 13], [32, 32]];
+const wordCharacters: readonly Range[] = [
+  [48, 57],
+  [65, 90],
+  [95, 95],
+  [97, 122],
+];
+const spaces: readonly Range[] = [
+  [9, 13],
+  [32, 32],
+];
 const classes: Readonly<Record<string, readonly Range[]>> = {
   d: digits,
   D: complement(digits),
@@ -164,7 +178,8 @@ class Parser {
   }
 
   #group(): Node {
-    if (this.#take("?") && !this.#take(":")) throw this.#problem("look-around, flags and named groups are not supported");
+    if (this.#take("?") && !this.#take(":"))
+      throw this.#problem("look-around, flags and named groups are not supported");
     const node = this.#alternatives();
     if (!this.#take(")")) throw this.#problem("a `(` without its `)`");
     return node;
@@ -200,10 +215,17 @@ class Parser {
     do {
       const from = this.#classItem();
       const [first] = from;
-      if (from.length === 1 && first !== undefined && first[0] === first[1] && this.#peek() === "-" && this.#characters[this.#at + 1] !== "]") {
+      if (
+        from.length === 1 &&
+        first !== undefined &&
+        first[0] === first[1] &&
+        this.#peek() === "-" &&
+        this.#characters[this.#at + 1] !== "]"
+      ) {
         this.#at++;
         const [end, more] = this.#classItem();
-        if (end === undefined || more !== undefined || end[0] !== end[1] || end[0] < first[0]) throw this.#problem("a range whose end is before its beginning");
+        if (end === undefined || more !== undefined || end[0] !== end[1] || end[0] < first[0])
+          throw this.#problem("a range whose end is before its beginning");
         ranges.push([first[0], end[0]]);
       } else {
         ranges.push(...from);
@@ -255,6 +277,10 @@ function push<I extends Instruction>(program: Instruction[], instruction: I): I 
   return instruction;
 }
 
+function split(...targets: number[]): Split {
+  return { op: "split", targets };
+}
+
 function emit(program: Instruction[], node: Node): void {
   switch (node.kind) {
     case "one":
@@ -267,11 +293,11 @@ function emit(program: Instruction[], node: Node): void {
       for (const part of node.parts) emit(program, part);
       return;
     case "any": {
-      const fork = push(program, { op: "split" as const, targets: [] as number[] });
+      const fork = push(program, split());
       const ends = node.parts.map((part) => {
         fork.targets.push(program.length);
         emit(program, part);
-        return push(program, { op: "split" as const, targets: [] as number[] });
+        return push(program, split());
       });
       for (const end of ends) end.targets.push(program.length);
       return;
@@ -280,15 +306,15 @@ function emit(program: Instruction[], node: Node): void {
       for (let i = 0; i < node.min; i++) emit(program, node.body);
       if (node.max === Infinity) {
         const loop = program.length;
-        const fork = push(program, { op: "split" as const, targets: [loop + 1] });
+        const fork = push(program, split(loop + 1));
         emit(program, node.body);
-        push(program, { op: "split", targets: [loop] });
+        push(program, split(loop));
         fork.targets.push(program.length);
         return;
       }
-      const exits: { targets: number[] }[] = [];
+      const exits: Split[] = [];
       for (let i = node.min; i < node.max; i++) {
-        const fork = push(program, { op: "split" as const, targets: [program.length + 1] });
+        const fork = push(program, split(program.length + 1));
         exits.push(fork);
         emit(program, node.body);
       }
@@ -313,14 +339,22 @@ function run(program: readonly Instruction[], text: string, whole: boolean): boo
     if (point === undefined) break;
     for (const index of arrived) {
       const instruction = program[index];
-      if (instruction?.op === "one" && instruction.ranges.some(([from, to]) => from <= point && point <= to)) threads.push(index + 1);
+      if (instruction?.op === "one" && instruction.ranges.some(([from, to]) => from <= point && point <= to))
+        threads.push(index + 1);
     }
   }
   return false;
 }
 
 /** Follows everything that consumes nothing; says whether the end was reached. `seen` marks each instruction once per position. */
-function follow(program: readonly Instruction[], starts: readonly number[], points: readonly number[], at: number, seen: Int32Array, arrived: number[]): boolean {
+function follow(
+  program: readonly Instruction[],
+  starts: readonly number[],
+  points: readonly number[],
+  at: number,
+  seen: Int32Array,
+  arrived: number[],
+): boolean {
   const stack = [...starts];
   let matched = false;
   for (let index = stack.pop(); index !== undefined; index = stack.pop()) {

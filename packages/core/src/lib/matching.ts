@@ -6,13 +6,22 @@
  * For each requirement, the people that fill its places, by index. `fits[person]` lists the requirements that the person fits;
  * `places[requirement]` is how many it needs.
  */
-export function matchToPlaces(fits: readonly (readonly number[])[], places: readonly number[]): readonly (readonly number[])[] {
+export function matchToPlaces(
+  fits: readonly (readonly number[])[],
+  places: readonly number[],
+): readonly (readonly number[])[] {
   const seated: number[][] = places.map(() => []);
   for (let person = 0; person < fits.length; person++) seat(person, fits, places, seated, new Set());
   return seated;
 }
 
-function seat(person: number, fits: readonly (readonly number[])[], places: readonly number[], all: number[][], tried: Set<number>): boolean {
+function seat(
+  person: number,
+  fits: readonly (readonly number[])[],
+  places: readonly number[],
+  all: number[][],
+  tried: Set<number>,
+): boolean {
   for (const requirement of fits[person] ?? []) {
     if (tried.has(requirement)) continue;
     tried.add(requirement);

@@ -59,5 +59,5 @@ export function canMove<L extends Lifecycle>(lifecycle: L, from: StateOf<L>, to:
 export function finalStates<L extends Lifecycle>(lifecycle: L): readonly StateOf<L>[] {
   // The keys of a lifecycle's table are its states.
   const states = Object.keys(transitions[lifecycle]) as StateOf<L>[];
-  return states.filter((state) => (transitions[lifecycle][state] as readonly string[]).length === 0);
+  return states.filter((state) => states.every((next) => !canMove(lifecycle, state, next)));
 }

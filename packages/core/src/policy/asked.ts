@@ -18,7 +18,9 @@ export function actionPatterns(action: Action, facets: Capabilities["facets"]): 
   const listed = action.binding?.["patterns"];
   if (Array.isArray(listed) && listed.length > 0) {
     // A part that cannot be read stands for the whole action without facets: it is covered least and denied most.
-    const parts = listed.map((part) => (isRecord(part) ? { name: partName(part, action.name), ...facetsOf(part, facets) } : { name: action.name }));
+    const parts = listed.map((part) =>
+      isRecord(part) ? { name: partName(part, action.name), ...facetsOf(part, facets) } : { name: action.name },
+    );
     // The action's own name always counts, whatever its parts are called.
     return parts.some((part) => part.name === action.name) ? parts : [{ name: action.name }, ...parts];
   }
@@ -31,13 +33,20 @@ function partName(part: Readonly<Record<string, unknown>>, whole: string): strin
   return typeof name === "string" ? name : whole;
 }
 
-function facetsOf(touched: Readonly<Record<string, unknown>>, facets: Capabilities["facets"]): { facets?: Record<string, Facet> } {
+function facetsOf(
+  touched: Readonly<Record<string, unknown>>,
+  facets: Capabilities["facets"],
+): { facets?: Record<string, Facet> } {
   const read: Record<string, Facet> = {};
   for (const [key, matcher] of Object.entries(facets)) {
     const value = Object.hasOwn(touched, key) ? touched[key] : undefined;
     if (matcher === "flag") {
       if (value === true) read[key] = { matcher, value };
-    } else if (Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === "string" && item !== "")) {
+    } else if (
+      Array.isArray(value) &&
+      value.length > 0 &&
+      value.every((item) => typeof item === "string" && item !== "")
+    ) {
       read[key] = { matcher, values: value as string[] }; // every item was just seen to be a text
     }
   }

@@ -18,7 +18,14 @@ const formats = new Map<string, Intl.DateTimeFormat>();
 function partsIn(ms: number, zone: string): Parts {
   if (zone === "UTC") {
     const at = new Date(ms);
-    return { year: at.getUTCFullYear(), month: at.getUTCMonth() + 1, day: at.getUTCDate(), hour: at.getUTCHours(), minute: at.getUTCMinutes(), second: at.getUTCSeconds() };
+    return {
+      year: at.getUTCFullYear(),
+      month: at.getUTCMonth() + 1,
+      day: at.getUTCDate(),
+      hour: at.getUTCHours(),
+      minute: at.getUTCMinutes(),
+      second: at.getUTCSeconds(),
+    };
   }
   let format = formats.get(zone);
   if (format === undefined) {

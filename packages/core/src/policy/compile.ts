@@ -71,8 +71,12 @@ export function compilePolicy(policy: Policy, digest?: Digest): CompiledPolicy {
     if (rules === undefined) {
       const { facets } = spec.capabilities;
       rules = {
-        deny: deny.filter((rule) => rule.matchesResource(spec)).map((rule) => ({ ...rule, actions: widePatterns(rule.rule.permits?.actions, facets) })),
-        granting: granting.filter((rule) => rule.matchesResource(spec)).map((rule) => ({ ...rule, actions: narrowPatterns(rule.rule.permits.actions, facets) })),
+        deny: deny
+          .filter((rule) => rule.matchesResource(spec))
+          .map((rule) => ({ ...rule, actions: widePatterns(rule.rule.permits?.actions, facets) })),
+        granting: granting
+          .filter((rule) => rule.matchesResource(spec))
+          .map((rule) => ({ ...rule, actions: narrowPatterns(rule.rule.permits.actions, facets) })),
       };
       bound.set(spec, rules);
     }
@@ -128,7 +132,10 @@ export function resourceMatcher({ resources }: Rule): CompiledRule["matchesResou
 }
 
 /** A rule's action as a pattern under a resource's facets, and the facets that this resource does not know. */
-export function patternOf(action: PolicyAction, facets: Capabilities["facets"]): { readonly pattern: Pattern; readonly unknown: readonly string[] } {
+export function patternOf(
+  action: PolicyAction,
+  facets: Capabilities["facets"],
+): { readonly pattern: Pattern; readonly unknown: readonly string[] } {
   if (typeof action === "string") return { pattern: { name: action }, unknown: [] };
   const { name, ...written } = action;
   const unknown: string[] = [];
@@ -145,8 +152,13 @@ export function patternOf(action: PolicyAction, facets: Capabilities["facets"]):
 /**
  * Patterns for allowing: an action with a restriction that this resource cannot compare is left out, since it covers nothing for certain.
  */
-export function narrowPatterns(actions: readonly PolicyAction[] | undefined, facets: Capabilities["facets"]): Pattern[] {
-  return (actions ?? []).map((action) => patternOf(action, facets)).flatMap(({ pattern, unknown }) => (unknown.length === 0 ? [pattern] : []));
+export function narrowPatterns(
+  actions: readonly PolicyAction[] | undefined,
+  facets: Capabilities["facets"],
+): Pattern[] {
+  return (actions ?? [])
+    .map((action) => patternOf(action, facets))
+    .flatMap(({ pattern, unknown }) => (unknown.length === 0 ? [pattern] : []));
 }
 
 /** Patterns for denying and holding: a restriction that this resource cannot compare is dropped, so that more is denied or held. */

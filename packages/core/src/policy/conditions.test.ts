@@ -46,21 +46,42 @@ describe("what a condition sees", () => {
       window: { start: sampleTime, duration: "90s" },
       requester: { id: sampleSubject(2), kind: "agent", onBehalfOf: sampleSubject(1) },
     };
-    expect(outcome(`request.action.name == "sql.update" && request.action.what.rows == 3 && !has(request.role)`, { asked })).toEqual(yes);
-    expect(outcome(`request.limits.sessions == 2 && request.limits.uses < 8 && request.limits.sourceIps == ["10.0.0.0/8"]`, { asked })).toEqual(yes);
-    expect(outcome(`request.ticket == "OPS-1" && request.window.start == now && request.window.durationSeconds == 90`, { asked })).toEqual(yes);
+    expect(
+      outcome(`request.action.name == "sql.update" && request.action.what.rows == 3 && !has(request.role)`, { asked }),
+    ).toEqual(yes);
+    expect(
+      outcome(`request.limits.sessions == 2 && request.limits.uses < 8 && request.limits.sourceIps == ["10.0.0.0/8"]`, {
+        asked,
+      }),
+    ).toEqual(yes);
+    expect(
+      outcome(`request.ticket == "OPS-1" && request.window.start == now && request.window.durationSeconds == 90`, {
+        asked,
+      }),
+    ).toEqual(yes);
     expect(outcome(`has(subject.onBehalfOf) && subject.onBehalfOf != subject.id`, { asked })).toEqual(yes);
   });
 
   it("facts as JSON: whole numbers are integers, others doubles, and neither kind sees the other", () => {
     const facts = sampleFacts({ onCall: { level: 2, share: 0.5, teams: ["dba"] } }, { device: "managed" });
-    expect(outcome(`verified.onCall.level + 1 == 3 && verified.onCall.share < 0.6 && "dba" in verified.onCall.teams`, { facts })).toEqual(yes);
+    expect(
+      outcome(`verified.onCall.level + 1 == 3 && verified.onCall.share < 0.6 && "dba" in verified.onCall.teams`, {
+        facts,
+      }),
+    ).toEqual(yes);
     expect(outcome(`has(verified.device)`, { facts })).toEqual(no);
     expect(outcome(`asserted.device == "managed"`, { facts })).toEqual(yes);
   });
 
   it("says whether it reads what clients assert, wherever it does", () => {
-    for (const text of ["asserted.a == 1", "true || has(asserted.b)", `[1].exists(x, asserted["c"] == x)`, "size(asserted) == 0", "!(1 in [asserted.n])", `{"a": asserted.x} == {"a": 1}`]) {
+    for (const text of [
+      "asserted.a == 1",
+      "true || has(asserted.b)",
+      `[1].exists(x, asserted["c"] == x)`,
+      "size(asserted) == 0",
+      "!(1 in [asserted.n])",
+      `{"a": asserted.x} == {"a": 1}`,
+    ]) {
       const condition = compileCondition(text);
       expect(condition.ok && condition.value.readsAsserted, text).toBe(true);
     }
@@ -91,7 +112,12 @@ describe("failing", () => {
   });
 
   it("members of JavaScript's objects are not there", () => {
-    for (const text of ["has(verified.constructor)", "has(verified.toString)", "has(verified.hasOwnProperty)", `has(resource.labels.constructor)`]) {
+    for (const text of [
+      "has(verified.constructor)",
+      "has(verified.toString)",
+      "has(verified.hasOwnProperty)",
+      `has(resource.labels.constructor)`,
+    ]) {
       expect(outcome(text), text).toEqual(no);
     }
     expect(outcome(`verified["constructor"] == 1`).is).toBe("failed");
@@ -130,16 +156,28 @@ describe("time zones", () => {
   const gap = Date.UTC(2026, 2, 29, 1, 30);
 
   it("reads the wall clock of the zone, also beside a change of clocks", () => {
-    expect(outcome(`now.getHours("Europe/Berlin") == 3 && now.getMinutes("Europe/Berlin") == 30`, { at: gap })).toEqual(yes);
+    expect(outcome(`now.getHours("Europe/Berlin") == 3 && now.getMinutes("Europe/Berlin") == 30`, { at: gap })).toEqual(
+      yes,
+    );
     expect(outcome(`now.getHours("Europe/Berlin") == 1`, { at: gap - 3_600_000 })).toEqual(yes);
-    expect(outcome(`now.getHours("America/New_York") == 20 && now.getDate("America/New_York") == 27`, { at: Date.UTC(2026, 1, 28, 1) })).toEqual(yes);
+    expect(
+      outcome(`now.getHours("America/New_York") == 20 && now.getDate("America/New_York") == 27`, {
+        at: Date.UTC(2026, 1, 28, 1),
+      }),
+    ).toEqual(yes);
     expect(outcome(`now.getHours("UTC") == now.getHours()`, { at: gap })).toEqual(yes);
   });
 
   it("midnight is hour 0, and days count as CEL counts them", () => {
     const midnight = Date.UTC(2026, 0, 4, 0, 0, 5);
-    expect(outcome(`now.getHours("Etc/UTC") == 0 && now.getSeconds("Etc/UTC") == 5 && now.getDayOfWeek("Etc/UTC") == 0`, { at: midnight })).toEqual(yes);
-    expect(outcome(`now.getDayOfYear("Etc/UTC") == 3 && now.getDayOfMonth() == 3 && now.getDate() == 4`, { at: midnight })).toEqual(yes);
+    expect(
+      outcome(`now.getHours("Etc/UTC") == 0 && now.getSeconds("Etc/UTC") == 5 && now.getDayOfWeek("Etc/UTC") == 0`, {
+        at: midnight,
+      }),
+    ).toEqual(yes);
+    expect(
+      outcome(`now.getDayOfYear("Etc/UTC") == 3 && now.getDayOfMonth() == 3 && now.getDate() == 4`, { at: midnight }),
+    ).toEqual(yes);
   });
 
   it("does not depend on the zone that the process runs in", () => {
@@ -148,7 +186,9 @@ describe("time zones", () => {
       const seen = ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Apia"].map((zone) => {
         process.env["TZ"] = zone;
         // In Berlin's own zone 02:30 of this day does not exist, which is what a reading through local time trips over.
-        return [`now.getHours("Etc/GMT-1") == 2`, `now.getDayOfYear() == 87`, `now.getDayOfWeek("Asia/Tokyo") == 0`].map((text) => outcome(text, { at: gap }).is).join();
+        return [`now.getHours("Etc/GMT-1") == 2`, `now.getDayOfYear() == 87`, `now.getDayOfWeek("Asia/Tokyo") == 0`]
+          .map((text) => outcome(text, { at: gap }).is)
+          .join();
       });
       expect(new Set(seen)).toEqual(new Set(["true,true,true"]));
     } finally {
@@ -161,7 +201,9 @@ describe("time zones", () => {
 describe("cost", () => {
   it("a text made to make `matches` backtrack ends soon", () => {
     const started = performance.now();
-    expect(outcome(`request.justification.matches("^(a+)+$")`, { asked: { justification: `${"a".repeat(1_900)}!` } })).toEqual(no);
+    expect(
+      outcome(`request.justification.matches("^(a+)+$")`, { asked: { justification: `${"a".repeat(1_900)}!` } }),
+    ).toEqual(no);
     expect(performance.now() - started).toBeLessThan(1_000);
   });
 

@@ -16,7 +16,14 @@
  * timestamps and durations, and `all exists exists_one filter map`, which may not stand inside one another. So the cost of one evaluation is
  * bounded by the size of the text times the longest list among the facts.
  */
-import { Environment, EvaluationError, ParseError, TypeError as CheckError, type ASTNode, type ParseResult } from "@marcbachmann/cel-js";
+import {
+  Environment,
+  EvaluationError,
+  ParseError,
+  TypeError as CheckError,
+  type ASTNode,
+  type ParseResult,
+} from "@marcbachmann/cel-js";
 import type { Time } from "../documents/primitives.ts";
 import { timeMs } from "../documents/primitives.ts";
 import type { Asked, Facts } from "../documents/request.ts";
@@ -58,11 +65,20 @@ export function variablesOf(asked: Asked, spec: ResourceSpec, facts: Facts, crea
   const { groups, claims } = facts.verified;
   const limits = asked.limits ?? {};
   return {
-    subject: present({ id: asked.requester.id, kind: asked.requester.kind, onBehalfOf: asked.requester.onBehalfOf, groups, claims }),
+    subject: present({
+      id: asked.requester.id,
+      kind: asked.requester.kind,
+      onBehalfOf: asked.requester.onBehalfOf,
+      groups,
+      claims,
+    }),
     resource: { name: spec.name, kind: spec.kind, labels: spec.labels, owners: { groups: spec.owners.groups } },
     request: present({
       role: "role" in asked.ask ? asked.ask.role : undefined,
-      action: "action" in asked.ask ? { type: asked.ask.action.type, name: asked.ask.action.name, what: celValue(asked.ask.action.what) } : undefined,
+      action:
+        "action" in asked.ask
+          ? { type: asked.ask.action.type, name: asked.ask.action.name, what: celValue(asked.ask.action.what) }
+          : undefined,
       justification: asked.justification,
       ticket: asked.ticket,
       window: present({
@@ -91,8 +107,14 @@ const timestamp = "google.protobuf.Timestamp";
 const environment = new Environment({
   limits: { maxAstNodes: 1_000, maxDepth: 50, maxListElements: 500, maxMapEntries: 100, maxCallArguments: 4 },
 })
-  .registerVariable({ name: "subject", schema: { id: "string", kind: "string", onBehalfOf: "string", groups: "list<string>", claims: strings } })
-  .registerVariable({ name: "resource", schema: { name: "string", kind: "string", labels: strings, owners: { groups: "list<string>" } } })
+  .registerVariable({
+    name: "subject",
+    schema: { id: "string", kind: "string", onBehalfOf: "string", groups: "list<string>", claims: strings },
+  })
+  .registerVariable({
+    name: "resource",
+    schema: { name: "string", kind: "string", labels: strings, owners: { groups: "list<string>" } },
+  })
   .registerVariable({
     name: "request",
     schema: {
@@ -117,18 +139,41 @@ const environment = new Environment({
  * where that zone skips one), and its `timestamp` reads text without a zone as local. Calls are renamed to these when compiled.
  */
 const replaced: Record<string, string> = { matches: "cardeaMatches", timestamp: "cardeaTimestamp" };
-environment.registerFunction("string.cardeaMatches(string): bool", (text: string, pattern: string) => regex(pattern).search(text));
+environment.registerFunction("string.cardeaMatches(string): bool", (text: string, pattern: string) =>
+  regex(pattern).search(text),
+);
 environment.registerFunction(`cardeaTimestamp(string): ${timestamp}`, parseTimestamp);
 for (const [name, field] of Object.entries(calendarFields)) {
   replaced[name] = `cardea_${name}`;
   environment.registerFunction(`${timestamp}.cardea_${name}(): int`, (at: Date) => BigInt(field(at.getTime(), "UTC")));
-  environment.registerFunction(`${timestamp}.cardea_${name}(string): int`, (at: Date, zone: string) => BigInt(field(at.getTime(), zone)));
+  environment.registerFunction(`${timestamp}.cardea_${name}(string): int`, (at: Date, zone: string) =>
+    BigInt(field(at.getTime(), zone)),
+  );
 }
-environment.registerFunction("google.protobuf.Duration.cardea_getHours(): int", (value: { getHours(): bigint }) => value.getHours());
-environment.registerFunction("google.protobuf.Duration.cardea_getMinutes(): int", (value: { getMinutes(): bigint }) => value.getMinutes());
-environment.registerFunction("google.protobuf.Duration.cardea_getSeconds(): int", (value: { getSeconds(): bigint }) => value.getSeconds());
+environment.registerFunction("google.protobuf.Duration.cardea_getHours(): int", (value: { getHours(): bigint }) =>
+  value.getHours(),
+);
+environment.registerFunction("google.protobuf.Duration.cardea_getMinutes(): int", (value: { getMinutes(): bigint }) =>
+  value.getMinutes(),
+);
+environment.registerFunction("google.protobuf.Duration.cardea_getSeconds(): int", (value: { getSeconds(): bigint }) =>
+  value.getSeconds(),
+);
 
-const plainFunctions = new Set(["has", "size", "startsWith", "endsWith", "contains", "lowerAscii", "upperAscii", "int", "double", "string", "duration", "dyn"]);
+const plainFunctions = new Set([
+  "has",
+  "size",
+  "startsWith",
+  "endsWith",
+  "contains",
+  "lowerAscii",
+  "upperAscii",
+  "int",
+  "double",
+  "string",
+  "duration",
+  "dyn",
+]);
 const comprehensions = new Set(["all", "exists", "exists_one", "filter", "map"]);
 
 function compile(text: string): Result<Condition, "invalid_condition"> {
@@ -173,7 +218,8 @@ function prepare(node: ASTNode, reads: { asserted: boolean }, inside: boolean): 
     case "rcall": {
       const name = node.args[0];
       const looping = node.op === "rcall" && comprehensions.has(name);
-      if (looping && inside) throw new Unsupported(`\`${name}\` may not stand inside another of \`all exists exists_one filter map\``);
+      if (looping && inside)
+        throw new Unsupported(`\`${name}\` may not stand inside another of \`all exists exists_one filter map\``);
       const [receiver, args] = node.op === "rcall" ? [node.args[1], node.args[2]] : [undefined, node.args[1]];
       if (receiver !== undefined) prepare(receiver, reads, inside);
       for (const arg of args) prepare(arg, reads, inside || looping);
@@ -203,7 +249,8 @@ function prepare(node: ASTNode, reads: { asserted: boolean }, inside: boolean): 
 }
 
 function checkLiteral(node: ASTNode | undefined): void {
-  if (node?.op !== "value" || typeof node.args !== "string") throw new Unsupported("`matches` needs its expression written out as text");
+  if (node?.op !== "value" || typeof node.args !== "string")
+    throw new Unsupported("`matches` needs its expression written out as text");
   const checked = compileRegex(node.args);
   if (!checked.ok) throw new Unsupported(checked.detail);
 }
@@ -232,7 +279,11 @@ function celValue(value: unknown): unknown {
   if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : value;
   if (Array.isArray(value)) return value.map(celValue);
   if (typeof value !== "object" || value === null) return value;
-  return new Map(Object.entries(value).flatMap(([key, member]: [string, unknown]) => (member === undefined ? [] : [[key, celValue(member)]])));
+  return new Map(
+    Object.entries(value).flatMap(([key, member]: [string, unknown]) =>
+      member === undefined ? [] : [[key, celValue(member)]],
+    ),
+  );
 }
 
 function present(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
@@ -241,7 +292,8 @@ function present(fields: Readonly<Record<string, unknown>>): Readonly<Record<str
 
 /** The first line of what the library says, without the source that it quotes below. */
 function wordsOf(error: unknown): string {
-  if (error instanceof ParseError || error instanceof EvaluationError || error instanceof CheckError) return lowerFirst(error.summary);
+  if (error instanceof ParseError || error instanceof EvaluationError || error instanceof CheckError)
+    return lowerFirst(error.summary);
   if (error instanceof Unsupported) return error.message;
   // Anything else is the evaluator's own failure; its words may differ from one runtime to another, and decisions must not.
   return "it cannot be evaluated";

@@ -7,12 +7,42 @@ import { AllowRule, DenyRule, ReviewRule, type Rule } from "../documents/policy.
 import type { Asked, Facts } from "../documents/request.ts";
 import type { ResourceSpec } from "../documents/resource-spec.ts";
 import { decide, whyDenied } from "./decide.ts";
-import { largePolicy, sampleAsked, sampleFacts, sampleGrantId, samplePolicy, sampleSpec, sampleSubject, sampleTime } from "./samples.ts";
+import {
+  largePolicy,
+  sampleAsked,
+  sampleFacts,
+  sampleGrantId,
+  samplePolicy,
+  sampleSpec,
+  sampleSubject,
+  sampleTime,
+} from "./samples.ts";
 
-const allow = (over: object = {}): Rule => AllowRule.parse({ name: "readers", permits: { roles: ["read"], actions: ["sql.select"] }, limits: { maxDuration: "4h" }, effect: "allow", ...over });
+const allow = (over: object = {}): Rule =>
+  AllowRule.parse({
+    name: "readers",
+    permits: { roles: ["read"], actions: ["sql.select"] },
+    limits: { maxDuration: "4h" },
+    effect: "allow",
+    ...over,
+  });
 const review = (over: object = {}): Rule =>
-  ReviewRule.parse({ name: "writers", permits: { roles: ["write"] }, limits: { maxDuration: "2h" }, effect: "review", approvals: [{ count: 1, from: { groups: ["dba"] } }], ...over });
-const deny = (over: object = {}): Rule => DenyRule.parse({ name: "no-truncate", permits: { actions: ["sql.truncate"] }, effect: "deny", message: "goes through a migration", ...over });
+  ReviewRule.parse({
+    name: "writers",
+    permits: { roles: ["write"] },
+    limits: { maxDuration: "2h" },
+    effect: "review",
+    approvals: [{ count: 1, from: { groups: ["dba"] } }],
+    ...over,
+  });
+const deny = (over: object = {}): Rule =>
+  DenyRule.parse({
+    name: "no-truncate",
+    permits: { actions: ["sql.truncate"] },
+    effect: "deny",
+    message: "goes through a migration",
+    ...over,
+  });
 
 interface Over {
   readonly asked?: Partial<Asked>;
@@ -20,14 +50,32 @@ interface Over {
   readonly spec?: ResourceSpec;
 }
 
-function answer(rules: readonly Rule[], { asked = {}, facts = sampleFacts(), spec = sampleSpec() }: Over = {}): Decision {
-  const decision = decide({ policy: samplePolicy(rules), asked: sampleAsked(asked), spec, facts, createdAt: sampleTime });
+function answer(
+  rules: readonly Rule[],
+  { asked = {}, facts = sampleFacts(), spec = sampleSpec() }: Over = {},
+): Decision {
+  const decision = decide({
+    policy: samplePolicy(rules),
+    asked: sampleAsked(asked),
+    spec,
+    facts,
+    createdAt: sampleTime,
+  });
   return Decision.parse(decision);
 }
 
 const write = { ask: { role: "write" } };
 const admin = { ask: { role: "admin" } };
-const action = (name: string, facets?: object): Partial<Asked> => ({ ask: { action: { type: "sql", name, what: {}, ...(facets === undefined ? {} : { binding: { facets: JSON.parse(JSON.stringify(facets)) } }) } } });
+const action = (name: string, facets?: object): Partial<Asked> => ({
+  ask: {
+    action: {
+      type: "sql",
+      name,
+      what: {},
+      ...(facets === undefined ? {} : { binding: { facets: JSON.parse(JSON.stringify(facets)) } }),
+    },
+  },
+});
 
 describe("no match is a no", () => {
   it("with the smallest thing that could be asked instead", () => {
@@ -42,7 +90,10 @@ describe("no match is a no", () => {
   });
 
   it("says so where nothing is open", () => {
-    expect(answer([]).reasons).toEqual(["no rule permits this", "nothing on `prod-orders` is open to this subject; ask whoever keeps the policy"]);
+    expect(answer([]).reasons).toEqual([
+      "no rule permits this",
+      "nothing on `prod-orders` is open to this subject; ask whoever keeps the policy",
+    ]);
   });
 
   it("does not offer what would be refused", () => {
@@ -51,8 +102,12 @@ describe("no match is a no", () => {
   });
 
   it("a role that the resource does not have is named, with those it has", () => {
-    expect(answer([allow()], { asked: { ask: { role: "owner" } } }).reasons).toEqual(["`prod-orders` has no role `owner`; its roles are admin, read, write"]);
-    expect(answer([allow({ permits: { roles: ["*"] } })], { asked: { ask: { role: "constructor" } } }).effect).toBe("deny");
+    expect(answer([allow()], { asked: { ask: { role: "owner" } } }).reasons).toEqual([
+      "`prod-orders` has no role `owner`; its roles are admin, read, write",
+    ]);
+    expect(answer([allow({ permits: { roles: ["*"] } })], { asked: { ask: { role: "constructor" } } }).effect).toBe(
+      "deny",
+    );
   });
 
   it("the specification must be of the resource asked for", () => {
@@ -68,7 +123,12 @@ describe("who and what a rule matches", () => {
     ["an id", { subjects: { ids: [sampleSubject(1)] } }, undefined, "allow"],
     ["another id", { subjects: { ids: [sampleSubject(2)] } }, undefined, "deny"],
     ["keys are and", { subjects: { groups: ["engineering"], kinds: ["agent"] } }, undefined, "deny"],
-    ["a claim's glob", { subjects: { claims: { mail: "*@example.org" } } }, sampleFacts({ claims: { mail: "a@example.org" } }), "allow"],
+    [
+      "a claim's glob",
+      { subjects: { claims: { mail: "*@example.org" } } },
+      sampleFacts({ claims: { mail: "a@example.org" } }),
+      "allow",
+    ],
     ["a claim that is absent", { subjects: { claims: { mail: "*" } } }, undefined, "deny"],
     ["a claim that every object has", { subjects: { claims: { constructor: "*" } } }, undefined, "deny"],
     ["a glob on the name", { resources: { names: ["prod-*"] } }, undefined, "allow"],
@@ -77,7 +137,12 @@ describe("who and what a rule matches", () => {
     ["all labels", { resources: { labels: { env: "prod", data: "customer" } } }, undefined, "allow"],
     ["a label that differs", { resources: { labels: { env: "prod", data: "none" } } }, undefined, "deny"],
     ["a label that is absent", { resources: { labels: { team: "x" } } }, undefined, "deny"],
-    ["a fact asserted as a claim is none", { subjects: { claims: { mail: "*" } } }, sampleFacts({}, { mail: "a", claims: { mail: "a" } }), "deny"],
+    [
+      "a fact asserted as a claim is none",
+      { subjects: { claims: { mail: "*" } } },
+      sampleFacts({}, { mail: "a", claims: { mail: "a" } }),
+      "deny",
+    ],
   ])("%s", (_, over, facts, effect) => {
     expect(answer([allow(over)], facts === undefined ? {} : { facts }).effect).toBe(effect);
   });
@@ -91,28 +156,58 @@ describe("who and what a rule matches", () => {
 });
 
 describe("actions", () => {
-  const onTables = (tables: readonly string[]): Rule => allow({ permits: { actions: [{ name: "sql.update", tables, requireWhere: true }] } });
+  const onTables = (tables: readonly string[]): Rule =>
+    allow({ permits: { actions: [{ name: "sql.update", tables, requireWhere: true }] } });
 
   it("are covered only where every facet is", () => {
     const asked = action("sql.update", { tables: ["public.orders", "public.items"], requireWhere: true });
     expect(answer([onTables(["public.*"])], { asked }).effect).toBe("allow");
     expect(answer([onTables(["public.orders"])], { asked }).effect).toBe("deny");
-    expect(answer([onTables(["public.*"])], { asked: action("sql.update", { tables: ["public.orders"] }) }).effect).toBe("deny");
+    expect(
+      answer([onTables(["public.*"])], { asked: action("sql.update", { tables: ["public.orders"] }) }).effect,
+    ).toBe("deny");
     expect(answer([onTables(["public.*"])], { asked: action("sql.update") }).effect).toBe("deny");
-    expect(answer([onTables(["public.*"])], { asked: action("sql.update", { tables: [], requireWhere: true }) }).effect).toBe("deny");
+    expect(
+      answer([onTables(["public.*"])], { asked: action("sql.update", { tables: [], requireWhere: true }) }).effect,
+    ).toBe("deny");
   });
 
   it("of several parts need all of them, and always their own name", () => {
-    const parts = (patterns: object[]): Partial<Asked> => ({ ask: { action: { type: "sql", name: "sql.insert", what: {}, binding: { patterns: JSON.parse(JSON.stringify(patterns)) } } } });
+    const parts = (patterns: object[]): Partial<Asked> => ({
+      ask: {
+        action: {
+          type: "sql",
+          name: "sql.insert",
+          what: {},
+          binding: { patterns: JSON.parse(JSON.stringify(patterns)) },
+        },
+      },
+    });
     const rule = allow({ permits: { actions: ["sql.select", { name: "sql.insert", tables: ["public.a"] }] } });
-    expect(answer([rule], { asked: parts([{ name: "sql.insert", tables: ["public.a"] }, { name: "sql.select", tables: ["x.y"] }]) }).effect).toBe("allow");
-    expect(answer([rule], { asked: parts([{ name: "sql.insert", tables: ["public.a"] }, { name: "sql.delete" }]) }).effect).toBe("deny");
+    expect(
+      answer([rule], {
+        asked: parts([
+          { name: "sql.insert", tables: ["public.a"] },
+          { name: "sql.select", tables: ["x.y"] },
+        ]),
+      }).effect,
+    ).toBe("allow");
+    expect(
+      answer([rule], { asked: parts([{ name: "sql.insert", tables: ["public.a"] }, { name: "sql.delete" }]) }).effect,
+    ).toBe("deny");
     expect(answer([rule], { asked: parts([{ name: "sql.select" }]) }).effect).toBe("deny");
-    expect(answer([rule], { asked: parts([{ name: "sql.insert", tables: ["public.a"] }, null as unknown as object]) }).effect).toBe("deny");
+    expect(
+      answer([rule], { asked: parts([{ name: "sql.insert", tables: ["public.a"] }, null as unknown as object]) })
+        .effect,
+    ).toBe("deny");
   });
 
   it("with a restriction that the resource cannot compare cover nothing, and deny all", () => {
-    expect(answer([allow({ permits: { actions: [{ name: "sql.select", colour: ["red"] }] } })], { asked: action("sql.select") }).effect).toBe("deny");
+    expect(
+      answer([allow({ permits: { actions: [{ name: "sql.select", colour: ["red"] }] } })], {
+        asked: action("sql.select"),
+      }).effect,
+    ).toBe("deny");
     const rules = [deny({ permits: { actions: [{ name: "sql.select", colour: ["red"] }] } }), allow()];
     expect(answer(rules, { asked: action("sql.select") })).toMatchObject({ effect: "deny", rule: "no-truncate" });
   });
@@ -123,7 +218,10 @@ describe("deny rules", () => {
     const rules = [allow({ permits: { roles: ["*"] } }), deny()];
     expect(answer(rules).effect).toBe("allow");
     expect(answer(rules, { asked: admin })).toMatchObject({ effect: "deny", rule: "no-truncate" });
-    expect(answer(rules, { asked: admin }).reasons.slice(0, 2)).toEqual(["rule `no-truncate` refuses it", "goes through a migration"]);
+    expect(answer(rules, { asked: admin }).reasons.slice(0, 2)).toEqual([
+      "rule `no-truncate` refuses it",
+      "goes through a migration",
+    ]);
   });
 
   it("come first wherever they stand, and without `permits` are about everything", () => {
@@ -145,7 +243,9 @@ describe("deny rules", () => {
     expect(answer(when("true")).effect).toBe("deny");
     expect(answer(when("false")).effect).toBe("allow");
     expect(answer(when("verified.missing")).effect).toBe("deny");
-    expect(answer(when("verified.missing")).reasons[0]).toBe("the condition of rule `no-truncate` could not be evaluated, so it refuses: no such key: missing");
+    expect(answer(when("verified.missing")).reasons[0]).toBe(
+      "the condition of rule `no-truncate` could not be evaluated, so it refuses: no such key: missing",
+    );
   });
 });
 
@@ -153,7 +253,10 @@ describe("conditions", () => {
   it("false looks at the next rule, failing refuses", () => {
     const second = allow({ name: "second" });
     expect(answer([allow({ when: "false" }), second]).rule).toBe("second");
-    expect(answer([allow({ when: "verified.missing == 1" }), second])).toMatchObject({ effect: "deny", rule: "readers" });
+    expect(answer([allow({ when: "verified.missing == 1" }), second])).toMatchObject({
+      effect: "deny",
+      rule: "readers",
+    });
     expect(answer([allow({ when: "not even cel" }), second])).toMatchObject({ effect: "deny", rule: "readers" });
     expect(answer([allow({ when: "verified.groups" }), second])).toMatchObject({ effect: "deny", rule: "readers" });
   });
@@ -169,7 +272,9 @@ describe("conditions", () => {
   });
 
   it("that do not hold are named where nothing else decides", () => {
-    expect(answer([allow({ when: "false" })]).reasons[1]).toBe("rule `readers` would decide it, but its condition does not hold");
+    expect(answer([allow({ when: "false" })]).reasons[1]).toBe(
+      "rule `readers` would decide it, but its condition does not hold",
+    );
   });
 
   it("cannot bring characters into reasons that a terminal would obey", () => {
@@ -188,7 +293,10 @@ describe("order", () => {
   });
 
   it("a deciding rule whose demands are not met refuses: the next one is not tried", () => {
-    expect(answer([allow({ name: "short", limits: { maxDuration: "10m" } }), allow()])).toMatchObject({ effect: "deny", rule: "short" });
+    expect(answer([allow({ name: "short", limits: { maxDuration: "10m" } }), allow()])).toMatchObject({
+      effect: "deny",
+      rule: "short",
+    });
   });
 });
 
@@ -210,17 +318,27 @@ describe("demands are never clamped", () => {
     expect(refusedFor(limits, { limits: { sessions: 4 } })).toContain("4 sessions are more than the 3");
     expect(refusedFor(limits, { limits: { uses: 6 } })).toContain("6 uses are more than the 5");
     expect(answer([allow(limits)]).limits).toEqual({ duration: "1h", sessions: 3, uses: 5 });
-    expect(answer([allow(limits)], { asked: { limits: { sessions: 1 } } }).limits).toEqual({ duration: "1h", sessions: 1, uses: 5 });
+    expect(answer([allow(limits)], { asked: { limits: { sessions: 1 } } }).limits).toEqual({
+      duration: "1h",
+      sessions: 1,
+      uses: 5,
+    });
     expect(answer([allow()], { asked: { limits: { uses: 1 } } }).limits).toEqual({ duration: "1h", uses: 1 });
   });
 
   it("addresses: each must lie within the rule's", () => {
     const limits = { limits: { maxDuration: "4h", sourceIps: ["10.0.0.0/8", "2001:db8::/32"] } };
-    expect(refusedFor(limits, { limits: { sourceIps: ["10.1.0.0/16", "192.168.0.0/16"] } })).toContain("`192.168.0.0/16` is outside");
+    expect(refusedFor(limits, { limits: { sourceIps: ["10.1.0.0/16", "192.168.0.0/16"] } })).toContain(
+      "`192.168.0.0/16` is outside",
+    );
     expect(refusedFor(limits, { limits: { sourceIps: ["0.0.0.0/0"] } })).toContain("outside");
     expect(answer([allow(limits)]).limits.sourceIps).toEqual(["10.0.0.0/8", "2001:db8::/32"]);
-    expect(answer([allow(limits)], { asked: { limits: { sourceIps: ["10.1.2.3"] } } }).limits.sourceIps).toEqual(["10.1.2.3"]);
-    expect(answer([allow()], { asked: { limits: { sourceIps: ["10.1.2.3"] } } }).limits.sourceIps).toEqual(["10.1.2.3"]);
+    expect(answer([allow(limits)], { asked: { limits: { sourceIps: ["10.1.2.3"] } } }).limits.sourceIps).toEqual([
+      "10.1.2.3",
+    ]);
+    expect(answer([allow()], { asked: { limits: { sourceIps: ["10.1.2.3"] } } }).limits.sourceIps).toEqual([
+      "10.1.2.3",
+    ]);
   });
 
   it("justification, counted without the blanks around it and in characters", () => {
@@ -240,7 +358,9 @@ describe("demands are never clamped", () => {
   });
 
   it("every shortfall is told at once", () => {
-    expect(answer([allow({ require: { ticket: "OPS-[0-9]+" } })], { asked: { window: { duration: "9h" } } }).reasons).toHaveLength(2);
+    expect(
+      answer([allow({ require: { ticket: "OPS-[0-9]+" } })], { asked: { window: { duration: "9h" } } }).reasons,
+    ).toHaveLength(2);
   });
 });
 
@@ -254,8 +374,12 @@ describe("the way", () => {
   });
 
   it("asked for must be allowed and offered", () => {
-    expect(answer([allow()], { asked: { via: "direct" } }).reasons).toEqual(["`via: direct` is not possible: rule `readers` does not allow it; ask for `via: gateway`"]);
-    expect(answer([allow({ ...both, permits: { roles: ["write"] } })], { asked: { ...write, via: "direct" } }).reasons[0]).toContain("does not offer it for this role");
+    expect(answer([allow()], { asked: { via: "direct" } }).reasons).toEqual([
+      "`via: direct` is not possible: rule `readers` does not allow it; ask for `via: gateway`",
+    ]);
+    expect(
+      answer([allow({ ...both, permits: { roles: ["write"] } })], { asked: { ...write, via: "direct" } }).reasons[0],
+    ).toContain("does not offer it for this role");
     expect(answer([allow(both)], { asked: { via: "gateway" } }).via).toBe("gateway");
   });
 
@@ -270,15 +394,23 @@ describe("a limit that nothing would enforce", () => {
     const direct = { maxDuration: "4h", via: ["direct"] };
     expect(answer([allow({ limits: direct })]).effect).toBe("allow");
     expect(answer([allow({ limits: { ...direct, sessions: 2 } })]).effect).toBe("allow");
-    expect(answer([allow({ limits: { ...direct, uses: 2 } })]).reasons).toEqual(["nothing would enforce the number of uses on a `direct` key for `prod-orders`"]);
+    expect(answer([allow({ limits: { ...direct, uses: 2 } })]).reasons).toEqual([
+      "nothing would enforce the number of uses on a `direct` key for `prod-orders`",
+    ]);
     expect(answer([allow({ limits: { ...direct, sourceIps: ["10.0.0.0/8"] } })]).effect).toBe("deny");
     expect(answer([allow({ limits: direct })], { asked: { limits: { uses: 1 } } }).effect).toBe("deny");
   });
 
   it("refuses a hold that nobody keeps, and one over a role that has the action by itself", () => {
-    expect(answer([allow({ hold: ["sql.delete"], limits: { maxDuration: "4h", via: ["direct"] } })]).effect).toBe("deny");
-    expect(answer([allow({ hold: ["sql.delete"], permits: { roles: ["admin"] } })], { asked: admin }).reasons[0]).toContain("has actions by itself");
-    expect(answer([allow({ hold: ["sql.insert"], permits: { roles: ["write"] } })], { asked: write }).effect).toBe("allow");
+    expect(answer([allow({ hold: ["sql.delete"], limits: { maxDuration: "4h", via: ["direct"] } })]).effect).toBe(
+      "deny",
+    );
+    expect(
+      answer([allow({ hold: ["sql.delete"], permits: { roles: ["admin"] } })], { asked: admin }).reasons[0],
+    ).toContain("has actions by itself");
+    expect(answer([allow({ hold: ["sql.insert"], permits: { roles: ["write"] } })], { asked: write }).effect).toBe(
+      "allow",
+    );
   });
 });
 
@@ -287,7 +419,13 @@ describe("review", () => {
     const decision = answer(
       [
         review({
-          approvals: [{ count: 1, from: { groups: ["dba"] } }, [{ count: 2, from: { groups: ["security", "risk"] } }, { count: 1, from: { subjects: [sampleSubject(7)] } }]],
+          approvals: [
+            { count: 1, from: { groups: ["dba"] } },
+            [
+              { count: 2, from: { groups: ["security", "risk"] } },
+              { count: 1, from: { subjects: [sampleSubject(7)] } },
+            ],
+          ],
           pending: { expire: "8h", remind: "30m", escalate: { after: "1h", to: { groups: ["leads"] } } },
           onPolicyChange: "keep",
         }),
@@ -308,21 +446,34 @@ describe("review", () => {
       remindAfter: "30m",
       onPolicyChange: "keep",
     });
-    expect(decision.reasons).toEqual(["rule `writers` needs 1 of dba, then 2 of security or risk and 1 of one named person"]);
+    expect(decision.reasons).toEqual([
+      "rule `writers` needs 1 of dba, then 2 of security or risk and 1 of one named person",
+    ]);
   });
 
   it("waits a day where the rule does not say, and ends with the policy", () => {
-    expect(answer([review()], { asked: write })).toMatchObject({ expiresAt: "2026-03-03T09:00:00.000Z", onPolicyChange: "end" });
+    expect(answer([review()], { asked: write })).toMatchObject({
+      expiresAt: "2026-03-03T09:00:00.000Z",
+      onPolicyChange: "end",
+    });
   });
 });
 
 describe("break-glass", () => {
-  const fire = allow({ name: "fire", permits: { roles: ["write"] }, breakGlass: { review: { within: "24h", from: { groups: ["security"] } } } });
+  const fire = allow({
+    name: "fire",
+    permits: { roles: ["write"] },
+    breakGlass: { review: { within: "24h", from: { groups: ["security"] } } },
+  });
   const glass: Partial<Asked> = { ...write, breakGlass: true };
 
   it("rules decide only requests that set it, and those are decided by them alone", () => {
     expect(answer([fire, review()], { asked: write }).rule).toBe("writers");
-    expect(answer([review(), fire], { asked: glass })).toMatchObject({ effect: "allow", rule: "fire", review: { within: "24h", from: { groups: ["security"] } } });
+    expect(answer([review(), fire], { asked: glass })).toMatchObject({
+      effect: "allow",
+      rule: "fire",
+      review: { within: "24h", from: { groups: ["security"] } },
+    });
     expect(answer([review()], { asked: glass })).toMatchObject({ effect: "deny" });
     expect(answer([review()], { asked: glass }).reasons[0]).toBe("no break-glass rule permits this");
   });
@@ -342,8 +493,13 @@ describe("agents", () => {
   it("must say for whom they act, and nobody else may", () => {
     const agent = { id: sampleSubject(2), kind: "agent" as const };
     expect(answer([allow()], { asked: { requester: agent } }).effect).toBe("deny");
-    expect(answer([allow()], { asked: { requester: { ...agent, onBehalfOf: sampleSubject(1) } } }).effect).toBe("allow");
-    expect(answer([allow()], { asked: { requester: { id: sampleSubject(1), kind: "human", onBehalfOf: sampleSubject(2) } } }).effect).toBe("deny");
+    expect(answer([allow()], { asked: { requester: { ...agent, onBehalfOf: sampleSubject(1) } } }).effect).toBe(
+      "allow",
+    );
+    expect(
+      answer([allow()], { asked: { requester: { id: sampleSubject(1), kind: "human", onBehalfOf: sampleSubject(2) } } })
+        .effect,
+    ).toBe("deny");
   });
 });
 
@@ -359,25 +515,67 @@ describe("whyDenied", () => {
 
 const roles = fc.constantFrom("read", "write", "admin");
 const actionName = fc.constantFrom("sql.select", "sql.update", "sql.truncate", "sql.*", "sql.ddl.*");
-const matchAnyone = fc.record({ subjects: fc.constantFrom({ groups: ["engineering"] }, { groups: ["sales"] }, { kinds: ["human"] }, undefined), resources: fc.constantFrom({ labels: { env: "prod" } }, { labels: { env: "dev" } }, { names: ["prod-*"] }, undefined) });
-const condition = fc.constantFrom(undefined, undefined, undefined, "true", "false", "verified.missing", "request.window.durationSeconds < 3000", "asserted.x == 1");
+const matchAnyone = fc.record({
+  subjects: fc.constantFrom({ groups: ["engineering"] }, { groups: ["sales"] }, { kinds: ["human"] }, undefined),
+  resources: fc.constantFrom({ labels: { env: "prod" } }, { labels: { env: "dev" } }, { names: ["prod-*"] }, undefined),
+});
+const condition = fc.constantFrom(
+  undefined,
+  undefined,
+  undefined,
+  "true",
+  "false",
+  "verified.missing",
+  "request.window.durationSeconds < 3000",
+  "asserted.x == 1",
+);
 const head = fc.tuple(matchAnyone, condition);
-const denyRule = fc.tuple(head, fc.option(fc.array(actionName, { minLength: 1, maxLength: 2 }), { nil: undefined })).map(([[match, when], actions], index = 0) => deny({ ...match, name: `deny-${String(index)}`, when, permits: actions === undefined ? { roles: ["write"] } : { actions } }));
-const grantRule = fc
-  .tuple(head, fc.array(roles, { minLength: 1, maxLength: 2 }), fc.array(actionName, { minLength: 1, maxLength: 2 }), fc.boolean(), fc.constantFrom("30m", "4h"), fc.boolean())
-  .map(([[match, when], permitted, actions, reviewed, maxDuration, keep]) =>
-    (reviewed ? review : allow)({ ...match, name: "grant", when, permits: { roles: permitted, actions }, limits: { maxDuration, ...(keep ? { via: ["direct", "gateway"] } : { sessions: 2 }) } }),
+const denyRule = fc
+  .tuple(head, fc.option(fc.array(actionName, { minLength: 1, maxLength: 2 }), { nil: undefined }))
+  .map(([[match, when], actions], index = 0) =>
+    deny({
+      ...match,
+      name: `deny-${String(index)}`,
+      when,
+      permits: actions === undefined ? { roles: ["write"] } : { actions },
+    }),
   );
-const named = (rules: readonly Rule[]): Rule[] => rules.map((rule, index) => ({ ...rule, name: `${rule.name}-${String(index)}` }));
+const grantRule = fc
+  .tuple(
+    head,
+    fc.array(roles, { minLength: 1, maxLength: 2 }),
+    fc.array(actionName, { minLength: 1, maxLength: 2 }),
+    fc.boolean(),
+    fc.constantFrom("30m", "4h"),
+    fc.boolean(),
+  )
+  .map(([[match, when], permitted, actions, reviewed, maxDuration, keep]) =>
+    (reviewed ? review : allow)({
+      ...match,
+      name: "grant",
+      when,
+      permits: { roles: permitted, actions },
+      limits: { maxDuration, ...(keep ? { via: ["direct", "gateway"] } : { sessions: 2 }) },
+    }),
+  );
+const named = (rules: readonly Rule[]): Rule[] =>
+  rules.map((rule, index) => ({ ...rule, name: `${rule.name}-${String(index)}` }));
 const someRules = fc.array(fc.oneof(denyRule, grantRule, grantRule), { maxLength: 8 }).map(named);
 const someAsked = fc
   .record({
-    ask: fc.oneof(roles.map((role) => ({ role })), actionName.filter((name) => !name.endsWith("*")).map((name) => ({ action: { type: "sql", name, what: {} } }))),
+    ask: fc.oneof(
+      roles.map((role) => ({ role })),
+      actionName.filter((name) => !name.endsWith("*")).map((name) => ({ action: { type: "sql", name, what: {} } })),
+    ),
     window: fc.constantFrom({ duration: "20m" }, { duration: "1h" }, { duration: "9h" }),
     via: fc.constantFrom("gateway" as const, "direct" as const, undefined),
     breakGlass: fc.constantFrom(true as const, undefined),
   })
-  .map(({ via, breakGlass, ...rest }) => ({ ...rest, ...(via === undefined ? {} : { via }), ...(breakGlass === undefined ? {} : { breakGlass }) }));
+  .map(({ via, breakGlass, ...rest }) => ({
+    ...rest,
+    ...(via === undefined ? {} : { via }),
+    ...(breakGlass === undefined ? {} : { breakGlass }),
+  }));
 
 describe("always", () => {
   it("gives a decision of the right form and the same bytes again, from copies too", () => {

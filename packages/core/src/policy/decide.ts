@@ -21,7 +21,16 @@ import type { Asked, Facts } from "../documents/request.ts";
 import type { ResourceSpec } from "../documents/resource-spec.ts";
 import { durationMs } from "../lib/duration.ts";
 import { askedPatterns } from "./asked.ts";
-import { compilePolicy, subjectViewOf, type BoundRule, type CompiledPolicy, type CompiledRule, type GrantingRule, type RulesFor, type SubjectView } from "./compile.ts";
+import {
+  compilePolicy,
+  subjectViewOf,
+  type BoundRule,
+  type CompiledPolicy,
+  type CompiledRule,
+  type GrantingRule,
+  type RulesFor,
+  type SubjectView,
+} from "./compile.ts";
 import { variablesOf, type Outcome, type Variables } from "./conditions.ts";
 import { termsOf } from "./demands.ts";
 import { describeStages } from "./describe.ts";
@@ -39,7 +48,14 @@ export interface DecideInput {
 }
 
 /** Why the deny rules of a policy refuse; `undefined` where none does. For asking again, under a newer policy, what was once decided. */
-export function whyDenied({ policy, policyDigest, asked, spec, facts, createdAt }: DecideInput): { readonly rule: string; readonly reasons: readonly string[] } | undefined {
+export function whyDenied({
+  policy,
+  policyDigest,
+  asked,
+  spec,
+  facts,
+  createdAt,
+}: DecideInput): { readonly rule: string; readonly reasons: readonly string[] } | undefined {
   const view = viewOf(asked, spec, facts, createdAt);
   const refusal = denyAmong(rulesAbout(compilePolicy(policy, policyDigest), view).deny, view);
   return refusal?.rule === undefined ? undefined : { rule: refusal.rule, reasons: refusal.reasons.map(plain) };
@@ -76,7 +92,11 @@ export function decide(input: DecideInput): Decision {
     policy: policy.digest,
     rule: rule.name,
     effect: rule.effect,
-    reasons: [plain(rule.effect === "allow" ? `rule \`${rule.name}\` allows it` : `rule \`${rule.name}\` ${describeStages(stages)}`)],
+    reasons: [
+      plain(
+        rule.effect === "allow" ? `rule \`${rule.name}\` allows it` : `rule \`${rule.name}\` ${describeStages(stages)}`,
+      ),
+    ],
     stages,
     limits: terms.limits,
     via: terms.via,
@@ -110,7 +130,8 @@ export function viewOf(asked: Asked, spec: ResourceSpec, facts: Facts, createdAt
     outcome: ({ rule, when }) => {
       if (when === undefined) return { is: "true" };
       if (!when.ok) return { is: "failed", reason: when.detail };
-      if (when.value.readsAsserted && rule.trustAsserted !== true) return { is: "failed", reason: "it reads `asserted` without `trustAsserted: true`" };
+      if (when.value.readsAsserted && rule.trustAsserted !== true)
+        return { is: "failed", reason: "it reads `asserted` without `trustAsserted: true`" };
       const found = outcomes.get(when.value.text);
       if (found !== undefined) return found;
       variables ??= variablesOf(asked, spec, facts, createdAt);
@@ -124,7 +145,10 @@ export function viewOf(asked: Asked, spec: ResourceSpec, facts: Facts, createdAt
 /** The rules whose subjects and resources match. */
 export function rulesAbout(policy: CompiledPolicy, { spec, subject }: View): RulesFor {
   const { deny, granting } = policy.rulesFor(spec);
-  return { deny: deny.filter((rule) => rule.matchesSubject(subject)), granting: granting.filter((rule) => rule.matchesSubject(subject)) };
+  return {
+    deny: deny.filter((rule) => rule.matchesSubject(subject)),
+    granting: granting.filter((rule) => rule.matchesSubject(subject)),
+  };
 }
 
 interface Refusal {
@@ -140,7 +164,12 @@ function decideAmong({ deny, granting }: RulesFor, view: View): Answer {
   if (refusal !== undefined) return refusal;
   const breakGlass = view.asked.breakGlass === true;
   if (breakGlass && view.facts.verified.reviewsOwed.length > 0) {
-    return { effect: "deny", reasons: [`${String(view.facts.verified.reviewsOwed.length)} earlier break-glass grant(s) still wait for their review; have them reviewed first`] };
+    return {
+      effect: "deny",
+      reasons: [
+        `${String(view.facts.verified.reviewsOwed.length)} earlier break-glass grant(s) still wait for their review; have them reviewed first`,
+      ],
+    };
   }
   const conditions: string[] = [];
   for (const candidate of granting) {
@@ -150,21 +179,33 @@ function decideAmong({ deny, granting }: RulesFor, view: View): Answer {
     if (outcome.is === "true") return { effect: candidate.rule.effect, rule: candidate };
     conditions.push(`rule \`${candidate.rule.name}\` would decide it, but its condition does not hold`);
   }
-  return { effect: "deny", reasons: [`no ${breakGlass ? "break-glass " : ""}rule permits this`, ...conditions.slice(0, 5)] };
+  return {
+    effect: "deny",
+    reasons: [`no ${breakGlass ? "break-glass " : ""}rule permits this`, ...conditions.slice(0, 5)],
+  };
 }
 
 function denyAmong(rules: RulesFor["deny"], view: View): Refusal | undefined {
   for (const deny of rules) {
     if (!deniesAsked(deny, view)) continue;
     const outcome = view.outcome(deny);
-    if (outcome.is === "true") return { effect: "deny", reasons: [`rule \`${deny.rule.name}\` refuses it`, deny.rule.message], rule: deny.rule.name };
+    if (outcome.is === "true")
+      return {
+        effect: "deny",
+        reasons: [`rule \`${deny.rule.name}\` refuses it`, deny.rule.message],
+        rule: deny.rule.name,
+      };
     if (outcome.is === "failed") return failed(deny, outcome.reason);
   }
   return undefined;
 }
 
 function failed({ rule }: CompiledRule, reason: string): Refusal {
-  return { effect: "deny", reasons: [`the condition of rule \`${rule.name}\` could not be evaluated, so it refuses: ${reason}`], rule: rule.name };
+  return {
+    effect: "deny",
+    reasons: [`the condition of rule \`${rule.name}\` could not be evaluated, so it refuses: ${reason}`],
+    rule: rule.name,
+  };
 }
 
 export function isBreakGlass(rule: GrantingRule): boolean {
@@ -175,7 +216,8 @@ export function isBreakGlass(rule: GrantingRule): boolean {
 function deniesAsked({ rule, actions }: BoundRule<DenyRule>, { asked, patterns }: View): boolean {
   const roles = rule.permits?.roles;
   if (roles === undefined && rule.permits?.actions === undefined) return true;
-  if (roles !== undefined && "role" in asked.ask && (roles.includes("*") || roles.includes(asked.ask.role))) return true;
+  if (roles !== undefined && "role" in asked.ask && (roles.includes("*") || roles.includes(asked.ask.role)))
+    return true;
   return overlapsAny(actions, patterns);
 }
 
@@ -186,7 +228,8 @@ function permitsAsked({ rule, actions }: BoundRule<GrantingRule>, { asked, patte
 }
 
 function whyUnanswerable(asked: Asked, spec: ResourceSpec): string | undefined {
-  if (asked.resource !== spec.name) return `the request names \`${asked.resource}\`, the specification is of \`${spec.name}\``;
+  if (asked.resource !== spec.name)
+    return `the request names \`${asked.resource}\`, the specification is of \`${spec.name}\``;
   if ("role" in asked.ask && !Object.hasOwn(spec.roles, asked.ask.role)) {
     const roles = Object.keys(spec.roles).sort().slice(0, 20);
     return `\`${spec.name}\` has no role \`${asked.ask.role}\`; ${roles.length === 0 ? "it has none" : `its roles are ${roles.join(", ")}`}`;
@@ -214,7 +257,12 @@ function copyOf(from: ApproversFrom): ApproversFrom {
   return structuredClone(from);
 }
 
-function refuse(policy: Digest, { asked, createdAt }: DecideInput, reasons: readonly string[], rule?: string): Decision {
+function refuse(
+  policy: Digest,
+  { asked, createdAt }: DecideInput,
+  reasons: readonly string[],
+  rule?: string,
+): Decision {
   return {
     policy,
     ...(rule === undefined ? {} : { rule }),

@@ -53,13 +53,18 @@ function wordProblems({ rule, ticket }: CompiledRule<GrantingRule>, asked: Asked
   const problems: string[] = [];
   const minLength = rule.require?.justification?.minLength ?? 0;
   if (Array.from(asked.justification.trim()).length < minLength) {
-    problems.push(`rule \`${rule.name}\` wants a justification of at least ${String(minLength)} characters; say more about why`);
+    problems.push(
+      `rule \`${rule.name}\` wants a justification of at least ${String(minLength)} characters; say more about why`,
+    );
   }
   if (ticket !== undefined) {
     const form = rule.require?.ticket ?? "";
-    if (!ticket.ok) problems.push(`rule \`${rule.name}\` has a ticket expression that cannot be read; ask whoever keeps the policy`);
-    else if (asked.ticket === undefined) problems.push(`rule \`${rule.name}\` wants a ticket of the form \`${form}\`; name one`);
-    else if (!ticket.value.matchesWhole(asked.ticket)) problems.push(`the ticket \`${asked.ticket}\` is not of the form \`${form}\` that rule \`${rule.name}\` wants`);
+    if (!ticket.ok)
+      problems.push(`rule \`${rule.name}\` has a ticket expression that cannot be read; ask whoever keeps the policy`);
+    else if (asked.ticket === undefined)
+      problems.push(`rule \`${rule.name}\` wants a ticket of the form \`${form}\`; name one`);
+    else if (!ticket.value.matchesWhole(asked.ticket))
+      problems.push(`the ticket \`${asked.ticket}\` is not of the form \`${form}\` that rule \`${rule.name}\` wants`);
   }
   return problems;
 }
@@ -67,18 +72,27 @@ function wordProblems({ rule, ticket }: CompiledRule<GrantingRule>, asked: Asked
 function limitProblems({ name, limits }: GrantingRule, asked: Asked): string[] {
   const problems: string[] = [];
   if (durationMs(asked.window.duration) > durationMs(limits.maxDuration)) {
-    problems.push(`\`${asked.window.duration}\` is longer than the \`${limits.maxDuration}\` that rule \`${name}\` allows; ask for \`${limits.maxDuration}\` or less`);
+    problems.push(
+      `\`${asked.window.duration}\` is longer than the \`${limits.maxDuration}\` that rule \`${name}\` allows; ask for \`${limits.maxDuration}\` or less`,
+    );
   }
   const { sessions, uses, sourceIps } = asked.limits ?? {};
   if (limits.sessions !== undefined && sessions !== undefined && sessions > limits.sessions) {
-    problems.push(`${String(sessions)} sessions are more than the ${String(limits.sessions)} that rule \`${name}\` allows`);
+    problems.push(
+      `${String(sessions)} sessions are more than the ${String(limits.sessions)} that rule \`${name}\` allows`,
+    );
   }
   if (limits.uses !== undefined && uses !== undefined && uses > limits.uses) {
     problems.push(`${String(uses)} uses are more than the ${String(limits.uses)} that rule \`${name}\` allows`);
   }
   const outside = sourceIps === undefined ? [] : addressesOutside(sourceIps, limits.sourceIps);
   if (outside.length > 0) {
-    problems.push(`${joinWords(outside.slice(0, 5).map((text) => `\`${text}\``), "and")} is outside ${joinWords((limits.sourceIps ?? []).slice(0, 5), "and")}, from which rule \`${name}\` allows`);
+    problems.push(
+      `${joinWords(
+        outside.slice(0, 5).map((text) => `\`${text}\``),
+        "and",
+      )} is outside ${joinWords((limits.sourceIps ?? []).slice(0, 5), "and")}, from which rule \`${name}\` allows`,
+    );
   }
   return problems;
 }
@@ -95,15 +109,25 @@ export function addressesOutside(inner: readonly string[], outer: readonly strin
 
 function chooseVia({ name, limits }: GrantingRule, asked: Asked, spec: ResourceSpec): { via: Via; problems: string[] } {
   const allowed: readonly Via[] = limits.via ?? ["gateway"];
-  const role = "role" in asked.ask && Object.hasOwn(spec.roles, asked.ask.role) ? spec.roles[asked.ask.role] : undefined;
-  const open = allowed.filter((via) => spec.capabilities.vias[via] !== undefined && (role === undefined || role.vias.includes(via)));
+  const role =
+    "role" in asked.ask && Object.hasOwn(spec.roles, asked.ask.role) ? spec.roles[asked.ask.role] : undefined;
+  const open = allowed.filter(
+    (via) => spec.capabilities.vias[via] !== undefined && (role === undefined || role.vias.includes(via)),
+  );
   const via = asked.via ?? open[0];
   if (via !== undefined && open.includes(via)) return { via, problems: [] };
   if (asked.via === undefined) {
-    return { via: allowed[0] ?? "gateway", problems: [`no way that rule \`${name}\` allows (${joinWords(allowed, "or")}) is offered for this by \`${spec.name}\``] };
+    return {
+      via: allowed[0] ?? "gateway",
+      problems: [
+        `no way that rule \`${name}\` allows (${joinWords(allowed, "or")}) is offered for this by \`${spec.name}\``,
+      ],
+    };
   }
   const instead = open[0] === undefined ? "" : `; ask for \`via: ${open[0]}\``;
-  const why = allowed.includes(asked.via) ? `\`${spec.name}\` does not offer it for this role` : `rule \`${name}\` does not allow it`;
+  const why = allowed.includes(asked.via)
+    ? `\`${spec.name}\` does not offer it for this role`
+    : `rule \`${name}\` does not allow it`;
   return { via: asked.via, problems: [`\`via: ${asked.via}\` is not possible: ${why}${instead}`] };
 }
 
@@ -113,16 +137,26 @@ function unenforceable(rule: GrantingRule, ask: Ask, limits: DecidedLimits, via:
   if (enforcers === undefined) return [];
   const role = "role" in ask && Object.hasOwn(spec.roles, ask.role) ? spec.roles[ask.role] : undefined;
   // Only sessions hold; an action request is itself what would be held.
-  const missing = limitsWanted(limits, rule.hold !== undefined && role !== undefined).filter((limit) => enforcers[limit] === "none");
+  const missing = limitsWanted(limits, rule.hold !== undefined && role !== undefined).filter(
+    (limit) => enforcers[limit] === "none",
+  );
   return [
     ...missing.map((limit) => `nothing would enforce ${limitWords[limit]} on a \`${via}\` key for \`${spec.name}\``),
-    ...(role !== undefined && heldNatively(rule, role, via, spec) ? [`the role has actions by itself that rule \`${rule.name}\` holds, so nothing would hold them on a \`${via}\` key`] : []),
+    ...(role !== undefined && heldNatively(rule, role, via, spec)
+      ? [
+          `the role has actions by itself that rule \`${rule.name}\` holds, so nothing would hold them on a \`${via}\` key`,
+        ]
+      : []),
   ];
 }
 
 /** Whether a role has held actions natively, with no way to leave them out: then they would happen without being held. */
 export function heldNatively(rule: GrantingRule, role: RoleSpec, via: Via, spec: ResourceSpec): boolean {
-  return rule.hold !== undefined && !role.narrows.includes(via) && overlapsAny(widePatterns(rule.hold, spec.capabilities.facets), role.patterns);
+  return (
+    rule.hold !== undefined &&
+    !role.narrows.includes(via) &&
+    overlapsAny(widePatterns(rule.hold, spec.capabilities.facets), role.patterns)
+  );
 }
 
 /** Which limits must have an enforcer. */

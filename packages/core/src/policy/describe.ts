@@ -4,14 +4,16 @@ import { never } from "../lib/never.ts";
 
 /** `1 of dba`, `2 of dba or security`, `1 of 3 named people`. */
 export function describeRequirement(requirement: Pick<Requirement, "count" | "from" | "signed">): string {
-  const signed = requirement.signed === "any" ? "" : ` (signed with ${requirement.signed === "ssh" ? "an SSH key" : "a passkey"})`;
+  const signed =
+    requirement.signed === "any" ? "" : ` (signed with ${requirement.signed === "ssh" ? "an SSH key" : "a passkey"})`;
   return `${String(requirement.count)} of ${describeFrom(requirement.from)}${signed}`;
 }
 
 /** `dba or security`. */
 export function describeFrom(from: ApproversFrom): string {
   if ("groups" in from) return joinWords(from.groups, "or");
-  if ("subjects" in from) return from.subjects.length === 1 ? `one named person` : `${String(from.subjects.length)} named people`;
+  if ("subjects" in from)
+    return from.subjects.length === 1 ? `one named person` : `${String(from.subjects.length)} named people`;
   return `the outside system ${from.external}`;
 }
 

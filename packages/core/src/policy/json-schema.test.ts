@@ -3,7 +3,13 @@ import { policyFieldNames, policyJsonSchema, policySchemaId } from "./json-schem
 
 describe("the published schema", () => {
   it("names itself and refuses unknown fields", () => {
-    expect(policyJsonSchema()).toMatchObject({ $schema: "https://json-schema.org/draft/2020-12/schema", $id: policySchemaId, type: "object", additionalProperties: false, required: ["version", "rules"] });
+    expect(policyJsonSchema()).toMatchObject({
+      $schema: "https://json-schema.org/draft/2020-12/schema",
+      $id: policySchemaId,
+      type: "object",
+      additionalProperties: false,
+      required: ["version", "rules"],
+    });
   });
 
   it("is plain JSON, the same every time", () => {
@@ -13,7 +19,47 @@ describe("the published schema", () => {
   });
 
   it("knows every field of the reference", () => {
-    const names = ["name", "resources", "permits", "effect", "message", "subjects", "kinds", "groups", "require", "justification", "minLength", "limits", "maxDuration", "sessions", "via", "when", "hold", "ticket", "sourceIps", "approvals", "count", "from", "signed", "pending", "expire", "remind", "escalate", "after", "to", "onPolicyChange", "breakGlass", "review", "within", "trustAsserted", "claims", "ids", "labels", "uses", "external"];
+    const names = [
+      "name",
+      "resources",
+      "permits",
+      "effect",
+      "message",
+      "subjects",
+      "kinds",
+      "groups",
+      "require",
+      "justification",
+      "minLength",
+      "limits",
+      "maxDuration",
+      "sessions",
+      "via",
+      "when",
+      "hold",
+      "ticket",
+      "sourceIps",
+      "approvals",
+      "count",
+      "from",
+      "signed",
+      "pending",
+      "expire",
+      "remind",
+      "escalate",
+      "after",
+      "to",
+      "onPolicyChange",
+      "breakGlass",
+      "review",
+      "within",
+      "trustAsserted",
+      "claims",
+      "ids",
+      "labels",
+      "uses",
+      "external",
+    ];
     expect(policyFieldNames()).toEqual(expect.arrayContaining(names));
   });
 });

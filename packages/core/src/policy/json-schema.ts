@@ -19,8 +19,10 @@ export function policyFieldNames(): readonly string[] {
 
 function collect(schema: unknown, names: Set<string>): void {
   if (typeof schema !== "object" || schema === null) return;
-  for (const [key, value] of Object.entries(schema)) {
-    if (key === "properties" && typeof value === "object" && value !== null) for (const name of Object.keys(value)) names.add(name);
+  for (const [key, value] of Object.entries(schema) as [string, unknown][]) {
+    // what an object's members are is not known
+    if (key === "properties" && typeof value === "object" && value !== null)
+      for (const name of Object.keys(value)) names.add(name);
     collect(value, names);
   }
 }

@@ -40,7 +40,9 @@ export function compileJudgement({ request, spec, policy, current, permissions }
   if (denied === undefined || hold.length > maxPatterns || permissions.patterns.length > maxPatterns) return nothing;
   const reachable = (pattern: Pattern): boolean => !denied.some((deny) => covers(deny.pattern, pattern));
   // An action request decides its own condition, so rules count here whatever their `when`.
-  const askable = withoutCovered(rulesAbout(compiled, view).granting.flatMap(({ rule, actions }) => (isBreakGlass(rule) ? [] : actions)));
+  const askable = withoutCovered(
+    rulesAbout(compiled, view).granting.flatMap(({ rule, actions }) => (isBreakGlass(rule) ? [] : actions)),
+  );
   return {
     denied,
     hold,
@@ -64,7 +66,8 @@ function deniedActions(policies: readonly CompiledPolicy[], view: View): Judgeme
 }
 
 /** What a gateway does with one action, given as patterns that each stand for one thing it touches. */
-export type JudgementOutcome = { readonly is: "denied"; readonly message?: string } | { readonly is: "held" | "covered" | "askable" };
+export type JudgementOutcome =
+  { readonly is: "denied"; readonly message?: string } | { readonly is: "held" | "covered" | "askable" };
 
 /** Applies a judgement: any part denied denies, any part held holds, all parts covered are covered, all parts at least askable can be asked. */
 export function judge(judgement: Judgement, action: readonly Pattern[]): JudgementOutcome {
@@ -75,7 +78,9 @@ export function judge(judgement: Judgement, action: readonly Pattern[]): Judgeme
   const asks = action.some((part) => judgement.hold.some((pattern) => overlaps(pattern, part)));
   if (!asks && action.every(covered)) return { is: "covered" };
   if (asks && action.every((part) => covered(part) || coversUnion(judgement.askable, part))) return { is: "held" };
-  return action.every((part) => covered(part) || coversUnion(judgement.askable, part)) ? { is: "askable" } : { is: "denied" };
+  return action.every((part) => covered(part) || coversUnion(judgement.askable, part))
+    ? { is: "askable" }
+    : { is: "denied" };
 }
 
 function coversUnion(patterns: readonly Pattern[], part: Pattern): boolean {

@@ -2,7 +2,19 @@
  * Reads a policy as people write it. Called where text comes in: `policy check`, `apply`, the editor. Everything wrong is reported at once, with
  * line and column, the rule, and what to write instead; nothing is repaired or ignored, since a misspelt restriction must not become none.
  */
-import { LineCounter, isAlias, isMap, isNode, isPair, isScalar, isSeq, parseDocument, type Document, type Node as YamlNode } from "yaml";
+import {
+  LineCounter,
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  parseDocument,
+  visit,
+  type Document,
+  type Node as YamlNode,
+} from "yaml";
 import type { z } from "zod";
 import { PolicyDocument } from "../documents/policy.ts";
 import { policyFieldNames } from "./json-schema.ts";
@@ -28,18 +40,29 @@ export interface PolicySource {
 /** Parses YAML (or JSON, which is YAML) into a policy document. */
 export function parsePolicy(text: string): ParsedPolicy {
   if (text.length > maxPolicyText) {
-    return { ok: false, problems: [error("too_large", [], `the policy has more than ${String(maxPolicyText)} characters`)] };
+    return {
+      ok: false,
+      problems: [error("too_large", [], `the policy has more than ${String(maxPolicyText)} characters`)],
+    };
   }
   if (nestsTooDeeply(text)) return { ok: false, problems: [beyondReason] };
   const lines = new LineCounter();
   let document: Document.Parsed;
   let value: unknown;
   try {
-    document = parseDocument(text, { lineCounter: lines, version: "1.2", schema: "core", uniqueKeys: true, stringKeys: true, prettyErrors: false });
-    const found = [...document.errors, ...document.warnings].slice(0, maxProblems).map((issue) => {
-      const { line, col } = lines.linePos(issue.pos[0]);
-      return { ...error(issue.code === "DUPLICATE_KEY" ? "duplicate_key" : "yaml_invalid", [], firstLine(issue.message)), line, column: col };
+    document = parseDocument(text, {
+      lineCounter: lines,
+      version: "1.2",
+      schema: "core",
+      uniqueKeys: false,
+      stringKeys: true,
+      prettyErrors: false,
     });
+    const found: Problem[] = [...document.errors, ...document.warnings].slice(0, maxProblems).map((issue) => {
+      const { line, col } = lines.linePos(issue.pos[0]);
+      return { ...error("yaml_invalid", [], firstLine(issue.message)), line, column: col };
+    });
+    if (found.length === 0) found.push(...repeatedKeys(document, lines));
     if (found.length > 0) return { ok: false, problems: found };
     value = document.toJS({ maxAliasCount: maxAliases });
   } catch (failure) {
@@ -47,17 +70,52 @@ export function parsePolicy(text: string): ParsedPolicy {
     if (failure instanceof ReferenceError) return { ok: false, problems: [beyondReason] };
     throw failure;
   }
-  const source: PolicySource = { locate: (problem) => ({ ...problem, ...ruleAt(value, problem.path), ...positionOf(document, lines, problem.path) }) };
+  const source: PolicySource = {
+    locate: (problem) => ({ ...problem, ...ruleAt(value, problem.path), ...positionOf(document, lines, problem.path) }),
+  };
   const checked = PolicyDocument.safeParse(value);
-  const problems = checked.success ? duplicates(checked.data) : checked.error.issues.flatMap((issue) => problemsOf(issue, [], value));
-  if (problems.length > 0 || !checked.success) return { ok: false, problems: problems.slice(0, maxProblems).map(source.locate) };
+  const problems = checked.success
+    ? duplicates(checked.data)
+    : checked.error.issues.slice(0, maxProblems).flatMap((issue) => problemsOf(issue, [], value));
+  if (problems.length > 0 || !checked.success)
+    return { ok: false, problems: problems.slice(0, maxProblems).map(source.locate) };
   return { ok: true, document: checked.data, source };
 }
 
-const beyondReason: Problem = { severity: "error", code: "yaml_invalid", path: [], message: "the document is nested or repeated beyond reason", line: 1, column: 1 };
+const beyondReason: Problem = {
+  severity: "error",
+  code: "yaml_invalid",
+  path: [],
+  message: "the document is nested or repeated beyond reason",
+  line: 1,
+  column: 1,
+};
 
 function error(code: ProblemCode, path: Path, message: string, hint?: string): Problem {
   return { severity: "error", code, path, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+/** Keys that a mapping has twice. The parser's own check compares each with each, which takes minutes for a mapping of 90,000 keys. */
+function repeatedKeys(document: Document.Parsed, lines: LineCounter): Problem[] {
+  const problems: Problem[] = [];
+  visit(document, {
+    Map: (_, map) => {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value) && problems.length < maxProblems) {
+          const { line, col } = lines.linePos(key.range?.[0] ?? 0);
+          problems.push({
+            ...error("duplicate_key", [], `\`${cut(String(key.value))}\` is written twice here`, "keep one of them"),
+            line,
+            column: col,
+          });
+        }
+        seen.add(key.value);
+      }
+    },
+  });
+  return problems;
 }
 
 function duplicates({ rules }: PolicyDocument): Problem[] {
@@ -65,7 +123,16 @@ function duplicates({ rules }: PolicyDocument): Problem[] {
   return rules.flatMap(({ name }, index) => {
     const earlier = first.get(name);
     if (earlier === undefined) first.set(name, index);
-    return earlier === undefined ? [] : [error("duplicate_rule", ["rules", index, "name"], `rule ${String(earlier + 1)} is called \`${name}\` already`, "give each rule a name of its own")];
+    return earlier === undefined
+      ? []
+      : [
+          error(
+            "duplicate_rule",
+            ["rules", index, "name"],
+            `rule ${String(earlier + 1)} is called \`${name}\` already`,
+            "give each rule a name of its own",
+          ),
+        ];
   });
 }
 
@@ -77,20 +144,49 @@ function problemsOf(issue: Issue, base: Path, root: unknown): Problem[] {
   const value = valueAt(root, path);
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map((key) => error("unknown_field", [...path, key], `there is no field \`${cut(key)}\` here`, nearest(key)));
+      return issue.keys
+        .slice(0, maxProblems)
+        .map((key) => error("unknown_field", [...path, key], `there is no field \`${cut(key)}\` here`, nearest(key)));
     case "invalid_union": {
       if (issue.errors.length === 0) return [unknownVariant(path, value)];
       return closest(issue.errors).flatMap((inner) => problemsOf(inner, path, root));
     }
     case "invalid_type":
-      if (value === undefined) return [error("missing_field", path, `\`${String(path.at(-1) ?? "")}\` is missing`, `write ${kindWords(issue.expected)} here`)];
+      if (value === undefined)
+        return [
+          error(
+            "missing_field",
+            path,
+            `\`${String(path.at(-1) ?? "")}\` is missing`,
+            `write ${kindWords(issue.expected)} here`,
+          ),
+        ];
       return [error("invalid_value", path, `this must be ${kindWords(issue.expected)}, not ${kindOf(value)}`)];
     case "invalid_value":
-      return [error(value === undefined ? "missing_field" : "invalid_value", path, value === undefined ? `\`${String(path.at(-1) ?? "")}\` is missing` : `${shown(value)} is not possible here`, `write ${issue.values.map(shown).join(" or ")}`)];
+      return [
+        error(
+          value === undefined ? "missing_field" : "invalid_value",
+          path,
+          value === undefined ? `\`${String(path.at(-1) ?? "")}\` is missing` : `${shown(value)} is not possible here`,
+          `write ${issue.values.map(shown).join(" or ")}`,
+        ),
+      ];
     case "too_small":
-      return [error("invalid_value", path, `this must have at least ${String(issue.minimum)} ${issue.origin === "number" || issue.origin === "int" ? "as its value" : issue.origin === "string" ? "characters" : "entries"}`)];
+      return [
+        error(
+          "invalid_value",
+          path,
+          `this must have at least ${String(issue.minimum)} ${issue.origin === "number" || issue.origin === "int" ? "as its value" : issue.origin === "string" ? "characters" : "entries"}`,
+        ),
+      ];
     case "too_big":
-      return [error("invalid_value", path, `this may have at most ${String(issue.maximum)} ${issue.origin === "number" || issue.origin === "int" ? "as its value" : issue.origin === "string" ? "characters" : "entries"}`)];
+      return [
+        error(
+          "invalid_value",
+          path,
+          `this may have at most ${String(issue.maximum)} ${issue.origin === "number" || issue.origin === "int" ? "as its value" : issue.origin === "string" ? "characters" : "entries"}`,
+        ),
+      ];
     case "invalid_key":
     case "invalid_element":
       return issue.issues.flatMap((inner) => problemsOf(inner, path, root));
@@ -105,10 +201,11 @@ function problemsOf(issue: Issue, base: Path, root: unknown): Problem[] {
 
 /** Of a union's branches, the one that fits best: whose complaints lie deepest, then the fewest of them. */
 function closest(branches: readonly (readonly Issue[])[]): readonly Issue[] {
-  const depth = (issues: readonly Issue[]): number => Math.min(...issues.map((issue) => (issue.code === "unrecognized_keys" ? 1 : issue.path.length)));
+  const depth = (issues: readonly Issue[]): number =>
+    Math.min(...issues.map((issue) => (issue.code === "unrecognized_keys" ? 1 : issue.path.length)));
   return branches.reduce((best, branch) => {
-    const by = depth(branch) - depth(best) || best.length - branch.length;
-    return by > 0 ? branch : best;
+    const deeper = depth(branch) - depth(best);
+    return deeper > 0 || (deeper === 0 && branch.length < best.length) ? branch : best;
   });
 }
 
@@ -116,7 +213,9 @@ function closest(branches: readonly (readonly Issue[])[]): readonly Issue[] {
 function unknownVariant(path: Path, value: unknown): Problem {
   const hint = "write `effect: allow`, `effect: review` or `effect: deny`";
   if (path.at(-1) !== "effect") return error("invalid_value", path, `this must be a rule, not ${kindOf(value)}`);
-  return value === undefined ? error("missing_field", path, "`effect` is missing", hint) : error("invalid_value", path, `${shown(value)} is no effect`, hint);
+  return value === undefined
+    ? error("missing_field", path, "`effect` is missing", hint)
+    : error("invalid_value", path, `${shown(value)} is no effect`, hint);
 }
 
 function valueAt(root: unknown, path: Path): unknown {
@@ -143,7 +242,13 @@ function positionOf(document: Document.Parsed, lines: LineCounter, path: Path): 
     const pair = isMap(owner) ? owner.items.find((item) => isScalar(item.key) && item.key.value === key) : undefined;
     const next: unknown = pair ?? (isSeq(owner) && typeof key === "number" ? owner.items[key] : undefined);
     if (next === undefined) break;
-    const place: YamlNode | undefined = isPair(next) ? (isNode(next.key) ? next.key : undefined) : isNode(next) ? next : undefined;
+    const place: YamlNode | undefined = isPair(next)
+      ? isNode(next.key)
+        ? next.key
+        : undefined
+      : isNode(next)
+        ? next
+        : undefined;
     offset = place?.range?.[0] ?? offset;
     node = isPair(next) ? next.value : next;
   }
@@ -151,12 +256,21 @@ function positionOf(document: Document.Parsed, lines: LineCounter, path: Path): 
   return { line, column: col };
 }
 
+let names: readonly string[] | undefined;
+
+function fieldNames(): readonly string[] {
+  names ??= policyFieldNames();
+  return names;
+}
+
 function nearest(key: string): string | undefined {
-  const ranked = policyFieldNames()
+  const ranked = fieldNames()
     .map((name) => ({ name, distance: editDistance(key.slice(0, 40).toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
   const [best] = ranked;
-  return best !== undefined && best.distance <= Math.max(1, Math.floor(key.length / 3)) ? `did you mean \`${best.name}\`? if not, take it out` : "take it out";
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(key.length / 3))
+    ? `did you mean \`${best.name}\`? if not, take it out`
+    : "take it out";
 }
 
 function editDistance(a: string, b: string): number {
@@ -192,11 +306,15 @@ function kindWords(expected: string): string {
 }
 
 function shown(value: unknown): string {
-  return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? `\`${cut(String(value))}\`` : kindOf(value);
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+    ? `\`${cut(String(value))}\``
+    : kindOf(value);
 }
 
 function cut(text: string, max = 80): string {
-  return Array.from(text, (character) => (/[\p{C}]/u.test(character) ? "\u{fffd}" : character)).slice(0, max).join("");
+  return Array.from(text, (character) => (/[\p{C}]/u.test(character) ? "\u{fffd}" : character))
+    .slice(0, max)
+    .join("");
 }
 
 function firstLine(text: string): string {

@@ -1,10 +1,25 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Facet, Pattern } from "../documents/pattern.ts";
-import { covers, coversAll, intersect, intersectAll, nameCovers, overlaps, overlapsAny, withoutCovered } from "./patterns.ts";
+import {
+  covers,
+  coversAll,
+  intersect,
+  intersectAll,
+  nameCovers,
+  overlaps,
+  overlapsAny,
+  withoutCovered,
+} from "./patterns.ts";
 
-const tables = (...values: string[]): Pattern => ({ name: "sql.select", facets: { tables: { matcher: "names", values } } });
-const databases = (...values: string[]): Pattern => ({ name: "sql.select", facets: { databases: { matcher: "set", values } } });
+const tables = (...values: string[]): Pattern => ({
+  name: "sql.select",
+  facets: { tables: { matcher: "names", values } },
+});
+const databases = (...values: string[]): Pattern => ({
+  name: "sql.select",
+  facets: { databases: { matcher: "set", values } },
+});
 
 describe("names", () => {
   it.each([
@@ -66,7 +81,8 @@ describe("facets", () => {
   });
 
   it("a facet called like a member of every object is a facet like others", () => {
-    const odd: Pattern = { name: "sql.select", facets: { constructor: { matcher: "set", values: ["a"] } } };
+    const facet: Facet = { matcher: "set", values: ["a"] };
+    const odd: Pattern = { name: "sql.select", facets: { constructor: facet } };
     expect(covers(odd, { name: "sql.select", facets: {} })).toBe(false);
     expect(intersect(odd, { name: "sql.select" })).toEqual(odd);
   });
@@ -85,7 +101,13 @@ describe("unions", () => {
       name: "sql.select",
       facets: { databases: { matcher: "set", values: [database] }, tables: { matcher: "names", values: [table] } },
     });
-    const inner: Pattern = { name: "sql.select", facets: { databases: { matcher: "set", values: ["d1", "d2"] }, tables: { matcher: "names", values: ["t.a", "t.b"] } } };
+    const inner: Pattern = {
+      name: "sql.select",
+      facets: {
+        databases: { matcher: "set", values: ["d1", "d2"] },
+        tables: { matcher: "names", values: ["t.a", "t.b"] },
+      },
+    };
     expect(coversAll([both("t.a", "d1"), both("t.b", "d2")], [inner])).toBe(false);
     expect(coversAll([both("t.a", "d1"), both("t.b", "d2"), both("t.a", "d2"), both("t.b", "d1")], [inner])).toBe(true);
   });
@@ -98,7 +120,10 @@ describe("unions", () => {
     const values = Array.from({ length: 300 }, (_, index) => `v${String(index)}`);
     const facet = (): Facet => ({ matcher: "set", values });
     const inner: Pattern = { name: "sql.select", facets: { a: facet(), b: facet(), c: facet(), d: facet() } };
-    const halves = [values.slice(0, 150), values.slice(150)].map((half): Pattern => ({ name: "sql.select", facets: { d: { matcher: "set", values: half } } }));
+    const halves = [values.slice(0, 150), values.slice(150)].map((half): Pattern => ({
+      name: "sql.select",
+      facets: { d: { matcher: "set", values: half } },
+    }));
     const started = performance.now();
     expect(coversAll(halves, [inner])).toBe(false);
     expect(performance.now() - started).toBeLessThan(2_000);
@@ -121,7 +146,9 @@ const names = ["sql.select", "sql.update", "sql.ddl.drop", "http.read"];
 const setValues = ["d1", "d2", "d3"];
 const dottedValues = ["p.a", "p.b", "q.a", "p"];
 const universe: Atom[] = names.flatMap((name) =>
-  [...setValues, undefined].flatMap((set) => [...dottedValues, undefined].flatMap((dotted) => [true, false].map((flag) => ({ name, set, dotted, flag })))),
+  [...setValues, undefined].flatMap((set) =>
+    [...dottedValues, undefined].flatMap((dotted) => [true, false].map((flag) => ({ name, set, dotted, flag }))),
+  ),
 );
 
 function dottedMatches(pattern: string, text: string): boolean {
@@ -143,8 +170,14 @@ const pattern: fc.Arbitrary<Pattern> = fc
     name: fc.constantFrom(...names, "sql.*", "sql.ddl.*", "http.*"),
     facets: fc.record(
       {
-        set: fc.record({ matcher: fc.constant("set" as const), values: fc.uniqueArray(fc.constantFrom(...setValues), { minLength: 1 }) }),
-        dotted: fc.record({ matcher: fc.constant("names" as const), values: fc.uniqueArray(fc.constantFrom(...dottedValues, "p.*", "q.*", "*"), { minLength: 1 }) }),
+        set: fc.record({
+          matcher: fc.constant("set" as const),
+          values: fc.uniqueArray(fc.constantFrom(...setValues), { minLength: 1 }),
+        }),
+        dotted: fc.record({
+          matcher: fc.constant("names" as const),
+          values: fc.uniqueArray(fc.constantFrom(...dottedValues, "p.*", "q.*", "*"), { minLength: 1 }),
+        }),
         flag: fc.constant({ matcher: "flag" as const, value: true as const }),
       },
       { requiredKeys: [] },
@@ -177,7 +210,8 @@ describe("held against every atom of a small world", () => {
     fc.assert(
       fc.property(pattern, pattern, (a, b) => {
         const both = intersect(a, b);
-        for (const atom of universe) expect(both !== undefined && matches(both, atom)).toBe(matches(a, atom) && matches(b, atom));
+        for (const atom of universe)
+          expect(both !== undefined && matches(both, atom)).toBe(matches(a, atom) && matches(b, atom));
       }),
       { numRuns: 1_000 },
     );
@@ -187,7 +221,9 @@ describe("held against every atom of a small world", () => {
     fc.assert(
       fc.property(patterns, patterns, (outers, inners) => {
         if (coversAll(outers, inners)) {
-          for (const atom of universe) if (inners.some((inner) => matches(inner, atom))) expect(outers.some((outer) => matches(outer, atom))).toBe(true);
+          for (const atom of universe)
+            if (inners.some((inner) => matches(inner, atom)))
+              expect(outers.some((outer) => matches(outer, atom))).toBe(true);
         }
         expect(coversAll(inners, inners)).toBe(true);
       }),

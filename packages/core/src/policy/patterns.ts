@@ -63,7 +63,9 @@ export function overlapsAny(patterns: readonly Pattern[], asked: readonly Patter
 
 /** The atoms of both lists, without patterns that another one of the result covers. */
 export function intersectAll(a: readonly Pattern[], b: readonly Pattern[]): Pattern[] {
-  return withoutCovered(a.flatMap((one) => b.map((other) => intersect(one, other)).filter((both) => both !== undefined)));
+  return withoutCovered(
+    a.flatMap((one) => b.map((other) => intersect(one, other)).filter((both) => both !== undefined)),
+  );
 }
 
 /** Drops every pattern that a remaining one covers; the order of the others stays. */
@@ -108,7 +110,10 @@ function facetIntersection(a: Facet | undefined, b: Facet | undefined): Facet | 
   if (a === undefined || b === undefined) return a ?? b;
   if (a.matcher === "flag") return b.matcher === "flag" ? a : undefined;
   if (b.matcher !== a.matcher) return undefined;
-  const values = [...a.values.filter((value) => valuesCover(b, value)), ...b.values.filter((value) => valuesCover(a, value))];
+  const values = [
+    ...a.values.filter((value) => valuesCover(b, value)),
+    ...b.values.filter((value) => valuesCover(a, value)),
+  ];
   return values.length === 0 ? undefined : { matcher: a.matcher, values: [...new Set(values)].sort() };
 }
 

@@ -49,4 +49,10 @@ export type ProblemCode =
   | "approvers_only_requesters";
 
 /** Makes the problems of one rule; the path starts at the rule. */
-export type Report = (severity: Problem["severity"], code: ProblemCode, path: Path, message: string, hint?: string) => Problem;
+export type Report = (
+  severity: Problem["severity"],
+  code: ProblemCode,
+  path: Path,
+  message: string,
+  hint?: string,
+) => Problem;

@@ -23,8 +23,22 @@ export const sampleSubject = (n: number): SubjectId => SubjectId.parse(`sub_${bo
 export const sampleGrantId = (n: number): GrantId => GrantId.parse(`gra_${body(n)}`);
 export const sampleRequestId = (n: number): RequestId => RequestId.parse(`req_${body(n)}`);
 
-export const gatewayEnforcers: LimitEnforcers = { expiry: "gateway", sourceIps: "gateway", sessions: "gateway", uses: "gateway", hold: "gateway", closesSessions: "gateway" };
-export const directEnforcers: LimitEnforcers = { expiry: "native", sourceIps: "none", sessions: "native", uses: "none", hold: "none", closesSessions: "native" };
+export const gatewayEnforcers: LimitEnforcers = {
+  expiry: "gateway",
+  sourceIps: "gateway",
+  sessions: "gateway",
+  uses: "gateway",
+  hold: "gateway",
+  closesSessions: "gateway",
+};
+export const directEnforcers: LimitEnforcers = {
+  expiry: "native",
+  sourceIps: "none",
+  sessions: "native",
+  uses: "none",
+  hold: "none",
+  closesSessions: "native",
+};
 
 /** A database `prod-orders` with the roles `read` (also direct), `write` and `admin` (a native role: every action). */
 export function sampleSpec(over: Partial<ResourceSpec> = {}): ResourceSpec {
@@ -47,7 +61,11 @@ export function sampleSpec(over: Partial<ResourceSpec> = {}): ResourceSpec {
     roles: {
       read: { patterns: [{ name: "sql.select" }], vias: ["gateway", "direct"], narrows: ["gateway"] },
       write: {
-        patterns: [{ name: "sql.select" }, { name: "sql.insert" }, { name: "sql.update", facets: { tables: { matcher: "names", values: ["public.orders"] } } }],
+        patterns: [
+          { name: "sql.select" },
+          { name: "sql.insert" },
+          { name: "sql.update", facets: { tables: { matcher: "names", values: ["public.orders"] } } },
+        ],
         vias: ["gateway"],
         narrows: ["gateway"],
       },
@@ -81,7 +99,14 @@ export function samplePolicy(rules: readonly Rule[], version = 1): Policy {
 }
 
 /** The request that follows from deciding. */
-export function sampleRequest(policy: Policy, asked: Asked, spec: ResourceSpec = sampleSpec(), facts: Facts = sampleFacts(), createdAt: Time = sampleTime, n = 1): Request {
+export function sampleRequest(
+  policy: Policy,
+  asked: Asked,
+  spec: ResourceSpec = sampleSpec(),
+  facts: Facts = sampleFacts(),
+  createdAt: Time = sampleTime,
+  n = 1,
+): Request {
   return Request.parse({
     v: 1,
     id: sampleRequestId(n),
@@ -95,7 +120,17 @@ export function sampleRequest(policy: Policy, asked: Asked, spec: ResourceSpec =
 
 /** The n-th person of the roster, in these groups. */
 export function sampleEntry(n: number, groups: readonly string[], over: Partial<RosterEntry> = {}): RosterEntry {
-  return { subject: sampleSubject(n), name: `person-${String(n)}`, kind: "human", groups: [...groups], claims: {}, credentials: [], permissions: ["member"], active: true, ...over };
+  return {
+    subject: sampleSubject(n),
+    name: `person-${String(n)}`,
+    kind: "human",
+    groups: [...groups],
+    claims: {},
+    credentials: [],
+    permissions: ["member"],
+    active: true,
+    ...over,
+  };
 }
 
 function onTables(name: string, index: number): PolicyAction {
@@ -108,19 +143,47 @@ function onTables(name: string, index: number): PolicyAction {
  */
 export function largePolicy(rules: number): Policy {
   const filler = Array.from({ length: Math.max(0, rules - 1) }, (_, index): Rule => {
-    const resources = index % 4 === 0 ? { kinds: ["postgres"], labels: { env: "prod" } } : { labels: { team: `team-${String(index % 50)}` } };
+    const resources =
+      index % 4 === 0
+        ? { kinds: ["postgres"], labels: { env: "prod" } }
+        : { labels: { team: `team-${String(index % 50)}` } };
     if (index % 10 === 0) {
-      return { name: `deny-${String(index)}`, resources, permits: { actions: [onTables("sql.truncate", index), "sql.ddl.drop"] }, effect: "deny", message: "goes through a migration" };
+      return {
+        name: `deny-${String(index)}`,
+        resources,
+        permits: { actions: [onTables("sql.truncate", index), "sql.ddl.drop"] },
+        effect: "deny",
+        message: "goes through a migration",
+      };
     }
     return {
       name: `rule-${String(index)}`,
-      subjects: { kinds: ["human"], groups: index % 3 === 0 ? [`team-${String(index)}`, "engineering"] : [`team-${String(index)}`] },
+      subjects: {
+        kinds: ["human"],
+        groups: index % 3 === 0 ? [`team-${String(index)}`, "engineering"] : [`team-${String(index)}`],
+      },
       resources,
-      permits: { roles: index % 2 === 0 ? ["write"] : ["read"], actions: ["sql.select", onTables("sql.update", index)] },
-      ...(index % 5 === 0 ? { when: `request.window.durationSeconds <= ${String(600 + index)} && "vip-${String(index)}" in verified.groups` } : {}),
+      permits: {
+        roles: index % 2 === 0 ? ["write"] : ["read"],
+        actions: ["sql.select", onTables("sql.update", index)],
+      },
+      ...(index % 5 === 0
+        ? {
+            when: `request.window.durationSeconds <= ${String(600 + index)} && "vip-${String(index)}" in verified.groups`,
+          }
+        : {}),
       limits: { maxDuration: "4h" },
       effect: "allow",
     };
   });
-  return samplePolicy([...filler, { name: "engineers", subjects: { groups: ["engineering"] }, permits: { roles: ["read", "admin"] }, limits: { maxDuration: "8h", via: ["gateway", "direct"] }, effect: "allow" }]);
+  return samplePolicy([
+    ...filler,
+    {
+      name: "engineers",
+      subjects: { groups: ["engineering"] },
+      permits: { roles: ["read", "admin"] },
+      limits: { maxDuration: "8h", via: ["gateway", "direct"] },
+      effect: "allow",
+    },
+  ]);
 }

@@ -10,8 +10,20 @@ import type { Problem, Report } from "./problem.ts";
 export function checkShadowed(rules: readonly Rule[], index: number, report: Report): Problem[] {
   const rule = rules[index];
   if (rule === undefined || rule.effect === "deny") return [];
-  const earlier = rules.slice(0, index).find((other) => other.effect !== "deny" && isBreakGlass(other) === isBreakGlass(rule) && shadows(other, rule));
-  return earlier === undefined ? [] : [report("warning", "rule_shadowed", [], `rule \`${earlier.name}\` always decides first`, "put this rule before it, or take it out")];
+  const earlier = rules
+    .slice(0, index)
+    .find((other) => other.effect !== "deny" && isBreakGlass(other) === isBreakGlass(rule) && shadows(other, rule));
+  return earlier === undefined
+    ? []
+    : [
+        report(
+          "warning",
+          "rule_shadowed",
+          [],
+          `rule \`${earlier.name}\` always decides first`,
+          "put this rule before it, or take it out",
+        ),
+      ];
 }
 
 function shadows(outer: Rule, inner: Rule): boolean {
@@ -45,7 +57,11 @@ function permitsCover(outer: Rule, inner: Rule): boolean {
   const { roles: outerRoles = [], actions: outerActions = [] } = outer.permits ?? {};
   const { roles = [], actions = [] } = inner.permits ?? {};
   const every = roles.every((role) => outerRoles.includes("*") || outerRoles.includes(role));
-  return every && roles.length + actions.length > 0 && actions.every((action) => outerActions.some((other) => actionCovers(other, action)));
+  return (
+    every &&
+    roles.length + actions.length > 0 &&
+    actions.every((action) => outerActions.some((other) => actionCovers(other, action)))
+  );
 }
 
 function actionCovers(outer: PolicyAction, inner: PolicyAction): boolean {
@@ -57,7 +73,11 @@ function listCovers<T>(outer: readonly T[] | undefined, inner: readonly T[] | un
   return outer === undefined || (inner?.every((value) => outer.includes(value)) ?? false);
 }
 
-function recordCovers(outer: Readonly<Record<string, string>> = {}, inner: Readonly<Record<string, string>> = {}, covers: (outer: string, inner: string) => boolean): boolean {
+function recordCovers(
+  outer: Readonly<Record<string, string>> = {},
+  inner: Readonly<Record<string, string>> = {},
+  covers: (outer: string, inner: string) => boolean,
+): boolean {
   return Object.entries(outer).every(([key, value]) => {
     const other = Object.hasOwn(inner, key) ? inner[key] : undefined;
     return other !== undefined && covers(value, other);

@@ -6,8 +6,15 @@ import { sampleAsked, sampleFacts, samplePolicy, sampleSpec, sampleTime } from "
 import { diffPolicies, simulate, type PastRequest } from "./simulate.ts";
 
 const document = (...rules: object[]): PolicyDocument => PolicyDocument.parse({ version: 1, rules });
-const allow = (name: string, roles: string[], over: object = {}): object => ({ name, permits: { roles }, limits: { maxDuration: "4h" }, effect: "allow", ...over });
-const review = (name: string, roles: string[], group: string): object => allow(name, roles, { effect: "review", approvals: [{ count: 1, from: { groups: [group] } }] });
+const allow = (name: string, roles: string[], over: object = {}): object => ({
+  name,
+  permits: { roles },
+  limits: { maxDuration: "4h" },
+  effect: "allow",
+  ...over,
+});
+const review = (name: string, roles: string[], group: string): object =>
+  allow(name, roles, { effect: "review", approvals: [{ count: 1, from: { groups: [group] } }] });
 const rulesOf = (...rules: object[]): Rule[] => document(...rules).rules;
 
 describe("replaying past requests", () => {
@@ -16,20 +23,43 @@ describe("replaying past requests", () => {
     const input = { asked: sampleAsked(asked), spec: sampleSpec(), facts: sampleFacts(), createdAt: sampleTime };
     return { id, ...input, decision: decide({ policy: before, ...input }) };
   };
-  const history = [past("r", { ask: { role: "read" } }), past("w", { ask: { role: "write" } }), past("a", { ask: { role: "admin" } })];
-  const changes = (...rules: object[]): [string, string][] => simulate(samplePolicy(rulesOf(...rules), 2), history).changes.map(({ id, change }) => [id, change]);
+  const history = [
+    past("r", { ask: { role: "read" } }),
+    past("w", { ask: { role: "write" } }),
+    past("a", { ask: { role: "admin" } }),
+  ];
+  const changes = (...rules: object[]): [string, string][] =>
+    simulate(samplePolicy(rulesOf(...rules), 2), history).changes.map(({ id, change }) => [id, change]);
 
   it("says who would newly be allowed, refused and reviewed", () => {
-    expect(changes(review("read", ["read"], "dba"), allow("admin", ["admin"]))).toEqual([["r", "reviewed"], ["w", "refused"], ["a", "allowed"]]);
+    expect(changes(review("read", ["read"], "dba"), allow("admin", ["admin"]))).toEqual([
+      ["r", "reviewed"],
+      ["w", "refused"],
+      ["a", "allowed"],
+    ]);
   });
 
   it("a request that needed approval and needs none now is newly allowed", () => {
-    expect(changes(allow("all", ["*"]))).toEqual([["w", "allowed"], ["a", "allowed"]]);
+    expect(changes(allow("all", ["*"]))).toEqual([
+      ["w", "allowed"],
+      ["a", "allowed"],
+    ]);
   });
 
   it("other approvers, other terms, and no change at all, whatever the rules are called", () => {
-    expect(changes(allow("reading", ["read"], { limits: { maxDuration: "4h", sessions: 1 } }), review("writing", ["write"], "security"))).toEqual([["r", "otherTerms"], ["w", "reviewedOtherwise"]]);
-    expect(simulate(samplePolicy(rulesOf(allow("x", ["read"]), review("y", ["write"], "dba")), 2), history)).toEqual({ changes: [], unchanged: 3 });
+    expect(
+      changes(
+        allow("reading", ["read"], { limits: { maxDuration: "4h", sessions: 1 } }),
+        review("writing", ["write"], "security"),
+      ),
+    ).toEqual([
+      ["r", "otherTerms"],
+      ["w", "reviewedOtherwise"],
+    ]);
+    expect(simulate(samplePolicy(rulesOf(allow("x", ["read"]), review("y", ["write"], "dba")), 2), history)).toEqual({
+      changes: [],
+      unchanged: 3,
+    });
   });
 });
 
@@ -38,7 +68,15 @@ describe("comparing documents", () => {
 
   it.each<[string, object[], object[], object[]]>([
     ["nothing", [a, b], [a, b], []],
-    ["added and removed", [a, b], [b, c], [{ rule: "a", change: "removed" }, { rule: "c", change: "added" }]],
+    [
+      "added and removed",
+      [a, b],
+      [b, c],
+      [
+        { rule: "a", change: "removed" },
+        { rule: "c", change: "added" },
+      ],
+    ],
     ["changed", [a], [allow("a", ["write"])], [{ rule: "a", change: "changed" }]],
     ["one that moved up: only that one", [a, b, c, d], [d, a, b, c], [{ rule: "d", change: "moved" }]],
     ["one that moved down", [a, b, c, d], [b, c, d, a], [{ rule: "a", change: "moved" }]],

@@ -49,10 +49,16 @@ export function simulate(policy: Policy, past: Iterable<PastRequest>): Simulatio
 }
 
 function changeOf(before: Decision, after: Decision): Change | undefined {
-  if (before.effect !== after.effect) return after.effect === "allow" ? "allowed" : after.effect === "deny" ? "refused" : "reviewed";
+  if (before.effect !== after.effect)
+    return after.effect === "allow" ? "allowed" : after.effect === "deny" ? "refused" : "reviewed";
   if (after.effect === "deny") return undefined;
   if (!same(before.stages, after.stages)) return "reviewedOtherwise";
-  const terms = ({ limits, via, review, onPolicyChange }: Decision): unknown => ({ limits, via, review, onPolicyChange });
+  const terms = ({ limits, via, review, onPolicyChange }: Decision): unknown => ({
+    limits,
+    via,
+    review,
+    onPolicyChange,
+  });
   return same(terms(before), terms(after)) ? undefined : "otherTerms";
 }
 
@@ -65,7 +71,9 @@ export interface RuleChange {
 export function diffPolicies(before: PolicyDocument, after: PolicyDocument): RuleChange[] {
   const old = new Map(before.rules.map((rule) => [rule.name, rule]));
   const kept = new Set(after.rules.map(({ name }) => name));
-  const removed = before.rules.filter(({ name }) => !kept.has(name)).map(({ name }): RuleChange => ({ rule: name, change: "removed" }));
+  const removed = before.rules
+    .filter(({ name }) => !kept.has(name))
+    .map(({ name }): RuleChange => ({ rule: name, change: "removed" }));
   const oldOrder = before.rules.map(({ name }) => name).filter((name) => kept.has(name));
   const newOrder = after.rules.map(({ name }) => name).filter((name) => old.has(name));
   const still = unmoved(oldOrder, newOrder);
@@ -76,7 +84,11 @@ export function diffPolicies(before: PolicyDocument, after: PolicyDocument): Rul
   return [...removed, ...now];
 }
 
-function ruleChange(before: Rule | undefined, after: Rule, unmovedNames: ReadonlySet<string>): RuleChange["change"] | undefined {
+function ruleChange(
+  before: Rule | undefined,
+  after: Rule,
+  unmovedNames: ReadonlySet<string>,
+): RuleChange["change"] | undefined {
   if (before === undefined) return "added";
   if (!same(before, after)) return "changed";
   return unmovedNames.has(after.name) ? undefined : "moved";

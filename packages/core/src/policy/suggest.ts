@@ -12,7 +12,11 @@ const maxSuggested = 5;
  * Roles of the resource that this subject could ask for, the ones that permit least first, in words. `answer` decides a different ask
  * from the same subject and gives the deciding rule unless it refuses.
  */
-export function suggestions(asked: Asked, spec: ResourceSpec, answer: (ask: Ask) => GrantingRule | undefined): string[] {
+export function suggestions(
+  asked: Asked,
+  spec: ResourceSpec,
+  answer: (ask: Ask) => GrantingRule | undefined,
+): string[] {
   const roles = Object.keys(spec.roles).sort().slice(0, maxTried);
   const open = roles.flatMap((role) => {
     if ("role" in asked.ask && asked.ask.role === role) return [];
@@ -21,10 +25,16 @@ export function suggestions(asked: Asked, spec: ResourceSpec, answer: (ask: Ask)
   });
   if (open.length === 0) return [`nothing on \`${spec.name}\` is open to this subject; ask whoever keeps the policy`];
   return open
-    .map((one) => ({ ...one, size: open.filter((other) => coversAll(patternsOf(spec, one.role), patternsOf(spec, other.role))).length }))
-    .sort((a, b) => a.size - b.size || (a.role < b.role ? -1 : 1))
+    .map((one) => ({
+      ...one,
+      size: open.filter((other) => coversAll(patternsOf(spec, one.role), patternsOf(spec, other.role))).length,
+    }))
+    .sort((a, b) => (a.size === b.size ? (a.role < b.role ? -1 : 1) : a.size - b.size))
     .slice(0, maxSuggested)
-    .map(({ role, rule }) => `could be asked for instead: role \`${role}\` for up to \`${rule.limits.maxDuration}\` (rule \`${rule.name}\`${rule.effect === "review" ? ", with approval" : ""})`);
+    .map(
+      ({ role, rule }) =>
+        `could be asked for instead: role \`${role}\` for up to \`${rule.limits.maxDuration}\` (rule \`${rule.name}\`${rule.effect === "review" ? ", with approval" : ""})`,
+    );
 }
 
 function patternsOf(spec: ResourceSpec, role: string): readonly Pattern[] {

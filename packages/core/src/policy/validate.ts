@@ -65,18 +65,35 @@ function reporter(rule: Rule, index: number): Report {
 function checkWords(rule: Rule, report: Report): Problem[] {
   const problems: Problem[] = [];
   if (rule.permits !== undefined && rule.permits.roles === undefined && rule.permits.actions === undefined) {
-    problems.push(report("error", "permits_nothing", ["permits"], "`permits` names neither roles nor actions", "name some, or leave `permits` out of a deny rule that is about everything"));
+    problems.push(
+      report(
+        "error",
+        "permits_nothing",
+        ["permits"],
+        "`permits` names neither roles nor actions",
+        "name some, or leave `permits` out of a deny rule that is about everything",
+      ),
+    );
   }
   if (rule.when !== undefined) {
     const condition = compileCondition(rule.when);
     if (!condition.ok) problems.push(report("error", "condition_invalid", ["when"], condition.detail));
     else if (condition.value.readsAsserted && rule.trustAsserted !== true) {
-      problems.push(report("error", "asserted_untrusted", ["when"], "the condition rests on what clients assert of themselves", "use a verified fact, or write `trustAsserted: true`"));
+      problems.push(
+        report(
+          "error",
+          "asserted_untrusted",
+          ["when"],
+          "the condition rests on what clients assert of themselves",
+          "use a verified fact, or write `trustAsserted: true`",
+        ),
+      );
     }
   }
   if (rule.effect === "deny") return problems;
   const ticket = rule.require?.ticket === undefined ? undefined : compileRegex(rule.require.ticket);
-  if (ticket !== undefined && !ticket.ok) problems.push(report("error", "regex_invalid", ["require", "ticket"], ticket.detail));
+  if (ticket !== undefined && !ticket.ok)
+    problems.push(report("error", "regex_invalid", ["require", "ticket"], ticket.detail));
   return rule.effect === "review" ? [...problems, ...checkReview(rule, report)] : problems;
 }
 
@@ -86,36 +103,87 @@ function checkReview(rule: ReviewRule, report: Report): Problem[] {
     for (const [index, requirement] of (Array.isArray(stage) ? stage : [stage]).entries()) {
       const path = ["approvals", stageIndex, ...(Array.isArray(stage) ? [index] : [])];
       if (requirement.signed !== undefined && requirement.signed !== "any") {
-        problems.push(report("error", "signature_unsupported", [...path, "signed"], `votes cannot be signed with \`${requirement.signed}\` yet, so nobody could meet this`, "write `signed: any` or leave it out"));
+        problems.push(
+          report(
+            "error",
+            "signature_unsupported",
+            [...path, "signed"],
+            `votes cannot be signed with \`${requirement.signed}\` yet, so nobody could meet this`,
+            "write `signed: any` or leave it out",
+          ),
+        );
       }
       if ("external" in requirement.from) problems.push(external([...path, "from"], report));
     }
   }
   const { expire, remind, escalate } = rule.pending ?? {};
   const expireMs = expire === undefined ? 24 * 3_600_000 : durationMs(expire);
-  if (expireMs > maxPendingMs) problems.push(report("error", "pending_too_long", ["pending", "expire"], `\`${expire ?? ""}\` is longer than the 30d that a request may wait`, "write `30d` or less"));
+  if (expireMs > maxPendingMs)
+    problems.push(
+      report(
+        "error",
+        "pending_too_long",
+        ["pending", "expire"],
+        `\`${expire ?? ""}\` is longer than the 30d that a request may wait`,
+        "write `30d` or less",
+      ),
+    );
   if (remind !== undefined && durationMs(remind) >= expireMs) {
-    problems.push(report("warning", "pending_unreached", ["pending", "remind"], "the request expires before anyone is reminded", "remind earlier"));
+    problems.push(
+      report(
+        "warning",
+        "pending_unreached",
+        ["pending", "remind"],
+        "the request expires before anyone is reminded",
+        "remind earlier",
+      ),
+    );
   }
   if (escalate !== undefined) {
-    if (durationMs(escalate.after) >= expireMs) problems.push(report("warning", "pending_unreached", ["pending", "escalate", "after"], "the request expires before it escalates", "escalate earlier"));
+    if (durationMs(escalate.after) >= expireMs)
+      problems.push(
+        report(
+          "warning",
+          "pending_unreached",
+          ["pending", "escalate", "after"],
+          "the request expires before it escalates",
+          "escalate earlier",
+        ),
+      );
     if ("external" in escalate.to) problems.push(external(["pending", "escalate", "to"], report));
   }
   return problems;
 }
 
 function external(path: Path, report: Report): Problem {
-  return report("error", "external_unsupported", path, "outside systems cannot approve yet, so nobody could meet this", "name groups or subjects");
+  return report(
+    "error",
+    "external_unsupported",
+    path,
+    "outside systems cannot approve yet, so nobody could meet this",
+    "name groups or subjects",
+  );
 }
 
 function checkResources(rule: Rule, specs: readonly ResourceSpec[], anySpecs: boolean, report: Report): Problem[] {
   if (specs.length === 0) {
-    return anySpecs ? [report("warning", "resource_unmatched", rule.resources === undefined ? [] : ["resources"], "no registered resource matches")] : [];
+    return anySpecs
+      ? [
+          report(
+            "warning",
+            "resource_unmatched",
+            rule.resources === undefined ? [] : ["resources"],
+            "no registered resource matches",
+          ),
+        ]
+      : [];
   }
   const problems: Problem[] = [];
   for (const [index, role] of (rule.permits?.roles ?? []).entries()) {
     if (role !== "*" && !specs.some((spec) => Object.hasOwn(spec.roles, role))) {
-      problems.push(report("warning", "role_unknown", ["permits", "roles", index], `no matching resource has a role \`${role}\``));
+      problems.push(
+        report("warning", "role_unknown", ["permits", "roles", index], `no matching resource has a role \`${role}\``),
+      );
     }
   }
   problems.push(...checkFacets(rule.permits?.actions, ["permits", "actions"], specs, report));
@@ -124,11 +192,23 @@ function checkResources(rule: Rule, specs: readonly ResourceSpec[], anySpecs: bo
 }
 
 /** A restriction that no matching resource can compare is misspelt, or of another kind of resource. */
-function checkFacets(actions: readonly PolicyAction[] | undefined, path: Path, specs: readonly ResourceSpec[], report: Report): Problem[] {
+function checkFacets(
+  actions: readonly PolicyAction[] | undefined,
+  path: Path,
+  specs: readonly ResourceSpec[],
+  report: Report,
+): Problem[] {
   return (actions ?? []).flatMap((action, index) => {
     const unknown = specs.map((spec) => patternOf(action, spec.capabilities.facets).unknown);
     const everywhere = (unknown[0] ?? []).filter((key) => unknown.every((keys) => keys.includes(key)));
-    return everywhere.map((key) => report("error", "facet_unknown", [...path, index, key], `no matching resource can compare \`${key}\` as it is written here`));
+    return everywhere.map((key) =>
+      report(
+        "error",
+        "facet_unknown",
+        [...path, index, key],
+        `no matching resource can compare \`${key}\` as it is written here`,
+      ),
+    );
   });
 }
 
@@ -137,10 +217,22 @@ function checkGranting(rule: GrantingRule, specs: readonly ResourceSpec[], repor
   return specs.flatMap((spec) => {
     const offered = vias.filter((via) => spec.capabilities.vias[via] !== undefined);
     if (offered.length === 0) {
-      return [report("error", "via_not_offered", ["limits", "via"], `\`${spec.name}\` offers none of ${vias.join(", ")}`, `it offers ${Object.keys(spec.capabilities.vias).join(", ")}`)];
+      return [
+        report(
+          "error",
+          "via_not_offered",
+          ["limits", "via"],
+          `\`${spec.name}\` offers none of ${vias.join(", ")}`,
+          `it offers ${Object.keys(spec.capabilities.vias).join(", ")}`,
+        ),
+      ];
     }
     return [
-      ...vias.filter((via) => !offered.includes(via)).map((via) => report("warning", "via_not_offered", ["limits", "via"], `\`${spec.name}\` does not offer \`${via}\``)),
+      ...vias
+        .filter((via) => !offered.includes(via))
+        .map((via) =>
+          report("warning", "via_not_offered", ["limits", "via"], `\`${spec.name}\` does not offer \`${via}\``),
+        ),
       ...offered.flatMap((via) => [...checkLimits(rule, spec, via, report), ...checkHold(rule, spec, via, report)]),
     ];
   });
@@ -152,15 +244,32 @@ function checkLimits(rule: GrantingRule, spec: ResourceSpec, via: Via, report: R
     .filter((limit) => enforcers?.[limit] === "none")
     .map((limit) => {
       const path = limit === "hold" ? ["hold"] : limit === "expiry" ? ["limits", "via"] : ["limits", limit];
-      return report("error", "limit_unenforceable", path, `nothing would enforce ${limitWords[limit]} on a \`${via}\` key for \`${spec.name}\``, `take the limit out, or \`${via}\` out of \`limits.via\``);
+      return report(
+        "error",
+        "limit_unenforceable",
+        path,
+        `nothing would enforce ${limitWords[limit]} on a \`${via}\` key for \`${spec.name}\``,
+        `take the limit out, or \`${via}\` out of \`limits.via\``,
+      );
     });
 }
 
 function checkHold(rule: GrantingRule, spec: ResourceSpec, via: Via, report: Report): Problem[] {
-  const roles = Object.entries(spec.roles).filter(([name, role]) => role.vias.includes(via) && (rule.permits.roles ?? []).some((wanted) => wanted === "*" || wanted === name));
+  const roles = Object.entries(spec.roles).filter(
+    ([name, role]) =>
+      role.vias.includes(via) && (rule.permits.roles ?? []).some((wanted) => wanted === "*" || wanted === name),
+  );
   return roles
     .filter(([, role]) => heldNatively(rule, role, via, spec))
-    .map(([name]) => report("error", "hold_over_native_role", ["hold"], `role \`${name}\` of \`${spec.name}\` has held actions by itself, so nothing would hold them`, "hold other actions, or define the role by what it grants"));
+    .map(([name]) =>
+      report(
+        "error",
+        "hold_over_native_role",
+        ["hold"],
+        `role \`${name}\` of \`${spec.name}\` has held actions by itself, so nothing would hold them`,
+        "hold other actions, or define the role by what it grants",
+      ),
+    );
 }
 
 function checkNames(rule: Rule, { groups, people }: PolicySurroundings, report: Report): Problem[] {
@@ -168,8 +277,12 @@ function checkNames(rule: Rule, { groups, people }: PolicySurroundings, report: 
   const known = groups && new Set(groups);
   const ids = people && new Set<string>(people.map(({ subject }) => subject));
   const check = (from: Partial<{ groups: readonly string[]; subjects: readonly string[] }>, path: Path): void => {
-    for (const group of from.groups ?? []) if (known?.has(group) === false) problems.push(report("warning", "group_unknown", path, `there is no group \`${group}\``));
-    for (const id of from.subjects ?? []) if (ids?.has(id) === false) problems.push(report("warning", "subject_unknown", path, `there is no subject \`${id}\``));
+    for (const group of from.groups ?? [])
+      if (known?.has(group) === false)
+        problems.push(report("warning", "group_unknown", path, `there is no group \`${group}\``));
+    for (const id of from.subjects ?? [])
+      if (ids?.has(id) === false)
+        problems.push(report("warning", "subject_unknown", path, `there is no subject \`${id}\``));
   };
   const { groups: asking, ids: askingIds } = rule.subjects ?? {};
   check({ ...(asking && { groups: asking }), ...(askingIds && { subjects: askingIds }) }, ["subjects"]);
@@ -183,10 +296,16 @@ function approverLists(rule: Rule): { from: ApproversFrom; path: Path }[] {
     case "deny":
       return [];
     case "allow":
-      return rule.breakGlass === undefined ? [] : [{ from: rule.breakGlass.review.from, path: ["breakGlass", "review", "from"] }];
+      return rule.breakGlass === undefined
+        ? []
+        : [{ from: rule.breakGlass.review.from, path: ["breakGlass", "review", "from"] }];
     case "review": {
-      const stages = rule.approvals.flatMap((stage, index) => (Array.isArray(stage) ? stage : [stage]).map(({ from }) => ({ from, path: ["approvals", index] })));
-      return rule.pending?.escalate === undefined ? stages : [...stages, { from: rule.pending.escalate.to, path: ["pending", "escalate", "to"] }];
+      const stages = rule.approvals.flatMap((stage, index) =>
+        (Array.isArray(stage) ? stage : [stage]).map(({ from }) => ({ from, path: ["approvals", index] })),
+      );
+      return rule.pending?.escalate === undefined
+        ? stages
+        : [...stages, { from: rule.pending.escalate.to, path: ["pending", "escalate", "to"] }];
     }
   }
 }

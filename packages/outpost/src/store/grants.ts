@@ -13,7 +13,8 @@ export type GrantRecord = GrantCommon &
     | { readonly state: "issuing"; readonly lease: LeaseId }
     /** The receipt is given again for the same task; it holds ciphertext only. */
     | { readonly state: "issued"; readonly lease: LeaseId; readonly task: TaskId; readonly receipt: Receipt }
-    | { readonly state: "over" }
+    /** Never to be issued (again); `lease` as long as something of it is left. */
+    | { readonly state: "over"; readonly lease?: LeaseId }
   );
 
 /** Past its deadline by so much a grant's record is forgotten: clocks do not differ by it. */

@@ -95,12 +95,17 @@ function tablesSql(grant: Grant, index: number, role: string | undefined): strin
    where c.relkind in ${relkinds} and (${matches(grant)})`;
 }
 
+/** Asked only of sequences, in whatever order the planner asks: of anything else it is an error. */
+function usable(who: string, privilege: string): string {
+  return `case when s.relkind = 'S' then coalesce(has_sequence_privilege(${who}s.oid, '${privilege}'), false) else false end`;
+}
+
 /** Inserting into a `serial` column needs its sequence; identity columns need nothing. */
 function sequencesSql(grant: Grant, index: number, role: string | undefined): string[] {
   if (grant.name !== "insert") return [];
   return [
-    `select 'sequence', ${index}, sn.nspname::text, s.relname::text, not ${role === undefined ? "false" : `has_sequence_privilege(${role}, s.oid, 'usage')`},
-            has_sequence_privilege(s.oid, 'usage with grant option')
+    `select 'sequence', ${index}, sn.nspname::text, s.relname::text, not ${role === undefined ? "false" : usable(`${role}, `, "usage")},
+            ${usable("", "usage with grant option")}
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
        join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'a'
        join pg_class s on s.oid = d.objid and s.relkind = 'S' join pg_namespace sn on sn.oid = s.relnamespace

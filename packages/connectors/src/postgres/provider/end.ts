@@ -81,6 +81,8 @@ function lookSql(names: readonly string[], admin: Admin): string {
   const revocable = admin.grantOptions
     ? "(pg_has_role(m.roleid, 'member with admin option') and pg_has_role(m.grantor, 'usage'))"
     : "not g.rolsuper";
+  // From 16 on who made a role is a member of it, without any of its rights.
+  const madeIt = admin.grantOptions ? "(m.admin_option and not m.inherit_option and not m.set_option)" : "false";
   return `select r.rolname::text as name, r.oid::int8::float8 as oid, r.rolcanlogin as "canLogin",
       array_remove(array[case when r.rolsuper then 'superuser' end, case when r.rolcreaterole then 'createrole' end,
         case when r.rolcreatedb then 'createdb' end, case when r.rolreplication then 'replication' end,
@@ -92,7 +94,7 @@ function lookSql(names: readonly string[], admin: Admin): string {
           'revocable', ${admin.superuser ? "true" : revocable})), '[]')
          from pg_auth_members m join pg_roles g on g.oid = m.roleid join pg_roles gr on gr.oid = m.grantor where m.member = r.oid) as memberships,
       array(select o.rolname::text from pg_auth_members m join pg_roles o on o.oid = m.member
-             where m.roleid = r.oid and not m.admin_option and o.rolname <> current_user) as members
+             where m.roleid = r.oid and o.rolname <> current_user and not ${madeIt}) as members
     from pg_roles r where r.rolname = any(${quoteTexts(names)}) order by r.rolname`;
 }
 

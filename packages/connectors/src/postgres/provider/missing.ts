@@ -30,14 +30,14 @@ function describe(admin: Pick<Admin, "user">, grants: readonly Grant[], rows: re
   const to = `to ${quoteIdent(admin.user)} with grant option;`;
   const grant = grants[rows[0]?.grant ?? -1];
   const privilege = grant === undefined ? "" : privilegeSql(grant);
-  const shown = nameList(rows.map((row) => (row.what === "database" ? row.name : formatTableName({ schema: row.schema, table: row.name }))));
-  const objects = rows.map((row) => `${quoteIdent(row.schema)}.${quoteIdent(row.name)}`).join(", ");
+  const shown = nameList(rows.map((row) => formatTableName({ schema: row.schema, table: row.name })));
+  const objects = (): string => rows.map((row) => `${quoteIdent(row.schema)}.${quoteIdent(row.name)}`).join(", ");
   const where = `in database \`${database}\``;
   switch (rows[0]?.what) {
     case "table":
-      return missing(`\`${admin.user}\` may not grant ${privilege} on ${shown} ${where}`, `grant ${privilege} on table ${objects} ${to}`);
+      return missing(`\`${admin.user}\` may not grant ${privilege} on ${shown} ${where}`, `grant ${privilege} on table ${objects()} ${to}`);
     case "sequence":
-      return missing(`\`${admin.user}\` may not grant usage on the sequences ${shown} ${where}, which inserting needs`, `grant usage on sequence ${objects} ${to}`);
+      return missing(`\`${admin.user}\` may not grant usage on the sequences ${shown} ${where}, which inserting needs`, `grant usage on sequence ${objects()} ${to}`);
     case "schema": {
       const schemas = rows.map((row) => row.schema);
       return missing(

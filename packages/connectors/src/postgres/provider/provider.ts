@@ -73,7 +73,9 @@ export class PostgresProvider implements Provider {
   /** Takes back what `create` made, also when its caller no longer waits. */
   async #undo(nativeName: string): Promise<void> {
     try {
-      await this.#ends.end(nativeName, AbortSignal.timeout(endingMs));
+      const { misuse } = await this.#ends.end(nativeName, AbortSignal.timeout(endingMs));
+      // Nobody had this login, so what was found belongs to another key of the same role.
+      if (misuse.length > 0) this.#host.log.warn({ nativeName, misuse }, "traces of misuse were found while a login was taken back");
     } catch (error) {
       throw asMaybe(error);
     }

@@ -56,7 +56,7 @@ const databaseSql = `select current_database()::text as database,
       select p.oid::regprocedure::text as signature from pg_proc p join pg_namespace n on n.oid = p.pronamespace
        where not ${system} and p.prosecdef and exists (select from ${publicAcl("p.proacl", "f", "p.proowner")} where e.grantee = 0)) as d) as "definerFunctions",
   (select coalesce(json_agg(lanname order by lanname ${byName}), '[]') from pg_language l
-    where exists (select from ${publicAcl("l.lanacl", "l", "l.lanowner")} where e.grantee = 0)) as languages`;
+    where lanpltrusted and exists (select from ${publicAcl("l.lanacl", "l", "l.lanowner")} where e.grantee = 0)) as languages`;
 
 const connectSql = `select datname::text as name from pg_database where datallowconn and has_database_privilege('public', oid, 'connect') order by datname ${byName}`;
 

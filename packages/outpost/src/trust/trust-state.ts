@@ -1,0 +1,103 @@
+/**
+ * What the outpost believes, in one place: the pinned trust document and what was seen under it. States move it forward, evidence is judged by
+ * it. Memory is ahead of the store only until the next durable write, which every effect outside awaits.
+ */
+import type { ErrorCode } from "@cardea/core/contract/errors";
+import type { Consistency, LinkState } from "@cardea/core/contract/link";
+import type { OutpostId } from "@cardea/core/contract/ids";
+import type { Evidence } from "@cardea/core/documents/evidence";
+import type { Policy } from "@cardea/core/documents/policy";
+import { timeMs } from "@cardea/core/documents/primitives";
+import { anyVerifies } from "@cardea/core/documents/signature";
+import type { Trust } from "@cardea/core/documents/trust";
+import { verifyEvidence, type Verified } from "@cardea/core/evidence/verify";
+import { fromBase64Url } from "@cardea/core/lib/base64url";
+import { ok, refused, type Refused, type Result } from "@cardea/core/lib/result";
+import type { Store } from "../store/store.ts";
+import { advanceLog, judgeState, readPolicy, readSeen, writeSeen, type Seen } from "./seen.ts";
+import type { SteadyClock } from "./steady-clock.ts";
+
+export interface TrustOptions {
+  readonly store: Store;
+  readonly trust: Trust;
+  readonly self: OutpostId;
+  readonly identityKey: string;
+  readonly steady: SteadyClock;
+}
+
+export class TrustState {
+  readonly #store: Store;
+  readonly #trust: Trust;
+  readonly #self: OutpostId;
+  readonly #identityKey: Uint8Array;
+  readonly #steady: SteadyClock;
+  #seen: Seen;
+  #policy: Policy | undefined;
+
+  constructor({ store, trust, self, identityKey, steady }: TrustOptions) {
+    this.#store = store;
+    this.#trust = trust;
+    this.#self = self;
+    this.#identityKey = fromBase64Url(identityKey);
+    this.#steady = steady;
+    this.#seen = readSeen(store);
+    this.#policy = readPolicy(store);
+  }
+
+  /** Size of the newest checkpoint seen; 0 before the first. */
+  get checkpointSize(): number {
+    return this.#seen.checkpoint?.size ?? 0;
+  }
+
+  /** Takes in a state, or refuses it whole. */
+  async accept(state: LinkState): Promise<Result<undefined, ErrorCode>> {
+    const judged = judgeState(state, this.#seen, this.#trust);
+    if (!judged.ok) return judged;
+    const { seen, policy } = judged.value;
+    this.#steady.compare(timeMs(state.at));
+    this.#seen = seen;
+    this.#policy = policy ?? this.#policy;
+    await this.#store.write(() => writeSeen(this.#store, this.#seen, policy));
+    return ok(undefined);
+  }
+
+  /** Why nothing new may be issued now, whatever the evidence. */
+  whyNotNow(): Refused<"clock_unsure" | "state_stale"> | undefined {
+    const unsure = this.#steady.unsure();
+    if (unsure !== undefined) return refused("clock_unsure", `${unsure}; nothing is issued until the control plane's time agrees`);
+    if (this.#steady.deadlineMs() >= this.#seen.stateUntilMs) {
+      return refused("state_stale", "the last word of the control plane on policy and people is older than the grace; is the link up?");
+    }
+    return undefined;
+  }
+
+  /** Judges evidence as if nobody had before: signatures, decision, votes, log, and that nothing in it is older than what was seen. */
+  admit(evidence: Evidence, consistency: Consistency | undefined): Verified | Refused<ErrorCode> {
+    const verified = verifyEvidence(evidence, this.#trust, this.#steady.deadlineMs(), {
+      purpose: "issue",
+      ...(this.#policy !== undefined && { currentPolicy: this.#policy }),
+    });
+    if (!verified.ok) return verified;
+    const { request, roster, signatures } = verified.evidence;
+    if (request.resource.outpost !== this.#self) return refused("evidence_mismatch", "the evidence is for another outpost");
+    if (!anyVerifies(signatures[verified.digests.spec], "outpost", this.#identityKey, verified.digests.spec)) {
+      return refused("evidence_signature", "the resource's specification is not one that this outpost signed");
+    }
+    const people = this.#seen.roster;
+    if (people !== undefined && roster.head.version < people.version) {
+      return refused("evidence_stale", `the evidence rests on roster version ${String(roster.head.version)}, and version ${String(people.version)} was seen`);
+    }
+    if (people?.version === roster.head.version && people.digest !== verified.digests.rosterHead) {
+      return refused("evidence_stale", `there are two different rosters of version ${String(people.version)}`);
+    }
+    const checkpoint = advanceLog(verified.evidence.log.checkpoint, consistency, this.#seen.checkpoint, this.#trust);
+    if (!checkpoint.ok) return checkpoint;
+    this.#seen = { ...this.#seen, checkpoint: checkpoint.value };
+    return verified;
+  }
+
+  /** Inside `Store.write`: makes what evidence has shown durable with what follows from it. */
+  persist(): void {
+    writeSeen(this.#store, this.#seen);
+  }
+}
