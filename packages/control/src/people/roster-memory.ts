@@ -8,6 +8,8 @@ export interface RememberedHead {
   readonly digest: string;
 }
 
+let drafts = 0;
+
 const fileName = /^head-([0-9]{12})$/;
 
 /** What is remembered; undefined where nothing is yet. */
@@ -28,7 +30,8 @@ export async function rememberedHead(directory: string): Promise<RememberedHead 
 export async function rememberHead(directory: string, version: number, digest: Digest): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, nameOf(version));
-  const temporary = `${path}.${String(process.pid)}`;
+  // Several callers of one process may remember the same head at once.
+  const temporary = `${path}.${String(process.pid)}.${String((drafts += 1))}`;
   const file = await open(temporary, "w", 0o600);
   try {
     await file.writeFile(`${digest}\n`);
