@@ -4,11 +4,15 @@
  */
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { changedTiles, parseTilePath, tilePath, tileWidth, type Tile } from "@cardea/core/log/tiles";
 import type { LogHead } from "../store/log.ts";
 import { checkpointFile } from "./guard.ts";
 import { tilePlace } from "./tile.ts";
+
+/** So long entries are gathered: files are written beside the happy path, and not once for each of a burst's commits. */
+const gatherMs = 100;
 
 export class LogFiles {
   readonly #directory: string;
@@ -18,6 +22,7 @@ export class LogFiles {
   readonly #tiles = new Map<string, Tile>();
   #head: LogHead | undefined;
   #writing: Promise<void> | undefined;
+  readonly #hurry = new AbortController();
 
   constructor(directory: string, log: Logger) {
     this.#directory = directory;
@@ -36,23 +41,29 @@ export class LogFiles {
     await this.#write(checkpointFile, new TextEncoder().encode(head.checkpoint));
   }
 
-  /** Publishes in the background; what arrives meanwhile is gathered, and only the newest head is written. */
+  /** Publishes soon, in the background; what arrives meanwhile is gathered, and only the newest head is written. */
   publish(tiles: readonly Tile[], head: LogHead): void {
     for (const tile of tiles) this.#tiles.set(tilePlace(tile.path), tile);
     this.#head = head;
     this.#start();
   }
 
-  /** Resolves once everything published so far is in files. */
+  /** Writes at once what was published so far. */
   async flush(): Promise<void> {
+    this.#hurry.abort();
     while (this.#writing !== undefined) await this.#writing;
   }
 
   #start(): void {
-    this.#writing ??= this.#drain().then((written) => {
+    this.#writing ??= this.#drainSoon().then((written) => {
       this.#writing = undefined;
       if (written && this.#head !== undefined) this.#start();
     });
+  }
+
+  async #drainSoon(): Promise<boolean> {
+    await sleep(gatherMs, undefined, { signal: this.#hurry.signal }).catch(() => undefined);
+    return await this.#drain();
   }
 
   /** Whether everything was written. */

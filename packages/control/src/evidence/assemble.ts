@@ -32,7 +32,7 @@ export async function assembleEvidence(control: Control, id: GrantId): Promise<E
   const [proof, request, votes] = await Promise.all([
     proveEvent(control, head, grant.createdEvent),
     maybeOneRequest(control.db, control.keys, grant.request),
-    manyVotes(control.db, control.keys, grant.request),
+    grant.signed.document.votes.length === 0 ? [] : manyVotes(control.db, control.keys, grant.request),
   ]);
   if (proof === undefined) return undefined;
   if (request === undefined) throw gone("the request");

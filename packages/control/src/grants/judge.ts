@@ -4,8 +4,9 @@
  */
 import type { GrantId } from "@cardea/core/contract/ids";
 import { tally } from "@cardea/core/approval/tally";
-import { timeMs, toTime } from "@cardea/core/documents/primitives";
+import { timeMs } from "@cardea/core/documents/primitives";
 import { canonicalJson } from "@cardea/core/documents/canonical";
+import type { Vote } from "@cardea/core/documents/vote";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
 import { rosterIn, type RosterView } from "../people/roster.ts";
@@ -16,6 +17,7 @@ import { changeGrant, maybeOneGrantLocked, type StoredGrant } from "../store/gra
 import type { StoredPolicy } from "../store/policies.ts";
 import { manyVotes, maybeOneRequest, type StoredRequest } from "../store/requests.ts";
 import { resourceById, specByDigest } from "../store/resources.ts";
+import type { Signed } from "../store/signed.ts";
 import { transact } from "../store/transaction.ts";
 import { enqueueIssue } from "./create.ts";
 import { endGrantIn } from "./end.ts";
@@ -79,13 +81,22 @@ async function problemOf(tx: Tx, control: Control, grant: StoredGrant, request: 
     return `${document.asked.resource} has changed since the request was filed`;
   }
   const entries = (id: StoredGrant["requester"]) => roster.entry(id);
-  const nowMs = control.clock.now();
-  const standing = checkStanding({ request: document, spec: spec.document, policy: policy.signed.document, current: current.signed.document, entries, nowMs });
+  // People and policy of today at the hour of its beginning: a window does not close early because somebody else's groups changed at night.
+  const { notBefore } = grant.signed.document.window;
+  const standing = checkStanding({ request: document, spec: spec.document, policy: policy.signed.document, current: current.signed.document, entries, nowMs: timeMs(notBefore) });
   if (!standing.ok) return standing.detail;
   const votes = await manyVotes(tx, control.keys, grant.request);
-  const counted = tally({ request: document, votes: votes.map((vote) => vote.document), entries, now: toTime(timeMs(grant.signed.document.window.notBefore)) });
+  if (grant.state === "active") return lostApprover(grant, votes, roster);
+  const counted = tally({ request: document, votes: votes.map((vote) => vote.document), entries, now: notBefore });
   if (counted.state !== "approved") return "its approvals do not count any more: an approver lost the standing to give them";
   return canonicalJson(counted.votes) === canonicalJson(grant.signed.document.votes) ? undefined : "its votes are not those that count";
+}
+
+/** Once a key is out, an approver who changed teams has still approved it; one who was put out of action has not. */
+function lostApprover(grant: StoredGrant, votes: readonly Signed<Vote>[], roster: RosterView): string | undefined {
+  const counted = votes.filter((vote) => grant.signed.document.votes.includes(vote.digest));
+  const lost = counted.find((vote) => roster.entry(vote.document.approver)?.active !== true);
+  return lost === undefined ? undefined : "one of its approvers is not active any more";
 }
 
 /** Ends a grant whose window is over: the outpost does so by its own clock; this makes sure that it is known to, and asks again. */

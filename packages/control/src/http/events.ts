@@ -47,7 +47,8 @@ export function registerEvents(app: FastifyInstance, control: Control, entrance:
     reply.hijack();
     const raw = reply.raw;
     const signal = entrance.signalOf(reply);
-    raw.writeHead(200, { ...reply.getHeaders(), "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no" } as Record<string, string>);
+    for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value);
+    raw.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" });
     try {
       await stream(control, request, raw, { actor, start, signal, limits });
     } catch (error) {
@@ -72,8 +73,9 @@ interface Streaming {
 
 async function stream(control: Control, request: FastifyRequest, raw: ServerResponse, { actor, start, signal, limits }: Streaming): Promise<void> {
   let [after, caller] = [start, actor];
+  const isOver = (): boolean => signal.aborted;
   await write(raw, "retry: 1000\n\n", limits);
-  while (!signal.aborted) {
+  while (!isOver()) {
     // The wait begins before the look, so that what is logged in between is not missed.
     const woken = new AbortController();
     const wait = control.wake.wait("log", limits.keepAliveMs, AbortSignal.any([signal, woken.signal]));
@@ -87,7 +89,7 @@ async function stream(control: Control, request: FastifyRequest, raw: ServerResp
       continue;
     }
     await wait;
-    if (signal.aborted) return;
+    if (isOver()) return;
     await write(raw, ":\n\n", limits);
     const again = await authenticate(control, request.headers.authorization, request.ip);
     if (!again.ok) return;

@@ -46,7 +46,7 @@ function invalidInput({ validation, validationContext = "body" }: InvalidInput):
     return { path: where === "body" ? path : [where, path].filter((part) => part !== "").join("."), message: issue.message ?? "is not of the required form" };
   });
   const [first] = pointers;
-  const detail = first === undefined ? errors.invalid_request.title : `\`${(first.path || where).slice(0, 200)}\`: ${first.message}`;
+  const detail = first === undefined ? errors.invalid_request.title : `\`${(first.path === "" ? where : first.path).slice(0, 200)}\`: ${first.message}`;
   return new CardeaError("invalid_request", detail, { pointers });
 }
 

@@ -1,14 +1,15 @@
 import { once } from "node:events";
-import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { Meta, Problem } from "@cardea/core/contract/api/common";
 import { endpoints, type Endpoint } from "@cardea/core/contract/api/endpoints";
 import { challengeDigest, enrolmentDigest } from "@cardea/core/contract/api/sign-in";
-import type { Challenge } from "@cardea/core/contract/api/people";
+import { Challenge, CreatedPerson, CreatedToken, Enrolled, PeoplePage, SignedIn } from "@cardea/core/contract/api/people";
 import { errors, type ErrorCode } from "@cardea/core/contract/errors";
 import type { Digest } from "@cardea/core/documents/digest";
 import { Trust } from "@cardea/core/documents/trust";
@@ -31,7 +32,10 @@ const upgraded: string[] = [];
 
 beforeAll(async () => {
   cluster = await startTestCluster({ version: 15 });
-  const log = pino({ level: "debug" }, new Writable({ write: (chunk: Buffer, _encoding, done) => (lines.push(chunk.toString()), done()) }));
+  const log = pino({ level: "debug" }, new Writable({ write: (chunk: Buffer, _encoding, done) => {
+    lines.push(chunk.toString());
+    done();
+  } }));
   plane = await startTestControl(cluster, { log });
   await currentRoster(plane.control);
   sequencer = startSequencer(plane.control, plane.database.connect);
@@ -48,15 +52,18 @@ afterAll(async () => {
 });
 
 function start(options: object = {}): Promise<HttpServer> {
-  const link = { upgrade: (request: { url?: string }, socket: { end: (text: string) => void }) => (upgraded.push(request.url ?? ""), socket.end("HTTP/1.1 101 Switching Protocols\r\n\r\n")) };
-  return startHttp(plane.control, { listen: { host: "127.0.0.1", port: 0 }, link, streams: { keepAliveMs: 300 }, ...options } as Parameters<typeof startHttp>[1]);
+  const upgrade = (request: { url?: string }, socket: { end: (text: string) => void }): void => {
+    upgraded.push(request.url ?? "");
+    socket.end("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+  };
+  return startHttp(plane.control, { listen: { host: "127.0.0.1", port: 0 }, link: { upgrade }, streams: { keepAliveMs: 300 }, ...options } as Parameters<typeof startHttp>[1]);
 }
 
 interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  readonly json: any;
+  readonly json: unknown;
 }
 interface CallOptions {
   readonly body?: unknown;
@@ -79,12 +86,19 @@ async function call(method: string, path: string, { body, raw, token, headers = 
     headers: { ...(payload !== undefined && { "content-type": "application/json", "content-length": String(Buffer.byteLength(payload)) }), ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
   });
   request.end(payload);
-  const [response] = (await once(request, "response")) as [import("node:http").IncomingMessage];
+  const [response] = (await once(request, "response")) as [IncomingMessage];
   let text = "";
   for await (const chunk of response) text += String(chunk);
   const json: unknown = response.headers["content-type"]?.includes("json") === true && text !== "" ? JSON.parse(text) : undefined;
   return { status: response.statusCode ?? 0, headers: response.headers, text, json };
 }
+
+/** What stands at a path of keys in an answer. */
+function at(answer: Answer, ...path: string[]): unknown {
+  return path.reduce<unknown>((value, key) => (typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined), answer.json);
+}
+
+const codeOf = (answer: Answer): unknown => at(answer, "code");
 
 interface Caller {
   readonly token: string;
@@ -103,16 +117,26 @@ async function enter(invitation: string): Promise<Caller> {
   const credential = { kind: "device" as const, publicKey: toBase64Url(ed25519PublicKey(seed)) };
   const enrolled = await call("POST", "/v1/enrolments", { body: { invitation, credential, signature: sign(seed, enrolmentDigest(invitation, credential)) } });
   expect(enrolled.status).toBe(200);
-  const challenge: Challenge = (await call("POST", "/v1/sign-ins/challenges", { body: { credential: enrolled.json.credential } })).json;
-  const signedIn = await call("POST", "/v1/sign-ins", { body: { challenge: challenge.nonce, signature: sign(seed, challengeDigest(challenge)) } });
-  expect(signedIn.status).toBe(200);
-  return { token: signedIn.json.token, subject: signedIn.json.subject, credential: enrolled.json.credential, seed };
+  const id = Enrolled.parse(enrolled.json).credential;
+  return { ...(await signedIn(id, seed)), credential: id, seed };
+}
+
+async function signedIn(credential: string, seed: Uint8Array): Promise<{ token: string; subject: string }> {
+  const challenge = Challenge.parse((await call("POST", "/v1/sign-ins/challenges", { body: { credential } })).json);
+  const answer = await call("POST", "/v1/sign-ins", { body: { challenge: challenge.nonce, signature: sign(seed, challengeDigest(challenge)) } });
+  expect(answer.status).toBe(200);
+  const { token, subject } = SignedIn.parse(answer.json);
+  return { token, subject };
+}
+
+function invitationOf(created: Answer): string {
+  return CreatedPerson.parse(created.json).invitation?.invitation ?? "none";
 }
 
 async function person(input: { readonly name: string; readonly permissions?: string[] }): Promise<Caller> {
   const created = await call("POST", "/v1/people", { token: admin.token, body: input });
   expect(created.status).toBe(201);
-  return enter(created.json.invitation.invitation);
+  return enter(invitationOf(created));
 }
 
 /** The problem must be whole: status and words of its code's row. */
@@ -123,25 +147,31 @@ function expectProblem(answer: Answer, code: ErrorCode): void {
   expect(Problem.parse(answer.json)).toMatchObject({ title: errors[code].title, retryable: errors[code].retryable, instance: answer.headers["x-request-id"] });
 }
 
+const OpenApi = z.object({
+  openapi: z.literal("3.1.0"),
+  paths: z.record(z.string(), z.record(z.string(), z.object({ operationId: z.string().optional(), responses: z.record(z.string(), z.unknown()).optional() }))),
+  components: z.object({ schemas: z.record(z.string(), z.unknown()) }),
+});
+
 describe("the API's surface", () => {
   test("every endpoint of the contract and every other route is in the OpenAPI 3.1 document", async () => {
-    const { json } = await call("GET", "/v1/openapi.json");
-    expect(json.openapi).toBe("3.1.0");
-    const listed = Object.entries<object>(json.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+    const document = OpenApi.parse((await call("GET", "/v1/openapi.json")).json);
+    const listed = Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
     const rows: Endpoint[] = Object.values(endpoints);
     const others = ["GET /healthz", "GET /readyz", "GET /metrics", "GET /docs", "GET /v1/openapi.json", "GET /v1/events", "GET /v1/log/checkpoint", "GET /v1/log/tile/{*}"];
     expect(listed.toSorted()).toEqual([...rows.map((row) => `${row.method} ${row.path}`), ...others].toSorted());
     for (const [name, row] of Object.entries<Endpoint>(endpoints)) {
-      const operation = json.paths[row.path][row.method.toLowerCase()];
-      expect(operation.operationId).toBe(name);
-      expect(Object.keys(operation.responses)).toContain("default");
+      const operation = document.paths[row.path]?.[row.method.toLowerCase()];
+      expect(operation?.operationId).toBe(name);
+      expect(Object.keys(operation?.responses ?? {})).toContain("default");
     }
   });
 
   test("every reference of the document leads somewhere", async () => {
     const { json, text } = await call("GET", "/v1/openapi.json");
+    const { components } = OpenApi.parse(json);
     const named = new Set([...text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map((match) => match[1]));
-    expect([...named].filter((name) => !Object.hasOwn(json.components.schemas, name ?? ""))).toEqual([]);
+    expect([...named].filter((name) => !Object.hasOwn(components.schemas, name ?? ""))).toEqual([]);
     expect(named.size).toBeGreaterThan(5);
   });
 
@@ -159,9 +189,9 @@ describe("the API's surface", () => {
       if (row.access === "public") continue;
       const path = row.path.replace("{id}", "req_00000000000000000000000000").replace("{name}", "x").replace("{credential}", "crd_00000000000000000000000000");
       const bare = await call(row.method, path);
-      expect([name, bare.status, bare.json.code]).toEqual([name, 401, "unauthenticated"]);
+      expect([name, bare.status, codeOf(bare)]).toEqual([name, 401, "unauthenticated"]);
       const powerless = await call(row.method, path, { token: outsider.token });
-      expect([name, powerless.status, powerless.json.code]).toEqual([name, 403, "forbidden"]);
+      expect([name, powerless.status, codeOf(powerless)]).toEqual([name, 403, "forbidden"]);
     }
   });
 
@@ -170,14 +200,13 @@ describe("the API's surface", () => {
     const promoted = await call("PATCH", `/v1/people/${auditor.subject}`, { token: admin.token, body: { permissions: ["member", "auditor", "admin"] } });
     expect(promoted.status).toBe(200);
     // Signed in anew, because a sign-in keeps the permissions that it began with.
-    const challenge: Challenge = (await call("POST", "/v1/sign-ins/challenges", { body: { credential: auditor.credential } })).json;
-    const again = await call("POST", "/v1/sign-ins", { body: { challenge: challenge.nonce, signature: sign(auditor.seed, challengeDigest(challenge)) } });
-    const { json } = await call("POST", "/v1/tokens", { token: again.json.token, body: { label: "all", permissions: ["member", "auditor", "admin"] } });
+    const again = await signedIn(auditor.credential, auditor.seed);
+    const { json } = await call("POST", "/v1/tokens", { token: again.token, body: { label: "all", permissions: ["member", "auditor", "admin"] } });
     for (const [name, row] of Object.entries<Endpoint>(endpoints)) {
       if (row.presence === undefined) continue;
       const path = row.path.replace("{id}", "req_00000000000000000000000000").replace("{name}", "x").replace("{credential}", "crd_00000000000000000000000000");
-      const answer = await call(row.method, path, { token: json.secret });
-      expect([name, answer.status, answer.json.code]).toEqual([name, 403, "token_forbidden"]);
+      const answer = await call(row.method, path, { token: CreatedToken.parse(json).secret });
+      expect([name, answer.status, codeOf(answer)]).toEqual([name, 403, "token_forbidden"]);
     }
   });
 
@@ -220,8 +249,8 @@ describe("bad input", () => {
 
   test("the pointers say where, and 405 says what is offered", async () => {
     const answer = await call("POST", "/v1/people", { token: admin.token, body: { name: "ok", groups: ["fine", "Not Fine"] } });
-    expect(answer.json.pointers).toMatchObject([{ path: "groups.1" }]);
-    expect((await call("GET", "/v1/people?limit=abc", { token: admin.token })).json.pointers).toMatchObject([{ path: "query.limit" }]);
+    expect(at(answer, "pointers")).toMatchObject([{ path: "groups.1" }]);
+    expect(at(await call("GET", "/v1/people?limit=abc", { token: admin.token }), "pointers")).toMatchObject([{ path: "query.limit" }]);
     expect((await call("PUT", "/v1/people", { token: admin.token, body: {} })).headers.allow).toBe("GET, HEAD, POST");
   });
 
@@ -265,7 +294,7 @@ describe("every answer", () => {
     await call("GET", `/v1/whoami?token=${admin.token}`, { token: admin.token });
     const logged = lines.join("");
     expect(logged).not.toContain(admin.token.slice(-43));
-    expect(logged).not.toContain(created.json.invitation.invitation.slice(-43));
+    expect(logged).not.toContain(invitationOf(created).slice(-43));
     expect(lines.length).toBeGreaterThan(50);
   });
 });
@@ -279,7 +308,7 @@ describe("an Idempotency-Key", () => {
     expect([first.status, second.status]).toEqual([201, 201]);
     expect(second.text).toBe(first.text);
     const [row] = await plane.sql("select answer from idempotent_calls where key = 'k-1'");
-    expect(String(row?.["answer"])).not.toContain(first.json.invitation.invitation.slice(-43));
+    expect(String(row?.["answer"])).not.toContain(invitationOf(first).slice(-43));
   });
 
   test("answers calls at once by one of them", async () => {
@@ -293,7 +322,7 @@ describe("an Idempotency-Key", () => {
     expectProblem(first, "conflict");
     await keyed("k-4", { name: "agent-x", kind: "agent" });
     const again = await keyed("k-4", { name: "agent-x", kind: "agent" });
-    expect(again.json.code).toBe("invalid_request");
+    expect(codeOf(again)).toBe("invalid_request");
   });
 
   test("is refused with another body, and is nobody else's", async () => {
@@ -325,8 +354,9 @@ describe("lists", () => {
     do {
       const page = await call("GET", `/v1/people?limit=3${cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`}`, { token: admin.token });
       expect(page.status).toBe(200);
-      names.push(...page.json.items.map((item: { entry: { name: string } }) => item.entry.name));
-      cursor = page.json.next;
+      const { items, next } = PeoplePage.parse(page.json);
+      names.push(...items.map((item) => item.entry.name));
+      cursor = next;
       foreign = cursor ?? foreign;
     } while (cursor !== undefined);
     expect(new Set(names).size).toBe(names.length);
@@ -349,7 +379,7 @@ describe("events", () => {
     const request = httpRequest({ host: url.hostname, port: url.port, path: "/v1/events", agent: false, headers: { authorization: `Bearer ${token}`, ...headers } });
     request.on("error", () => undefined);
     request.end();
-    const [response] = (await once(request, "response")) as [import("node:http").IncomingMessage];
+    const [response] = (await once(request, "response")) as [IncomingMessage];
     const events: { index: number; type: string }[] = [];
     let text = "";
     response.setEncoding("utf8");
@@ -424,8 +454,8 @@ describe("rates", () => {
   test("of wrong tokens are limited before the database is asked", async () => {
     const strict = await start({ rates: { failures: { burst: 2, perSecond: 0.01 } } });
     try {
-      const codes: string[] = [];
-      for (let i = 0; i < 4; i++) codes.push((await call("GET", "/v1/whoami", { token: "wrong", on: strict })).json.code);
+      const codes: unknown[] = [];
+      for (let i = 0; i < 4; i++) codes.push(codeOf(await call("GET", "/v1/whoami", { token: "wrong", on: strict })));
       expect(codes).toEqual(["unauthenticated", "unauthenticated", "rate_limited", "rate_limited"]);
       expectProblem(await call("GET", "/v1/whoami", { token: admin.token, on: strict }), "rate_limited");
     } finally {

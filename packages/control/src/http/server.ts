@@ -19,6 +19,7 @@ import { registerOpenApi } from "./openapi.ts";
 import { asCardeaError, problemOf, problemType } from "./problem.ts";
 import { registerReference } from "./reference.ts";
 import { registerEndpoints } from "./routes.ts";
+import { startSweep } from "./sweep.ts";
 
 export interface HttpOptions {
   /** Port 0 takes a free one. */
@@ -61,11 +62,13 @@ export async function startHttp(control: Control, options: HttpOptions): Promise
     else socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n");
   });
   const url = await listen(app, options);
+  const sweep = startSweep(control);
   return {
     url,
     app,
     close: async () => {
       entrance.close();
+      await sweep.close();
       const force = setTimeout(() => app.server.closeAllConnections(), closeGraceMs);
       await app.close();
       clearTimeout(force);

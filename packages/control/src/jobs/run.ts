@@ -69,19 +69,18 @@ export async function runOnce(control: Control): Promise<void> {
   await each(control, "expire grants", () => manyDueGrants(db, "not_after", toTime(control.clock.now() - endGraceMs), atOnce), expireGrant);
 }
 
-/** Finds what is due and does it, one after the other; a full batch is followed by the next look. */
+/** Finds what is due and does it, one after the other; a full batch is followed by the next look. What was done once is not done again in one run. */
 async function each<Id extends string>(control: Control, job: string, find: () => Promise<readonly Id[]>, act: (control: Control, id: Id) => Promise<void>): Promise<void> {
-  const failed = new Set<Id>();
+  const done = new Set<Id>();
   try {
     for (;;) {
-      const found = (await find()).filter((id) => !failed.has(id));
-      for (const id of found) {
-        await act(control, id).catch((error: unknown) => {
-          failed.add(id);
-          control.log.error({ err: error, job, id }, "a job failed; it stays due");
-        });
+      const found = await find();
+      const fresh = found.filter((id) => !done.has(id));
+      for (const id of fresh) {
+        done.add(id);
+        await act(control, id).catch((error: unknown) => control.log.error({ err: error, job, id }, "a job failed; it stays due"));
       }
-      if (found.length < atOnce) return;
+      if (found.length < atOnce || fresh.length === 0) return;
     }
   } catch (error) {
     control.log[databaseFault(error) === undefined ? "error" : "warn"]({ err: error, job }, "a job could not look for what is due");

@@ -272,7 +272,7 @@ describe("mail", () => {
       },
     });
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-    closers.unshift(() => new Promise((closed) => void server.close(closed)));
+    closers.unshift(() => new Promise((closed) => server.close(closed)));
     const address = server.server.address();
     if (address === null || typeof address === "string") throw new Error("no port");
     return { port: address.port, mails };
@@ -340,7 +340,7 @@ describe("mail", () => {
       },
     });
     await new Promise<void>((listening) => server.listen(port, "127.0.0.1", listening));
-    closers.unshift(() => new Promise((closed) => void server.close(closed)));
+    closers.unshift(() => new Promise((closed) => server.close(closed)));
     return { mails };
   }
 

@@ -35,7 +35,7 @@ export async function createWebhook(control: Control, actor: Actor, input: z.out
   await transact(control, async (tx) => {
     await insertWebhook(tx, { id, url: url.href, events, label: input.label, secret: seal(control, "webhook", id, secret), created_at: createdAt, created_by: actor.subject });
     await record(tx, control, { type: "webhook.created", ids: { webhook: id }, data: { host: url.host, events, label: input.label }, actor: actor.subject });
-    await tellAdmins(tx, control, "webhook.created", `${actor.name} made ${url.host} hear of ${events.join(", ") || "everything"}`);
+    await tellAdmins(tx, control, "webhook.created", `${actor.name} made ${url.host} hear of ${events.length === 0 ? "everything" : events.join(", ")}`);
   });
   return { id, url: url.href, events, label: input.label, createdAt, failing: false, secret };
 }

@@ -112,7 +112,7 @@ function wordsFor(before: RosterEntry, after: RosterEntry, input: z.output<typeo
     ...(input.email === undefined ? [] : ["e-mail address set"]),
     ...(input.displayName === undefined ? [] : ["displayed name set"]),
   ];
-  return words.join("; ") || "nothing";
+  return words.length === 0 ? "nothing" : words.join("; ");
 }
 
 function difference(what: string, before: readonly string[], after: readonly string[]): string[] {

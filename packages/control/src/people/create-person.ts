@@ -27,5 +27,9 @@ export async function createPerson(control: Control, actor: Actor, input: z.outp
 }
 
 function standing({ groups, permissions }: Pick<z.output<typeof CreatePerson>, "groups" | "permissions">): string {
-  return `groups ${groups.join(", ") || "none"}, permissions ${permissions.join(", ") || "none"}`;
+  return `groups ${listed(groups)}, permissions ${listed(permissions)}`;
+}
+
+function listed(words: readonly string[]): string {
+  return words.length === 0 ? "none" : words.join(", ");
 }

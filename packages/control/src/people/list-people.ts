@@ -46,7 +46,7 @@ async function views(control: Control, entries: readonly RosterEntry[]): Promise
     return {
       entry,
       displayName: profile?.display_name ?? entry.name,
-      ...(profile?.email != null && { email: profile.email }),
+      ...(profile !== undefined && profile.email !== null && { email: profile.email }),
       identities: own.map((row) => ({ issuer: row.issuer, subject: row.issuer_subject })),
       ...(until !== undefined && { invitedUntil: until }),
       createdAt: profile?.created_at ?? toTime(0),

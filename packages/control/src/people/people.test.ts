@@ -5,8 +5,10 @@ import { readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { z } from "zod";
 import { challengeDigest, enrolmentDigest } from "@cardea/core/contract/api/sign-in";
-import { ChangePerson, CreatePerson, CreateToken, type Challenge, type NewCredential } from "@cardea/core/contract/api/people";
+import { ChangePerson, CreatePerson, CreateToken, type Challenge, type Enrol, type NewCredential } from "@cardea/core/contract/api/people";
+import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type CredentialId, type SubjectId } from "@cardea/core/contract/ids";
 import { digestOf, type Digest } from "@cardea/core/documents/digest";
 import { verifyDigest } from "@cardea/core/documents/signature";
@@ -61,8 +63,8 @@ function sign(seed: Uint8Array, digest: Digest): string {
   return toBase64Url(ed25519Sign(seed, encoder.encode(digest)));
 }
 
-function enrolment(invitation: string, { seed, credential }: Device) {
-  return { invitation, credential: { label: "", ...credential }, signature: sign(seed, enrolmentDigest(invitation, credential)) };
+function enrolment(invitation: string, { seed, credential }: Device): z.output<typeof Enrol> {
+  return { invitation, credential: { ...credential, label: credential.label ?? "" }, signature: sign(seed, enrolmentDigest(invitation, credential)) };
 }
 
 async function signedIn(credential: CredentialId, seed: Uint8Array): Promise<string> {
@@ -91,7 +93,7 @@ async function firstAdmin(): Promise<Person> {
   return { actor: await actorOf(token), token, seed: own.seed, credential };
 }
 
-async function person(admin: Person, input: Partial<Parameters<typeof CreatePerson.parse>[0] & object> & { name: string }): Promise<Person> {
+async function person(admin: Person, input: Partial<CreatePerson> & { name: string }): Promise<Person> {
   const { invitation } = await createPerson(control, admin.actor, CreatePerson.parse(input));
   const own = device();
   const { credential } = await enrol(control, enrolment(invitation?.invitation ?? "", own));
@@ -102,7 +104,7 @@ async function person(admin: Person, input: Partial<Parameters<typeof CreatePers
 async function codeOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
     () => "done",
-    (error: { code?: string; message: string }) => error.code ?? error.message,
+    (error: unknown) => (error instanceof CardeaError ? error.code : error),
   );
 }
 

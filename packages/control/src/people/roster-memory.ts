@@ -50,8 +50,8 @@ function nameOf(version: number): string {
 
 /** Newest first. */
 async function rememberedVersions(directory: string): Promise<number[]> {
-  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
+  const names = await readdir(directory).catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
     throw error;
   });
   return names.flatMap((name) => fileName.exec(name)?.[1] ?? []).map(Number).sort((a, b) => b - a);

@@ -6,10 +6,11 @@
 import { createPublicKey } from "node:crypto";
 import type { RequestView, SubmitRequestParsed } from "@cardea/core/contract/api/requests";
 import { CardeaError } from "@cardea/core/contract/errors";
-import { newId } from "@cardea/core/contract/ids";
+import { newId, type GrantId, type SubjectId } from "@cardea/core/contract/ids";
 import { shortCode } from "@cardea/core/documents/digest";
 import { timeMs, toTime, type Time } from "@cardea/core/documents/primitives";
 import { askedRole, type Asked, type Facts, type Request } from "@cardea/core/documents/request";
+import type { RosterEntry } from "@cardea/core/documents/roster";
 import { durationMs } from "@cardea/core/lib/duration";
 import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 import { tally } from "@cardea/core/approval/tally";
@@ -40,6 +41,8 @@ interface Ground {
   readonly roster: RosterView;
   readonly policy: StoredPolicy;
   readonly resource: ResourceRow;
+  /** Break-glass grants of the requester, or of whom they act for, that nobody has looked back at. */
+  readonly reviewsOwed: readonly GrantId[];
 }
 
 /**
@@ -55,10 +58,10 @@ export async function submitRequest(control: Control, actor: Actor, input: Submi
   refuseMalformed(input, ground.resource, now);
 
   const outcome = await transact(control, async (tx) => {
-    // Break-glass debts and the number of waiting requests are counted under the subject's lock, so that two filed at once see each other.
-    if (input.breakGlass === true) await lockRequester(tx, actor.subject);
     await refuseForeignExtension(tx, control, actor, input);
-    const request = await decideRequest(tx, control, actor, ground, input, now);
+    // Where the debts decide they are read under the subject's lock, so that of two break-glass requests at once the second meets the first's.
+    const reviewsOwed = input.breakGlass === true ? await reviewsOwedLocked(tx, ground.roster, actor) : ground.reviewsOwed;
+    const request = decideRequest(control, actor, { ...ground, reviewsOwed }, input, now);
     return await storeRequest(tx, control, ground, request);
   });
 
@@ -71,10 +74,27 @@ export async function submitRequest(control: Control, actor: Actor, input: Submi
 }
 
 async function readGround(control: Control, actor: Actor, name: string): Promise<Ground> {
-  const [roster, policy, resource] = await Promise.all([currentRoster(control), demandPolicy(control), resourceByName(control.db, name)]);
+  const [roster, policy, resource, reviewsOwed] = await Promise.all([
+    currentRoster(control),
+    demandPolicy(control),
+    resourceByName(control.db, name),
+    manyReviewsOwed(control.db, behind(actor.entry)),
+  ]);
   if (!roster.isActive(actor.subject)) throw new CardeaError("subject_inactive", "the subject, or the one it acts for, is not active");
   if (resource === undefined) throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
-  return { roster, policy, resource };
+  return { roster, policy, resource, reviewsOwed };
+}
+
+async function reviewsOwedLocked(tx: Tx, roster: RosterView, actor: Actor): Promise<readonly GrantId[]> {
+  const subjects = behind(roster.entry(actor.subject) ?? actor.entry);
+  // The one an agent acts for first, and in one order whoever asks: agent and owner never wait for each other.
+  for (const subject of subjects) await lockRequester(tx, subject);
+  return await manyReviewsOwed(tx, subjects);
+}
+
+/** Whose debts count: an agent's are also those of whom it acts for, or one would borrow the other's clean hands. */
+function behind(entry: RosterEntry): SubjectId[] {
+  return entry.actsFor === undefined ? [entry.subject] : [entry.actsFor, entry.subject];
 }
 
 function refuseMalformed(input: SubmitRequestParsed, { spec, name }: ResourceRow, nowMs: number): void {
@@ -118,10 +138,10 @@ async function refuseForeignExtension(tx: Tx, control: Control, actor: Actor, in
   }
 }
 
-async function decideRequest(tx: Tx, control: Control, actor: Actor, ground: Ground, input: SubmitRequestParsed, nowMs: number): Promise<Signed<Request>> {
+function decideRequest(control: Control, actor: Actor, ground: Ground, input: SubmitRequestParsed, nowMs: number): Signed<Request> {
   const { policy, resource, roster } = ground;
   const asked = askedOf(control, roster, actor, input);
-  const facts = await factsOf(tx, roster, actor, input.asserted);
+  const facts = factsOf(ground, actor, input.asserted);
   const createdAt = toTime(nowMs);
   const decision = decide({ policy: policy.signed.document, policyDigest: policy.signed.digest, asked, spec: resource.spec, facts, createdAt });
   const request: Request = {
@@ -155,15 +175,13 @@ function askedOf(control: Control, roster: RosterView, actor: Actor, input: Subm
   };
 }
 
-async function factsOf(tx: Tx, roster: RosterView, actor: Actor, asserted: SubmitRequestParsed["asserted"]): Promise<Facts> {
+function factsOf({ roster, reviewsOwed }: Ground, actor: Actor, asserted: SubmitRequestParsed["asserted"]): Facts {
   const entry = roster.entry(actor.subject) ?? actor.entry;
-  // An agent's debts are also those of whom it acts for: otherwise one would borrow the other's clean hands.
-  const reviewsOwed = await manyReviewsOwed(tx, [actor.subject, ...(entry.actsFor === undefined ? [] : [entry.actsFor])]);
   return {
     verified: {
       groups: entry.groups,
       claims: entry.claims,
-      reviewsOwed,
+      reviewsOwed: [...reviewsOwed],
       sourceIp: actor.sourceIp,
       ...(actor.presence.method === "sign-in" && { credential: actor.presence.credential }),
     },

@@ -189,12 +189,12 @@ export async function changeGrant(tx: Tx, id: GrantId, { sealed, ...change }: Gr
     .execute();
 }
 
-/** Break-glass grants of these subjects that nobody has looked back at. */
-export async function manyReviewsOwed(db: Db, requesters: readonly SubjectId[]): Promise<GrantId[]> {
+/** Break-glass grants of these subjects, and of those who act for them, that nobody has looked back at. */
+export async function manyReviewsOwed(db: Db, subjects: readonly SubjectId[]): Promise<GrantId[]> {
   const rows = await db
     .selectFrom("grants")
     .select("id")
-    .where("requester", "in", [...requesters])
+    .where((eb) => eb.or([eb("requester", "in", [...subjects]), eb("on_behalf_of", "in", [...subjects])]))
     .where("review_due_at", "is not", null)
     .where("reviewed_at", "is", null)
     .orderBy("id")

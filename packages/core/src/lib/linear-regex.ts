@@ -6,6 +6,7 @@
  * `|`, `* + ? {n,m}` (lazy forms mean the same here), `^`, `$` and `\b`. Back-references and look-around are refused.
  */
 import { never } from "./never.ts";
+import { ok, refused, type Result } from "./result.ts";
 import { parseRegex, RegexProblem, wordCharacters, type Range, type RegexNode } from "./linear-regex-syntax.ts";
 
 export interface LinearRegex {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Asked, Facts } from "../documents/request.ts";
 import { toTime } from "../documents/primitives.ts";
-import { compileCondition, variablesOf, type Outcome } from "./conditions.ts";
+import { compileCondition, type Outcome } from "./conditions.ts";
 import { sampleAsked, sampleFacts, sampleSpec, sampleSubject, sampleTime } from "./samples.ts";
+import { variablesOf } from "./variables.ts";
 
 function outcome(text: string, over: { asked?: Partial<Asked>; facts?: Facts; at?: number } = {}): Outcome {
   const condition = compileCondition(text);

@@ -31,11 +31,12 @@ import {
   type RulesFor,
   type SubjectView,
 } from "./compile.ts";
-import { variablesOf, type Outcome, type Variables } from "./conditions.ts";
+import type { Outcome } from "./conditions.ts";
 import { termsOf } from "./demands.ts";
 import { describeStages } from "./describe.ts";
 import { coversAll, overlapsAny } from "./patterns.ts";
 import { suggestions } from "./suggest.ts";
+import { variablesOf, type Variables } from "./variables.ts";
 
 export interface DecideInput {
   readonly policy: Policy;

@@ -19,8 +19,8 @@ export function policyFieldNames(): readonly string[] {
 
 function collect(schema: unknown, names: Set<string>): void {
   if (typeof schema !== "object" || schema === null) return;
+  // What an object's members are is not known.
   for (const [key, value] of Object.entries(schema) as [string, unknown][]) {
-    // what an object's members are is not known
     if (key === "properties" && typeof value === "object" && value !== null)
       for (const name of Object.keys(value)) names.add(name);
     collect(value, names);

@@ -2,7 +2,6 @@
  * What a policy that parses may still have wrong, held against the resources and people it is about. Called before a policy is applied and
  * whenever a resource or the roster changes. Errors keep it from being applied; warnings are shown.
  */
-import type { ApproversFrom } from "../documents/decision.ts";
 import type { PolicyAction, PolicyDocument, ReviewRule, Rule } from "../documents/policy.ts";
 import type { Via } from "../documents/primitives.ts";
 import type { ResourceSpec } from "../documents/resource-spec.ts";
@@ -14,6 +13,7 @@ import { patternOf, resourceMatcher, type GrantingRule } from "./compile.ts";
 import { compileCondition } from "./conditions.ts";
 import { heldNatively, limitsWanted, limitWords } from "./demands.ts";
 import type { Path, Problem, Report } from "./problem.ts";
+import { checkNames } from "./names.ts";
 import { checkShadowed } from "./shadow.ts";
 
 export interface PolicySurroundings {
@@ -270,42 +270,4 @@ function checkHold(rule: GrantingRule, spec: ResourceSpec, via: Via, report: Rep
         "hold other actions, or define the role by what it grants",
       ),
     );
-}
-
-function checkNames(rule: Rule, { groups, people }: PolicySurroundings, report: Report): Problem[] {
-  const problems: Problem[] = [];
-  const known = groups && new Set(groups);
-  const ids = people && new Set<string>(people.map(({ subject }) => subject));
-  const check = (from: Partial<{ groups: readonly string[]; subjects: readonly string[] }>, path: Path): void => {
-    for (const group of from.groups ?? [])
-      if (known?.has(group) === false)
-        problems.push(report("warning", "group_unknown", path, `there is no group \`${group}\``));
-    for (const id of from.subjects ?? [])
-      if (ids?.has(id) === false)
-        problems.push(report("warning", "subject_unknown", path, `there is no subject \`${id}\``));
-  };
-  const { groups: asking, ids: askingIds } = rule.subjects ?? {};
-  check({ ...(asking && { groups: asking }), ...(askingIds && { subjects: askingIds }) }, ["subjects"]);
-  for (const { from, path } of approverLists(rule)) check("external" in from ? {} : from, path);
-  return problems;
-}
-
-/** Every list of approvers or reviewers in a rule. */
-function approverLists(rule: Rule): { from: ApproversFrom; path: Path }[] {
-  switch (rule.effect) {
-    case "deny":
-      return [];
-    case "allow":
-      return rule.breakGlass === undefined
-        ? []
-        : [{ from: rule.breakGlass.review.from, path: ["breakGlass", "review", "from"] }];
-    case "review": {
-      const stages = rule.approvals.flatMap((stage, index) =>
-        (Array.isArray(stage) ? stage : [stage]).map(({ from }) => ({ from, path: ["approvals", index] })),
-      );
-      return rule.pending?.escalate === undefined
-        ? stages
-        : [...stages, { from: rule.pending.escalate.to, path: ["pending", "escalate", "to"] }];
-    }
-  }
 }

@@ -221,7 +221,9 @@ export class Ender {
       return joined;
     }
     const { id, grant, resource, nativeName, deadlineMs } = current;
-    const ending: EndingLease = { id, grant, resource, nativeName, deadlineMs, state: "ending", why, over, tasks, attempts: 0, nextAttemptMs: Math.min(deadlineMs, steady.deadlineMs()), stuck: false };
+    // What somebody revokes or releases is not to wait behind a storm of what merely ran out.
+    const nextAttemptMs = why === "expired" ? Math.min(deadlineMs, steady.deadlineMs()) : 1;
+    const ending: EndingLease = { id, grant, resource, nativeName, deadlineMs, state: "ending", why, over, tasks, attempts: 0, nextAttemptMs, stuck: false };
     changeLease(store, current, ending);
     tellEnding(teller, ending);
     return ending;

@@ -143,7 +143,7 @@ export class Issuer {
   }
 
   async #make(order: Order): Promise<void> {
-    const { store, inHand, ender, tuning } = this.#options;
+    const { inHand, ender, tuning } = this.#options;
     const lease = await this.#intend(order);
     if (lease === undefined) return await this.#fail(order.task, refused("evidence_replayed", "the grant was used meanwhile"));
     const wanted = inHand.take(lease.id);

@@ -45,6 +45,7 @@ const Login = z.object({
   settings: z.array(z.string()),
   memberships: z.array(Membership),
   members: z.array(z.string()),
+  prepared: z.boolean(),
 });
 type Login = z.infer<typeof Login>;
 
@@ -94,7 +95,8 @@ function lookSql(names: readonly string[], admin: Admin): string {
           'revocable', ${admin.superuser ? "true" : revocable})), '[]')
          from pg_auth_members m join pg_roles g on g.oid = m.roleid join pg_roles gr on gr.oid = m.grantor where m.member = r.oid) as memberships,
       array(select o.rolname::text from pg_auth_members m join pg_roles o on o.oid = m.member
-             where m.roleid = r.oid and o.rolname <> current_user and not ${madeIt}) as members
+             where m.roleid = r.oid and o.rolname <> current_user and not ${madeIt}) as members,
+      exists (select from pg_prepared_xacts x where x.owner = r.rolname) as prepared
     from pg_roles r where r.rolname = any(${quoteTexts(names)}) order by r.rolname`;
 }
 
@@ -120,6 +122,8 @@ function shutSql(logins: readonly Login[], admin: Admin): string {
 async function remove(context: EndContext, logins: readonly Login[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
   const { server } = context;
   const left = new Map<string, readonly string[]>();
+  // Dropping would wait for a prepared transaction until the lock's time-out.
+  for (const { name, prepared } of logins) if (prepared) left.set(name, await clearLogin(context, name, signal));
   const bundles = [...new Map(logins.flatMap((login) => login.memberships).map(({ role, oid }) => [role, oid]))];
   let answers: readonly (readonly unknown[])[];
   try {
@@ -128,7 +132,9 @@ async function remove(context: EndContext, logins: readonly Login[], signal: Abo
     // 2BP01: something depends on a login; 55P03: a prepared transaction or a session of somebody else's holds it; 42704: another ending was faster.
     if (!hasState(error, "2BP01") && !hasState(error, "55P03") && !hasState(error, "42704")) throw error;
     const [rows] = await server.read(server.home, leftSql(logins), signal);
-    for (const { name } of rowsOf(z.object({ name: z.string() }), rows)) left.set(name, await clearLogin(context, name, signal));
+    for (const { name } of rowsOf(z.object({ name: z.string() }), rows)) {
+      left.set(name, [...(left.get(name) ?? []), ...(await clearLogin(context, name, signal))]);
+    }
     answers = await dropAfterClearing(server, logins, bundles, signal);
   }
   const survivors = rowsOf(z.object({ pid: z.int() }), answers.at(-2));

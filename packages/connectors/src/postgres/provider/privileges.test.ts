@@ -108,8 +108,6 @@ for (const version of testVersions) {
         await client.query("select * from late");
 
         await resource.su(`create table later (i int); grant all on later to ${resource.admin} with grant option`, resource.databases[1]);
-        const elsewhere = await resource.client({ user: first.nativeName, secret: "" }, resource.databases[1]).catch(() => undefined);
-        expect(elsewhere).toBeUndefined();
         await provider.listOwn(signal());
         const rows = await resource.su(`select has_table_privilege('${first.nativeName}', 'later', 'truncate') as may`, resource.databases[1]);
         expect(rows).toEqual([{ may: true }]);
@@ -354,7 +352,7 @@ for (const version of testVersions) {
         const { name } = await creator();
         await resource.su(`grant select on orders to ${name} with grant option`);
         const stuck = provider.end(name, signal());
-        await expect(stuck).rejects.toMatchObject({ code: "lease_stuck", message: expect.stringContaining("privileges for table orders") as string });
+        await expect(stuck).rejects.toMatchObject({ code: "lease_stuck", message: expect.stringContaining("privileges for table public.orders") as string });
         // Stuck, but shut.
         expect(await resource.su(`select rolcanlogin from pg_roles where rolname = '${name}'`)).toEqual([{ rolcanlogin: false }]);
         await resource.su(`revoke all on orders from ${name} cascade`);

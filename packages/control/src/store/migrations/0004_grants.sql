@@ -50,7 +50,7 @@ create index grants_on_behalf_of_idx on grants (on_behalf_of, id) where on_behal
 create index grants_state_idx on grants (state, id);
 create index grants_not_before_idx on grants (not_before) where state = 'scheduled';
 create index grants_not_after_idx on grants (not_after) where state in ('scheduled', 'issuing', 'active');
-create index grants_review_owed_idx on grants (requester) where review_due_at is not null and reviewed_at is null;
+create index grants_review_owed_idx on grants (id) where review_due_at is not null and reviewed_at is null;
 create index grants_judged_idx on grants (judged_policy, judged_roster) where state in ('scheduled', 'issuing', 'active');
 
 comment on table grants is 'approved requests with their absolute windows; the signed document decides, never a column';

@@ -1,0 +1,103 @@
+/** What can be asked for, and registering one's own. */
+import { parse } from "yaml";
+import type { OutpostView, ResourceView } from "@cardea/core/contract/api/operations";
+import { resourceSealing } from "@cardea/core/contract/enrolment";
+import { CardeaError } from "@cardea/core/contract/errors";
+import type { CardeaClient } from "@cardea/sdk/client";
+import { sealTo } from "@cardea/sdk/delivery-key";
+import { z } from "zod";
+import type { Context } from "../context.ts";
+import { table } from "../output/table.ts";
+import type { Terminal } from "../output/terminal.ts";
+import { takeAll } from "./pages.ts";
+import { readUserFile } from "./user-files.ts";
+
+export interface ApplyOptions {
+  readonly outpost?: string;
+}
+
+export async function listResources(context: Context): Promise<void> {
+  const client = await context.client();
+  const items = await takeAll((query) => client.resources(query));
+  context.terminal.result({ items }, resourceTable(items, context.terminal));
+}
+
+export async function showResource(context: Context, name: string): Promise<void> {
+  const view = await (await context.client()).resource(name);
+  context.terminal.result(view, resourceWords(view, context.terminal));
+}
+
+export async function checkResource(context: Context, name: string): Promise<void> {
+  const view = await (await context.client()).checkResource(name);
+  context.terminal.result(view, resourceWords(view, context.terminal));
+}
+
+/** Registers every entry of a file. The configuration, credentials included, is sealed to the outpost here; the control plane cannot read it. */
+export async function applyResources(context: Context, file: string, options: ApplyOptions): Promise<void> {
+  const entries = readEntries(file, await readUserFile(context, file));
+  const client = await context.client();
+  const outpost = await chooseOutpost(client, options.outpost);
+  const views: ResourceView[] = [];
+  for (const entry of entries) {
+    const { additionalData, info } = resourceSealing(outpost.id, entry.name);
+    const sealed = await sealTo(outpost.sealKey, new TextEncoder().encode(JSON.stringify(entry)), additionalData, info);
+    views.push(await client.applyResource(entry.name, { outpost: outpost.id, sealed }));
+  }
+  context.terminal.result(views, views.map((view) => resourceWords(view, context.terminal)).join("\n\n"));
+}
+
+export async function removeResource(context: Context, name: string): Promise<void> {
+  await (await context.client()).removeResource(name);
+  context.terminal.result({ removed: name }, `${name} is no longer offered; what is granted on it ends as it would have`);
+}
+
+async function chooseOutpost(client: CardeaClient, wanted: string | undefined): Promise<OutpostView> {
+  const outposts = await takeAll((query) => client.outposts(query));
+  const [outpost, another] = outposts.filter(({ name, id }) => wanted === undefined || name === wanted || id === wanted);
+  if (outpost !== undefined && another === undefined) return outpost;
+  throw new CardeaError("outpost_unknown", `say which outpost by --outpost: ${outposts.map(({ name }) => name).join(", ") || "none is enrolled"}`);
+}
+
+const Entry = z.looseObject({ name: z.string() });
+const Entries = z.union([z.looseObject({ resources: z.array(Entry).min(1) }).transform(({ resources }) => resources), Entry.transform((entry) => [entry])]);
+
+function readEntries(file: string, text: string): readonly z.infer<typeof Entry>[] {
+  let document: unknown;
+  try {
+    document = parse(text, { maxAliasCount: 10, uniqueKeys: true });
+  } catch (cause) {
+    throw new CardeaError("resource_config_invalid", `\`${file}\` is not YAML: ${cause instanceof Error ? cause.message : "unreadable"}`, { cause });
+  }
+  const parsed = Entries.safeParse(document);
+  if (!parsed.success) throw new CardeaError("resource_config_invalid", `\`${file}\` holds neither one resource with a \`name\` nor a list \`resources\` of such`);
+  return parsed.data;
+}
+
+function resourceTable(views: readonly ResourceView[], terminal: Terminal): string {
+  if (views.length === 0) return "no resources";
+  const rows = views.map((view) => {
+    const offers = view.offers.filter(({ effect }) => effect !== "deny").map(offerWords);
+    return [view.name, view.kind, view.outpost.connected ? stateWords(view, terminal) : terminal.style("red", "outpost away"), offers.length === 0 ? "nothing for you" : offers.join("; ")];
+  });
+  return table(["resource", "kind", "state", "what you could ask for"], rows, terminal.columns);
+}
+
+function resourceWords(view: ResourceView, terminal: Terminal): string {
+  const labels = Object.entries(view.labels).map(([key, value]) => `${key}=${value}`);
+  return [
+    `${terminal.style("bold", view.name)} (${view.kind}${view.version === undefined ? "" : `, ${view.version}`}) is ${stateWords(view, terminal)}${view.detail === undefined ? "" : `: ${view.detail}`}`,
+    `  outpost ${view.outpost.name}${view.outpost.connected ? "" : " (not connected)"}${labels.length === 0 ? "" : `; labels ${labels.join(", ")}`}`,
+    ...view.offers.map((offer) => `  role ${offerWords(offer)}`),
+    ...view.missing.flatMap(({ what, fix }) => [`  missing: ${what}`, ...(fix === undefined ? [] : [`    fix: ${fix}`])]),
+    ...view.warnings.map((warning) => `  note: ${warning}`),
+  ].join("\n");
+}
+
+function offerWords({ role, effect, words, maxDuration }: ResourceView["offers"][number]): string {
+  return `${role}: ${effect === "deny" ? "refused" : words}${maxDuration === undefined ? "" : `, up to ${maxDuration}`}`;
+}
+
+function stateWords({ state }: ResourceView, terminal: Terminal): string {
+  const colour = { ready: "green", degraded: "yellow", unreachable: "red", invalid: "red", unknown: "gray" } as const;
+  return terminal.style(colour[state], state);
+}

@@ -1,0 +1,179 @@
+/** One proven link: reads tasks, state and acknowledgements, and tells what the spool holds, from its beginning, so many at a time. */
+import type { RawData, WebSocket } from "ws";
+import type { Logger } from "pino";
+import type { EventId } from "@cardea/core/contract/ids";
+import { FromControl, type FromOutpost, type LeaseCounts, type LinkState, type ResourceReport, type Task } from "@cardea/core/contract/link";
+import { toTime } from "@cardea/core/documents/primitives";
+import type { Clock } from "@cardea/core/lib/clock";
+import { never } from "@cardea/core/lib/never";
+import type { Tuning } from "../settings.ts";
+import type { Spool } from "../store/spool.ts";
+import { pausePoint } from "../system-pause-points.ts";
+import { textOf } from "./next-message.ts";
+
+/** What the outpost does with what it hears. */
+export interface SessionWork {
+  readonly clock: Clock;
+  /** Takes a task; its receipt comes through the spool. */
+  task(task: Task): void;
+  /** Takes a state. `false` where it is refused. */
+  state(state: LinkState): Promise<boolean>;
+  reports(): readonly ResourceReport[];
+  counts(): LeaseCounts;
+  checkpointSize(): number;
+}
+
+interface SessionOptions {
+  readonly spool: Spool;
+  readonly work: SessionWork;
+  readonly tuning: Tuning;
+  readonly log: Logger;
+}
+
+/** Told and not yet acknowledged. */
+const windowSize = 500;
+const maxBufferedBytes = 4 * 1024 * 1024;
+const congestedMs = 50;
+
+export class LinkSession {
+  /** Resolves once the socket is closed and what was heard is taken in. */
+  readonly ended: Promise<void>;
+  readonly #socket: WebSocket;
+  readonly #options: SessionOptions;
+  /** Places in the spool of what was told and not acknowledged. */
+  readonly #told = new Map<EventId, number>();
+  #place = 0;
+  #flushing: NodeJS.Timeout | undefined;
+  #flushAtOnce = false;
+  #silence: NodeJS.Timeout | undefined;
+  /** States and acknowledgements are taken in one after the other. */
+  #chain: Promise<void> = Promise.resolve();
+
+  /** Listens from now on. */
+  constructor(socket: WebSocket, options: SessionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    socket.on("message", (data, isBinary) => this.#hear(data, isBinary));
+    this.#listenForSilence();
+    this.ended = new Promise((resolve) => {
+      socket.once("close", () => {
+        clearTimeout(this.#flushing);
+        clearTimeout(this.#silence);
+        void this.#chain.then(resolve);
+      });
+    });
+  }
+
+  /** Says where this outpost stands, and everything that was not acknowledged before. */
+  start(): void {
+    this.#pong();
+    for (const report of this.#options.work.reports()) this.report(report);
+    this.flush(0);
+  }
+
+  report(report: ResourceReport): void {
+    this.#say({ kind: "report", report });
+  }
+
+  /** Tells what the spool holds, after so long at most. */
+  flush(afterMs: number): void {
+    if (afterMs === 0) {
+      if (this.#flushAtOnce) return;
+      this.#flushAtOnce = true;
+      queueMicrotask(() => this.#flush());
+    } else this.#flushing ??= setTimeout(() => this.#flush(), afterMs);
+  }
+
+  /** 1001: going away. */
+  close(): void {
+    this.#socket.close(1001);
+    setTimeout(() => this.#socket.terminate(), 500).unref();
+  }
+
+  #flush(): void {
+    clearTimeout(this.#flushing);
+    this.#flushing = undefined;
+    this.#flushAtOnce = false;
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    if (this.#socket.bufferedAmount > maxBufferedBytes) {
+      this.flush(congestedMs);
+      return;
+    }
+    const room = windowSize - this.#told.size;
+    if (room <= 0) return;
+    for (const { place, message } of this.#options.spool.after(this.#place, room)) {
+      this.#place = place;
+      this.#told.set(message.id, place);
+      this.#say(message);
+      if (message.kind === "receipt") void pausePoint("receipt.sent");
+    }
+  }
+
+  #say(message: FromOutpost): void {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #pong(): void {
+    const { work } = this.#options;
+    this.#say({ kind: "pong", at: toTime(work.clock.now()), checkpointSize: work.checkpointSize(), leases: work.counts() });
+  }
+
+  #hear(data: RawData, isBinary: boolean): void {
+    this.#listenForSilence();
+    const message = parse(textOf(data, isBinary));
+    if (message === undefined) {
+      this.#options.log.error("a message of the control plane does not have the required form; is it of another version?");
+      this.#socket.close(1007);
+      return;
+    }
+    this.#chain = this.#chain
+      .then(() => this.#take(message))
+      .catch((error: unknown) => {
+        this.#options.log.error({ err: error }, "what the control plane said could not be taken in");
+        this.#socket.terminate();
+      });
+  }
+
+  async #take(message: FromControl): Promise<void> {
+    const { work } = this.#options;
+    switch (message.kind) {
+      case "task":
+        work.task(message.task);
+        return;
+      case "state":
+        // The other side then learns where its proof has to begin.
+        if (!(await work.state(message))) this.#pong();
+        return;
+      case "ack":
+        await this.#acknowledge(message.ids);
+        return;
+      case "ping":
+        this.#pong();
+        return;
+      default:
+        never(message);
+    }
+  }
+
+  async #acknowledge(ids: readonly EventId[]): Promise<void> {
+    const places = ids.map((id) => this.#told.get(id)).filter((place) => place !== undefined);
+    for (const id of ids) this.#told.delete(id);
+    // Not awaited before more is told: an acknowledged message that is told again after a crash does no harm.
+    void this.#options.spool.acknowledge(places).catch((error: unknown) => this.#options.log.error({ err: error }, "the spool cannot be shortened"));
+    this.flush(0);
+    return Promise.resolve();
+  }
+
+  #listenForSilence(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#socket.terminate(), this.#options.tuning.silenceMs);
+  }
+}
+
+function parse(text: string | undefined): FromControl | undefined {
+  try {
+    return FromControl.parse(JSON.parse(text ?? ""));
+  } catch {
+    return undefined;
+  }
+}

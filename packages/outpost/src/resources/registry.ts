@@ -1,0 +1,314 @@
+/**
+ * The resources of this outpost: from `outpost.yaml` and from configurations that came sealed over the link. Opens a provider for each, looks at
+ * it at the start, from time to time and after trouble, signs what it found, and has it compared with the leases. It decides nothing about grants.
+ */
+import type { Logger } from "pino";
+import type { ProviderLog } from "@cardea/connectors/connector";
+import type { SealedKey } from "@cardea/core/contract/delivery";
+import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
+import type { OutpostId, ResourceId } from "@cardea/core/contract/ids";
+import type { ResourceReport } from "@cardea/core/contract/link";
+import { configureInfo, markKeyOf, resourceIdOf } from "@cardea/core/contract/outpost-marks";
+import { canonicalJson } from "@cardea/core/documents/canonical";
+import { digestOf } from "@cardea/core/documents/digest";
+import { ResourceSpec } from "@cardea/core/documents/resource-spec";
+import { signDigest } from "@cardea/core/documents/signature";
+import { sha256 } from "@cardea/core/lib/crypto";
+import { toHex } from "@cardea/core/lib/hex";
+import type { Clock } from "@cardea/core/lib/clock";
+import type { Random } from "@cardea/core/lib/random";
+import { fromBase64Url } from "@cardea/core/lib/base64url";
+import type { Keys, Membership } from "../identity.ts";
+import { backoffMs } from "../jitter.ts";
+import { openSealed } from "../sealing.ts";
+import type { Tuning } from "../settings.ts";
+import type { Store } from "../store/store.ts";
+import type { Monotonic } from "../trust/system-monotonic.ts";
+import { readConfigFile, readEntry, secretsFor, type Configured, type Connectors, type Entry, type SecretSource } from "./config.ts";
+import { ResourceHost, type Found } from "./host.ts";
+
+export interface RegistryOptions {
+  readonly store: Store;
+  readonly keys: Keys;
+  readonly membership: Membership;
+  readonly connectors: Connectors;
+  readonly configFile: string | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly tuning: Tuning;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly monotonic: Monotonic;
+  readonly log: Logger;
+}
+
+/** What the registry tells, and what it has done after each good look. */
+export interface RegistryListener {
+  /** What was found has changed. */
+  report(report: ResourceReport): void;
+  /** A resource answered: now its logins can be compared with the leases. */
+  answered(host: ResourceHost, signal: AbortSignal): Promise<void>;
+}
+
+/** A resource that does not answer is looked at again after this, and later and later. */
+const troubledMs = { first: 2_000, max: 60_000 };
+
+interface Kept {
+  readonly host: ResourceHost;
+  readonly configured: Configured | undefined;
+  readonly source: SecretSource["from"];
+  failures: number;
+  reconciledMs: number | undefined;
+  reported: string;
+  timer: NodeJS.Timeout | undefined;
+  looking: Promise<void> | undefined;
+}
+
+export class Registry {
+  readonly #options: RegistryOptions;
+  readonly #markSeed: Uint8Array;
+  readonly #kept = new Map<ResourceId, Kept>();
+  /** Hosts of resources that are not configured, but of which something is left. */
+  readonly #orphans = new Map<ResourceId, ResourceHost>();
+  readonly #closing = new AbortController();
+  #listener: RegistryListener | undefined;
+
+  private constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#markSeed = fromBase64Url(options.membership.markSeed);
+  }
+
+  /** Opens everything that is configured; looks at nothing yet. @throws CardeaError `resource_config_invalid` for an unreadable file */
+  static async open(options: RegistryOptions): Promise<Registry> {
+    const registry = new Registry(options);
+    const { configFile, store, connectors } = options;
+    const entries = configFile === undefined ? [] : await readConfigFile(configFile, connectors);
+    for (const entry of entries) registry.#keep(entry, { from: "file", path: configFile ?? "" });
+    const sealed = [...store.configurations.getRange({})];
+    for (const { key, value } of sealed) {
+      if (registry.#kept.has(registry.idOf(key))) options.log.warn({ resource: key }, "a resource of `outpost.yaml` hides a configuration that came over the link");
+      else registry.#keep(await registry.#unseal(key, value), { from: "link" });
+    }
+    return registry;
+  }
+
+  /** Begins to look. */
+  start(listener: RegistryListener): void {
+    this.#listener = listener;
+    for (const kept of this.#kept.values()) this.#lookSoon(kept, 0);
+  }
+
+  get self(): OutpostId {
+    return this.#options.membership.outpost;
+  }
+
+  idOf(name: string): ResourceId {
+    return resourceIdOf(this.#markSeed, name);
+  }
+
+  /** A configured resource. */
+  hostOf(id: ResourceId): ResourceHost | undefined {
+    return this.#kept.get(id)?.host;
+  }
+
+  /** Any resource of which there may be leases. */
+  hostFor(id: ResourceId): ResourceHost {
+    const known = this.#kept.get(id)?.host ?? this.#orphans.get(id);
+    if (known !== undefined) return known;
+    const orphan = this.#host(id, id, undefined, { from: "link" });
+    this.#orphans.set(id, orphan);
+    return orphan;
+  }
+
+  reports(): ResourceReport[] {
+    return [...this.#kept.values()].map(({ host }) => host.report());
+  }
+
+  /** Looks at once and answers with what was found. @throws CardeaError `resource_unknown` */
+  async check(name: string): Promise<ResourceReport> {
+    const kept = this.#kept.get(this.idOf(name));
+    if (kept === undefined) throw new CardeaError("resource_unknown", `\`${name}\` is not configured at this outpost`);
+    await this.#look(kept);
+    return kept.host.report();
+  }
+
+  /**
+   * Takes in a configuration that came sealed: opens it, looks at the resource once, and keeps it. The one before goes on until then.
+   * @throws CardeaError `resource_config_invalid`
+   */
+  async configure(id: ResourceId, name: string, sealed: SealedKey): Promise<ResourceReport> {
+    if (id !== this.idOf(name)) throw new CardeaError("resource_config_invalid", `\`${id}\` is not the id of \`${name}\` at this outpost`);
+    const before = this.#kept.get(id);
+    if (before?.source === "file") throw new CardeaError("resource_config_invalid", `\`${name}\` is configured in \`outpost.yaml\` of this outpost; change it there`);
+    const entry = await this.#unseal(name, sealed);
+    if (!entry.configured.ok) throw new CardeaError("resource_config_invalid", entry.configured.detail);
+    await this.#options.store.write(() => this.#options.store.configurations.putSync(name, sealed));
+    const kept = this.#keep(entry, { from: "link" });
+    if (before !== undefined) await this.#discard(before);
+    await this.#look(kept);
+    return kept.host.report();
+  }
+
+  /** Forgets a configuration that came over the link. @throws CardeaError `conflict` while leases of the resource are left */
+  async remove(id: ResourceId, name: string): Promise<ResourceReport> {
+    const { store } = this.#options;
+    const kept = this.#kept.get(id);
+    if (kept === undefined) throw new CardeaError("resource_unknown", `\`${name}\` is not configured at this outpost`);
+    if (kept.source === "file") throw new CardeaError("resource_config_invalid", `\`${name}\` is configured in \`outpost.yaml\` of this outpost; remove it there`);
+    const left = store.names.getKeysCount({ start: [id, ""], end: [id, "~"], limit: 1 });
+    if (left > 0) throw new CardeaError("conflict", `\`${name}\` still has keys; revoke them first`);
+    await store.write(() => store.configurations.removeSync(name));
+    this.#kept.delete(id);
+    await this.#discard(kept);
+    return kept.host.report();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([...this.#kept.values()].map((kept) => this.#discard(kept)));
+  }
+
+  async #discard(kept: Kept): Promise<void> {
+    clearTimeout(kept.timer);
+    await kept.looking;
+    await kept.host.close();
+  }
+
+  #keep(entry: Entry, source: SecretSource): Kept {
+    const id = this.idOf(entry.name);
+    const configured = entry.configured.ok ? entry.configured.value : undefined;
+    const host = this.#host(id, entry.name, configured, source);
+    if (!entry.configured.ok) {
+      host.note(new CardeaError("resource_config_invalid", entry.configured.detail));
+      this.#options.log.error({ resource: entry.name }, entry.configured.detail);
+    }
+    const kept: Kept = { host, configured, source: source.from, failures: 0, reconciledMs: undefined, reported: "", timer: undefined, looking: undefined };
+    this.#kept.set(id, kept);
+    return kept;
+  }
+
+  #host(id: ResourceId, name: string, configured: Configured | undefined, source: SecretSource): ResourceHost {
+    const { clock, random, monotonic, tuning, environment, log } = this.#options;
+    const markKey = markKeyOf(this.#markSeed, id);
+    const provider = configured?.connector.open(configured.config, {
+      clock,
+      random,
+      markKey,
+      secret: secretsFor(source, environment),
+      log: providerLog(log, name),
+    });
+    return new ResourceHost({
+      id,
+      name,
+      markKey,
+      concurrency: configured?.connector.spec.capabilities.concurrency ?? 1,
+      breaker: { after: tuning.breakerAfter, pauseMs: tuning.breakerMs, monotonic, random },
+      onTrouble: () => {
+        const kept = this.#kept.get(id);
+        if (kept !== undefined) this.#lookSoon(kept, 0);
+      },
+      ...(provider !== undefined && { provider }),
+    });
+  }
+
+  #lookSoon(kept: Kept, afterMs: number): void {
+    if (this.#closing.signal.aborted || this.#listener === undefined) return;
+    clearTimeout(kept.timer);
+    kept.timer = setTimeout(() => void this.#look(kept), afterMs);
+  }
+
+  /** One look at a time; whoever asks meanwhile gets its outcome. */
+  #look(kept: Kept): Promise<void> {
+    kept.looking ??= this.#lookNow(kept).finally(() => {
+      kept.looking = undefined;
+      if (this.#kept.get(kept.host.id) === kept) this.#lookSoon(kept, this.#pauseMs(kept));
+    });
+    return kept.looking;
+  }
+
+  #pauseMs({ failures }: Kept): number {
+    const { tuning, random } = this.#options;
+    return failures === 0 ? tuning.inspectEveryMs : backoffMs(troubledMs, failures - 1, random);
+  }
+
+  async #lookNow(kept: Kept): Promise<void> {
+    const { host, configured } = kept;
+    if (configured !== undefined) {
+      try {
+        const { tuning } = this.#options;
+        const inspection = await host.call("looking", tuning.inspectMs, this.#closing.signal, (provider, signal) => provider.inspect(signal));
+        host.note(this.#signed(host, configured, inspection));
+        kept.failures = 0;
+      } catch (error) {
+        if (this.#closing.signal.aborted) return;
+        kept.failures++;
+        const fault = error instanceof CardeaError ? error : new OutsideError("resource_fault", "maybe", "looking failed", { cause: error });
+        host.note(fault);
+        this.#options.log.warn({ resource: host.name, code: fault.code, err: fault }, "a resource cannot be used");
+      }
+    }
+    this.#tell(kept);
+    if (kept.failures === 0 && configured !== undefined) await this.#reconcile(kept, configured);
+  }
+
+  async #reconcile(kept: Kept, { connector }: Configured): Promise<void> {
+    const { monotonic, tuning, log } = this.#options;
+    const due = kept.reconciledMs === undefined || monotonic.nowMs() - kept.reconciledMs >= tuning.reconcileEveryMs;
+    if (!connector.spec.capabilities.listsOwn || !due) return;
+    try {
+      await this.#listener?.answered(kept.host, this.#closing.signal);
+      kept.reconciledMs = monotonic.nowMs();
+    } catch (error) {
+      if (!this.#closing.signal.aborted) log.warn({ resource: kept.host.name, err: error }, "logins could not be compared with leases");
+    }
+  }
+
+  #tell(kept: Kept): void {
+    const report = kept.host.report();
+    const text = canonicalJson(report);
+    if (text === kept.reported) return;
+    kept.reported = text;
+    this.#listener?.report(report);
+  }
+
+  #signed(host: ResourceHost, { config, connector }: Configured, inspection: Found["inspection"]): Found {
+    const { keys } = this.#options;
+    const spec = ResourceSpec.parse({
+      v: 1,
+      id: host.id,
+      name: config.name,
+      kind: config.kind,
+      outpost: this.self,
+      labels: config.labels,
+      owners: { groups: [...config.owners.groups] },
+      capabilities: connector.spec.capabilities,
+      roles: inspection.roles,
+      publicPrivileges: digestOf("public-privileges", inspection.publicPrivileges),
+    });
+    const specDigest = digestOf("spec", spec);
+    const credential = toHex(sha256(fromBase64Url(keys.identityKey))).slice(0, 16);
+    return { inspection, spec, specDigest, specSignature: signDigest("outpost", credential, keys.identity, specDigest) };
+  }
+
+  async #unseal(name: string, sealed: SealedKey): Promise<Entry> {
+    const { keys, connectors } = this.#options;
+    const refuse = (detail: string): Entry => ({ name, configured: { ok: false, code: "resource_config_invalid", detail } });
+    const opened = await openSealed(keys.seal.privateKey, configureInfo, name, sealed);
+    if (opened === undefined) return refuse(`the configuration of \`${name}\` was not sealed to this outpost's key, or for another name`);
+    let entry: Entry;
+    try {
+      entry = readEntry(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(opened)), name, connectors);
+    } catch {
+      return refuse(`the configuration of \`${name}\` is not JSON`);
+    }
+    return entry.name === name ? entry : refuse(`the configuration names \`${entry.name}\`, and was sent for \`${name}\``);
+  }
+}
+
+function providerLog(log: Logger, resource: string): ProviderLog {
+  const own = log.child({ resource });
+  return {
+    debug: (fields, message) => own.debug(fields, message),
+    info: (fields, message) => own.info(fields, message),
+    warn: (fields, message) => own.warn(fields, message),
+  };
+}

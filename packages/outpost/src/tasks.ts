@@ -1,0 +1,83 @@
+/** Hands each task of the control plane to whoever does it. Every task gets a receipt sooner or later, through the spool. */
+import type { Logger } from "pino";
+import { CardeaError, errors } from "@cardea/core/contract/errors";
+import type { Task, TaskResult } from "@cardea/core/contract/link";
+import { never } from "@cardea/core/lib/never";
+import type { Ender } from "./leases/ender.ts";
+import type { Issuer } from "./leases/issuer.ts";
+import type { Registry } from "./resources/registry.ts";
+import type { Spool } from "./store/spool.ts";
+import type { Store } from "./store/store.ts";
+
+export interface TaskOptions {
+  readonly store: Store;
+  readonly spool: Spool;
+  readonly issuer: Issuer;
+  readonly ender: Ender;
+  readonly registry: Registry;
+  readonly log: Logger;
+}
+
+export class TaskDesk {
+  readonly #options: TaskOptions;
+  readonly #running = new Map<Task["id"], Promise<void>>();
+
+  constructor(options: TaskOptions) {
+    this.#options = options;
+  }
+
+  /** Returns at once. A task that is sent again while it is being done is passed over. */
+  take(task: Task): void {
+    if (task.type === "issue") {
+      this.#options.issuer.issue(task);
+      return;
+    }
+    if (this.#running.has(task.id)) return;
+    const run = this.#do(task)
+      .catch((error: unknown) => this.#options.log.error({ err: error, task: task.id }, "a task could not be done"))
+      .finally(() => this.#running.delete(task.id));
+    this.#running.set(task.id, run);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#running.values());
+  }
+
+  async #do(task: Exclude<Task, { type: "issue" }>): Promise<void> {
+    const { store, spool, ender, registry } = this.#options;
+    switch (task.type) {
+      case "end":
+        await ender.end(task.id, task.grant, task.why);
+        return;
+      case "close":
+        // Sessions through gateways do not exist yet, so there is none to close.
+        await store.write(() => spool.receipt(task.id, { type: "closed" }));
+        return;
+      case "check":
+        await this.#answer(task.id, async () => ({ type: "checked", report: await registry.check(task.resource) }));
+        return;
+      case "configure": {
+        const { resource, name, sealed } = task;
+        await this.#answer(task.id, async () => ({
+          type: "configured",
+          report: sealed === undefined ? await registry.remove(resource, name) : await registry.configure(resource, name, sealed),
+        }));
+        return;
+      }
+      default:
+        never(task);
+    }
+  }
+
+  async #answer(task: Task["id"], work: () => Promise<TaskResult>): Promise<void> {
+    const { store, spool } = this.#options;
+    try {
+      const result = await work();
+      await store.write(() => spool.receipt(task, result));
+    } catch (error) {
+      if (!(error instanceof CardeaError)) throw error;
+      const { code, message: detail } = error;
+      await store.write(() => spool.failure(task, { code, detail, retryable: errors[code].retryable && code !== "conflict" }));
+    }
+  }
+}
