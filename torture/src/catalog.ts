@@ -1,4 +1,6 @@
 import type { ExerciseCatalog } from "@cardea/testing/exercise";
 
 /** Every torture run by name; `npm run torture -- NAME` loads the one named. */
-export const catalog: ExerciseCatalog = {};
+export const catalog: ExerciseCatalog = {
+  attack: () => import("./attack/attack.ts"),
+};

@@ -31,9 +31,9 @@ export interface Context extends World {
   readonly terminal: Terminal;
   /** From `--url`, `CARDEA_URL`; absent: the identity's own. */
   readonly url: string | undefined;
-  nowMs(): number;
-  home(): Promise<Home>;
-  client(): Promise<CardeaClient>;
+  readonly nowMs: () => number;
+  readonly home: () => Promise<Home>;
+  readonly client: () => Promise<CardeaClient>;
 }
 
 export function newContext(options: GlobalOptions, world: World): Context {

@@ -23,7 +23,7 @@ import { newContext, type Context, type GlobalOptions, type World } from "./cont
 export interface Registry {
   readonly program: Command;
   /** Wraps an action: it gets the running command's context, and may answer the exit code. */
-  run<Args extends readonly unknown[]>(action: (context: Context, ...args: Args) => Promise<number> | Promise<void>): (...args: Args) => Promise<void>;
+  readonly run: <Args extends readonly unknown[]>(action: (context: Context, ...args: Args) => Promise<number> | Promise<void>) => (...args: Args) => Promise<void>;
 }
 
 export function buildProgram(world: World, setExitCode: (code: number) => void): Command {

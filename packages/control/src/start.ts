@@ -1,6 +1,6 @@
 /**
  * Starts a control plane in the order in which its parts need each other, and closes it in reverse: database, hints, people, the audit
- * writer, jobs, notices, the link, and last what lets anybody in. Called by `server`, once a process; any number of processes may share a
+ * writer, jobs, notices, the link, and what lets anybody in. Called by `server`, once a process; any number of processes may share a
  * database.
  */
 import type { Logger } from "pino";
@@ -60,9 +60,10 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
     const notifier = startNotifier(control);
     closers.push(() => notifier.close());
     const link = startLink(control);
-    closers.push(() => link.close());
     const http = await startHttp(control, { ...options.http, link });
     closers.push(() => http.close());
+    // Before the server that it hangs on: its sockets would hold that open.
+    closers.push(() => link.close());
     return { control, url: http.url, connected: (outpost) => link.connected(outpost), close };
   } catch (error) {
     await close();

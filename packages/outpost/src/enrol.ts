@@ -34,15 +34,15 @@ export async function enrolOutpost({ dataDir, controlUrl, token: text, keys, ran
   const address = linkAddress(url);
   for (let failures = 0; ; failures++) {
     try {
-      const socket = await dial(address, signal);
+      const link = await dial(address, signal);
       try {
-        const { outpost, trust, markSeed } = await enrol({ socket, keys, random, signal }, token.value);
+        const { outpost, trust, markSeed } = await enrol({ link, keys, random, signal }, token.value);
         const membership: Membership = { v: 1, outpost, name: token.value.name, url, trust, markSeed: toBase64Url(markSeed) };
         await writeMembership(dataDir, membership);
         log.info({ outpost, name: membership.name, control: address.host }, "enrolled");
         return membership;
       } finally {
-        socket.terminate();
+        link.socket.terminate();
       }
     } catch (error) {
       if (signal.aborted) throw new CardeaError("cancelled", "enrolling was cancelled", { cause: error });

@@ -1,5 +1,6 @@
-/** What the composition root tells the outpost; everything but `version` and `environment` has a default. */
+/** What the composition root tells the outpost. */
 export interface OutpostSettings {
+  /** Of this build; for the log. */
   readonly version: string;
   /** Where `{ env: NAME }` in `outpost.yaml` is looked up. */
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -102,6 +102,7 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     const reconciler = new Reconciler({ store, teller, ender, steady, monotonic, tuning, clock, log });
     const desk = new TaskDesk({ store, spool, issuer, ender, registry, log });
     closers.push(() => desk.close());
+    closers.push(() => Promise.resolve(registry.stop()));
 
     const link = new LinkClient({
       address,
@@ -131,6 +132,7 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     ender.start();
     registry.start({ report: (report) => link.report(report), answered: (host, signal) => reconciler.reconcile(host, signal) });
     link.start();
+    log.info({ outpost: membership.outpost, name: membership.name, version: settings.version, leases: leaseCounts(store) }, "leases are being kept");
     closers.push(startSweeping(store, clock, log));
     return { id: membership.outpost, name: membership.name, connected: () => link.connected, close };
   } catch (error) {

@@ -13,11 +13,15 @@ export interface DeliveryKey {
   readonly privateKey: string;
 }
 
+// @hpke/core declares its keys as `CryptoKey`, a name that only a browser's library knows: what WebCrypto imports.
+type Key = Awaited<ReturnType<typeof globalThis.crypto.subtle.importKey>>;
+
 const suite = new CipherSuite({ kem: new DhkemP256HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
 const encoder = new TextEncoder();
 
 export async function newDeliveryKey(): Promise<DeliveryKey> {
-  const pair = await suite.kem.generateKeyPair();
+  // What the KEM generates is a pair of those.
+  const pair = (await suite.kem.generateKeyPair()) as { publicKey: Key; privateKey: Key };
   const [publicKey, privateKey] = await Promise.all([suite.kem.serializePublicKey(pair.publicKey), suite.kem.serializePrivateKey(pair.privateKey)]);
   return { publicKey: toBase64Url(new Uint8Array(publicKey)), privateKey: toBase64Url(new Uint8Array(privateKey)) };
 }
@@ -26,7 +30,8 @@ export async function newDeliveryKey(): Promise<DeliveryKey> {
 export async function openSealedKey(sealed: SealedKey, privateKey: string, grantDigest: string): Promise<DeliveredKey> {
   let plaintext: ArrayBuffer;
   try {
-    const recipientKey = await suite.kem.deserializePrivateKey(bufferOf(fromBase64Url(privateKey)));
+    // A `CryptoKey`, see `Key`.
+    const recipientKey = (await suite.kem.deserializePrivateKey(bufferOf(fromBase64Url(privateKey)))) as Key;
     plaintext = await suite.open(
       { recipientKey, enc: bufferOf(fromBase64Url(sealed.enc)), info: bufferOf(encoder.encode(hpkeInfo)) },
       bufferOf(fromBase64Url(sealed.ciphertext)),
@@ -40,7 +45,8 @@ export async function openSealedKey(sealed: SealedKey, privateKey: string, grant
 
 /** Seals bytes to a public key; the twin of the outpost's sealing, used for resource configurations and in tests. */
 export async function sealTo(publicKey: string, plaintext: Uint8Array, additionalData: string, info: string): Promise<SealedKey> {
-  const recipientPublicKey = await suite.kem.deserializePublicKey(bufferOf(fromBase64Url(publicKey)));
+  // A `CryptoKey`, see `Key`.
+  const recipientPublicKey = (await suite.kem.deserializePublicKey(bufferOf(fromBase64Url(publicKey)))) as Key;
   const { enc, ct } = await suite.seal({ recipientPublicKey, info: bufferOf(encoder.encode(info)) }, bufferOf(plaintext), bufferOf(encoder.encode(additionalData)));
   return { enc: toBase64Url(new Uint8Array(enc)), ciphertext: toBase64Url(new Uint8Array(ct)) };
 }

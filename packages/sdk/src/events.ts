@@ -52,7 +52,8 @@ export interface Following {
 export async function* followEvents(client: CardeaClient, { signal, after, onInterruption }: Following): AsyncGenerator<StreamedEvent> {
   let last = after ?? (await newestIndex(client));
   let pauseMs = firstPauseMs;
-  while (!signal.aborted) {
+  const over = () => signal.aborted;
+  while (!over()) {
     let failure: CardeaError | undefined;
     try {
       for await (const event of streamEvents(client.transport, signal, last)) {
@@ -62,11 +63,11 @@ export async function* followEvents(client: CardeaClient, { signal, after, onInt
         yield event;
       }
     } catch (error) {
-      if (signal.aborted) return;
+      if (over()) return;
       if (!(error instanceof CardeaError) || !errors[error.code].retryable) throw error;
       failure = error;
     }
-    if (signal.aborted) return;
+    if (over()) return;
     onInterruption?.(failure, pauseMs);
     await pause(pauseMs, signal);
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);

@@ -33,3 +33,5 @@ try {
     process.exitCode = 1;
   }
 }
+// The channel to a supervisor would keep the process alive.
+if (process.connected) process.disconnect();

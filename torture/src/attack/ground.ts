@@ -3,6 +3,8 @@
  * database in its administrator's hands, and the resource. It also keeps the one promise above all others, after each attack: whatever login
  * exists at the resource, its evidence verifies.
  */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { challengeDigest } from "@cardea/core/contract/api/sign-in";
@@ -15,6 +17,7 @@ import { systemRandom } from "@cardea/server/processes/system";
 import { fileRequest, takeKey, writeWish, type FiledRequest, type KeyInHand, type Wish } from "@cardea/testing/key-in-hand";
 import { startWholeStack, type SampleName, type WholeStack } from "@cardea/testing/whole-stack";
 import { Administrator } from "./administrator.ts";
+import { outcomeOf } from "./attempt.ts";
 import { attackPolicy } from "./policy.ts";
 
 /** Somebody who joined for the attacks, with the device key that they sign in by. */
@@ -86,7 +89,7 @@ export class Ground implements AsyncDisposable {
   }
 
   /** A new person, the same whenever the same name is asked for. `erin` is an engineer without any other part; `dora` is in two approvers' groups. */
-  newcomer(name: "erin" | "dora" | "olga" | "root" | "peter" | "mallory"): Promise<Newcomer> {
+  newcomer(name: "erin" | "dora" | "olga" | "root" | "peter" | "mallory" | "firefighter"): Promise<Newcomer> {
     const person: Record<typeof name, Omit<CreatePerson, "name">> = {
       erin: { groups: ["engineering"] },
       dora: { groups: ["dba", "security"] },
@@ -94,6 +97,7 @@ export class Ground implements AsyncDisposable {
       root: { groups: ["engineering", "admins"], permissions: ["member", "admin"] },
       peter: { groups: ["engineering"] },
       mallory: { groups: [] },
+      firefighter: { groups: ["engineering", "on-call"] },
     };
     let joined = this.#newcomers.get(name);
     if (joined === undefined) {
@@ -208,6 +212,52 @@ export class Ground implements AsyncDisposable {
   /** As the resource's superuser, to look and to prepare. */
   async atResource(text: string, values: readonly unknown[] = []): Promise<Record<string, unknown>[]> {
     return (await this.#shop.query<Record<string, unknown>>(text, [...values])).rows;
+  }
+
+  /** How the shop could be configured as a resource of another name, with this native role to read by. */
+  async shopConfiguration(name: string, member: string): Promise<object> {
+    const { host, port } = this.stack.shop.connection();
+    const password = (await readFile(join(this.stack.dataDirectory, "sample", "admin-password"), "utf8")).trim();
+    return {
+      name,
+      kind: "postgres",
+      labels: { env: "second" },
+      owners: { groups: ["dba"] },
+      connect: { host, port, databases: ["shop"], user: "cardea_admin", password: { value: password }, tls: { mode: "disable" } },
+      roles: { read: { member: [member], actions: ["sql.select", "sql.insert", "sql.update", "sql.delete"] } },
+    };
+  }
+
+  /**
+   * What the next call comes to that has to read all people from the rows: a control plane keeps a version that it has verified, so an honest
+   * change makes a newer one first.
+   */
+  async outcomeOfNextReading(): Promise<string> {
+    await this.ada.changePerson(await this.subject("sam"), { displayName: "Sam Okafor" }).catch(() => undefined);
+    return outcomeOf(this.ada.whoAmI());
+  }
+
+  /** Kills the control plane, waits for the next one, and for the outpost to have found it. */
+  async restartControl(): Promise<void> {
+    const { pid } = this.stack.control;
+    if (pid === undefined) throw new Error("the control plane has no process");
+    process.kill(pid, "SIGKILL");
+    while (this.stack.control.pid === pid || !(await this.#answers())) await sleep(50);
+    await this.settled();
+  }
+
+  /** Waits until the outpost's link is up. */
+  async settled(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < 30_000; waitedMs += 100) {
+      const connected = await this.ada.outposts().then(({ items }) => items.some((outpost) => outpost.connected), () => false);
+      if (connected) return;
+      await sleep(100);
+    }
+    throw new Error("the outpost's link does not come up again");
+  }
+
+  async #answers(): Promise<boolean> {
+    return this.raw("/v1/meta").then(({ status }) => status === 200, () => false);
   }
 
   /** Puts back what was changed by SQL. */

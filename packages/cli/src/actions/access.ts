@@ -15,7 +15,7 @@ import { forgetDeliveryKey } from "../keys/delivery-store.ts";
 import { fileRequest, takeKey, untilDecided } from "../keys/obtain.ts";
 import { connectionUri, fillTemplate, libpqAddress, libpqEnvironment, passfileLine } from "../keys/render.ts";
 import { findProgram, runChild, type ChildProgram } from "./child.ts";
-import { readUserFile } from "./user-files.ts";
+import { readUserFile } from "../user-files.ts";
 import { waitLimit, wishOf } from "./wish.ts";
 
 export type ConnectOptions = WishOptions;

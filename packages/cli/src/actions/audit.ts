@@ -86,15 +86,13 @@ async function verifyAndTell(context: Context, source: LogSource, { trust, sourc
   const memory = await checkpointFile(context, trust.origin);
   const seen = await readPrivate(memory);
   let done = "reading the log";
-  const verified = await (async () => {
-    using _line = terminal.progress(() => done);
-    return verifyWholeLog(source, trust, {
-      signal,
-      onProgress: (hashed, of) => { done = `${hashed} of ${of} entries`; },
-      ...(seen !== undefined && { seen }),
-      ...(onTile !== undefined && { onTile }),
-    });
-  })();
+  const options = {
+    signal,
+    onProgress: (hashed: number, of: number) => { done = `${hashed} of ${of} entries`; },
+    ...(seen !== undefined && { seen }),
+    ...(onTile !== undefined && { onTile }),
+  };
+  const verified = await terminal.during(() => done, () => verifyWholeLog(source, trust, options));
   // An older copy of the log would have been refused, so this never goes backwards.
   await writePrivate(memory, verified.checkpoint);
   const { checkpoint, ...told } = verified;

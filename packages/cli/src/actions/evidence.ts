@@ -5,7 +5,7 @@ import type { Context } from "../context.ts";
 import { offlineTrust } from "../identity/pinned-trust.ts";
 import { publicClient } from "../identity/session-client.ts";
 import { requestId } from "./ids.ts";
-import { readUserJson, writeUserFile } from "./user-files.ts";
+import { readUserJson, writeUserFile } from "../user-files.ts";
 
 export interface EvidenceOptions {
   readonly output?: string;

@@ -45,10 +45,13 @@ export async function release(context: Context, id: string, { wait }: ReleaseOpt
   const client = await context.client();
   const { signal, terminal } = context;
   let grant = await client.release(grantId(id));
-  {
-    using _line = terminal.progress(() => `${grant.id}: ending${grant.lease?.stuck === true ? `, stuck: ${grant.lease.detail ?? "the resource does not let go"}` : ""}`);
-    while (wait && grant.state === "ending") grant = await persistently(context, {}, () => client.grant(grant.id, { wait: 30, since: "ending", signal }));
-  }
+  const stuck = () => (grant.lease?.stuck === true ? `, stuck: ${grant.lease.detail ?? "the resource does not let go"}` : "");
+  await terminal.during(
+    () => `${grant.id}: ending${stuck()}`,
+    async () => {
+      while (wait && grant.state === "ending") grant = await persistently(context, {}, () => client.grant(grant.id, { wait: 30, since: "ending", signal }));
+    },
+  );
   const { deliverTo } = (await client.request(grant.request)).document.asked;
   await forgetDeliveryKey((await context.home()).directory, deliverTo);
   terminal.result(grant, outcomeWords(grant));

@@ -2,7 +2,7 @@
 import type { PolicyPlan, PolicyProblem, Simulation } from "@cardea/core/contract/api/operations";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
 import type { Context } from "../context.ts";
-import { readUserFile } from "./user-files.ts";
+import { readUserFile } from "../user-files.ts";
 import { instant } from "./wish.ts";
 
 export interface SimulateOptions {

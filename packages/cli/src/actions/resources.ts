@@ -1,7 +1,7 @@
 /** What can be asked for, and registering one's own. */
 import { parse } from "yaml";
 import type { OutpostView, ResourceView } from "@cardea/core/contract/api/operations";
-import { resourceSealing } from "@cardea/core/contract/enrolment";
+import { configureInfo } from "@cardea/core/contract/outpost-marks";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { CardeaClient } from "@cardea/sdk/client";
 import { sealTo } from "@cardea/sdk/delivery-key";
@@ -10,7 +10,7 @@ import type { Context } from "../context.ts";
 import { table } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { takeAll } from "./pages.ts";
-import { readUserFile } from "./user-files.ts";
+import { readUserFile } from "../user-files.ts";
 
 export interface ApplyOptions {
   readonly outpost?: string;
@@ -39,8 +39,7 @@ export async function applyResources(context: Context, file: string, options: Ap
   const outpost = await chooseOutpost(client, options.outpost);
   const views: ResourceView[] = [];
   for (const entry of entries) {
-    const { additionalData, info } = resourceSealing(outpost.id, entry.name);
-    const sealed = await sealTo(outpost.sealKey, new TextEncoder().encode(JSON.stringify(entry)), additionalData, info);
+    const sealed = await sealTo(outpost.sealKey, new TextEncoder().encode(JSON.stringify(entry)), entry.name, configureInfo);
     views.push(await client.applyResource(entry.name, { outpost: outpost.id, sealed }));
   }
   context.terminal.result(views, views.map((view) => resourceWords(view, context.terminal)).join("\n\n"));
@@ -55,7 +54,8 @@ async function chooseOutpost(client: CardeaClient, wanted: string | undefined): 
   const outposts = await takeAll((query) => client.outposts(query));
   const [outpost, another] = outposts.filter(({ name, id }) => wanted === undefined || name === wanted || id === wanted);
   if (outpost !== undefined && another === undefined) return outpost;
-  throw new CardeaError("outpost_unknown", `say which outpost by --outpost: ${outposts.map(({ name }) => name).join(", ") || "none is enrolled"}`);
+  if (outposts.length === 0) throw new CardeaError("outpost_unknown", "no outpost is enrolled; `cardea outposts invite` makes a token for one");
+  throw new CardeaError("outpost_unknown", `say which outpost by --outpost: ${outposts.map(({ name }) => name).join(", ")}`);
 }
 
 const Entry = z.looseObject({ name: z.string() });

@@ -9,10 +9,10 @@ import { userPath, type Context } from "../context.ts";
 import { identityFile, writeIdentity, type Home, type Identity } from "../identity/identity.ts";
 import { keepTrust, trustFile } from "../identity/pinned-trust.ts";
 import { publicClient, Tokens } from "../identity/session-client.ts";
-import { signerOf, sshPublicKey, sshSigner } from "../identity/signing.ts";
+import { sshPublicKey, sshSigner } from "../identity/signing.ts";
 import { fields } from "../output/table.ts";
 import { relative } from "../output/times.ts";
-import { readUserFile } from "./user-files.ts";
+import { readUserFile } from "../user-files.ts";
 
 export interface LoginOptions {
   readonly invitation?: string;

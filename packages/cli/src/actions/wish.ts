@@ -4,6 +4,7 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import { toTime, type Time } from "@cardea/core/documents/primitives";
 import { parseDuration } from "@cardea/core/lib/duration";
 import type { WishOptions } from "../commands/wish-options.ts";
+import type { WaitLimit } from "../keys/obtain.ts";
 import { grantId } from "./ids.ts";
 
 /** The request that the options describe. @throws CardeaError `usage` */
@@ -24,11 +25,6 @@ export function wishOf(resource: string, options: WishOptions & { readonly exten
     ...(options.breakGlass === true && { breakGlass: true as const }),
     ...(options.extends !== undefined && { extends: grantId(options.extends) }),
   };
-}
-
-export interface WaitLimit {
-  /** Gives up with `request_pending` (exit 4). Absent: waits until it is decided. */
-  readonly untilMs?: number;
 }
 
 /** When waiting ends, by `--timeout`. @throws CardeaError `usage` */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Trust } from "@cardea/core/documents/trust";
 import type { CardeaClient } from "@cardea/sdk/client";
 import { parseTrust } from "@cardea/sdk/verify-evidence";
-import { readUserJson } from "../actions/user-files.ts";
+import { readUserJson } from "../user-files.ts";
 import type { Context } from "../context.ts";
 import { readPrivateJson, writePrivate } from "./private-file.ts";
 

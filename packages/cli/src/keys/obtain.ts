@@ -8,15 +8,19 @@ import type { DeliveredKey } from "@cardea/core/contract/delivery";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { openSealedKey } from "@cardea/sdk/delivery-key";
-import type { WaitLimit } from "../actions/wish.ts";
 import type { Context } from "../context.ts";
-import { denialWords, waitingFor } from "../output/request-words.ts";
+import { denialWords, voteWords, waitingFor } from "../output/request-words.ts";
 import { relative } from "../output/times.ts";
 import { findDeliveryKey, forgetDeliveryKey, makeDeliveryKey } from "./delivery-store.ts";
 import { persistently } from "./persistently.ts";
 
 /** Longest that one call asks the server to wait, in seconds. */
 const pollSeconds = 30;
+
+export interface WaitLimit {
+  /** Gives up with `request_pending` (exit 4). Absent: waits until it is decided. */
+  readonly untilMs?: number;
+}
 
 /** Files a request with a fresh delivery key. @throws ApiError as policy answers */
 export async function fileRequest(context: Context, wish: Omit<SubmitRequest, "deliverTo">): Promise<RequestView> {
@@ -37,27 +41,8 @@ export async function fileRequest(context: Context, wish: Omit<SubmitRequest, "d
  * Waits until the request is decided, over interruptions of the network too.
  * @throws CardeaError `policy_denied`, `request_expired`, `request_pending`, `cancelled`, … by how it ended
  */
-export async function untilDecided(context: Context, first: RequestView, { untilMs }: WaitLimit): Promise<RequestView> {
-  const { terminal, signal, nowMs } = context;
-  let view = first;
-  if (view.state === "pending") {
-    terminal.note(`${view.id} (${view.code}) ${view.words}; approvers say \`cardea approve ${view.id}\``);
-    const client = await context.client();
-    using _line = terminal.progress(() => `waiting for ${waitingFor(view)}, expires ${relative(view.document.decision.expiresAt, nowMs())} (Ctrl-C leaves it pending)`);
-    while (view.state === "pending") {
-      const leftMs = untilMs === undefined ? Number.POSITIVE_INFINITY : untilMs - nowMs();
-      if (leftMs <= 0) throw new CardeaError("request_pending", stillPending(view));
-      const { id } = view;
-      const wait = Math.min(pollSeconds, Math.max(1, Math.ceil(leftMs / 1_000)));
-      const since = `${view.state}:${view.votes.length}`;
-      const next = await persistently(context, {}, () => client.request(id, { wait, since, signal })).catch((error: unknown) => {
-        if (signal.aborted) throw new CardeaError("cancelled", stillPending(view), { cause: error });
-        throw error;
-      });
-      for (const { approver, vote } of next.votes.slice(view.votes.length)) terminal.note(`${vote.verdict === "approve" ? "approved" : "denied"} by ${approver.name}${vote.comment === "" ? "" : `: ${vote.comment.replaceAll("\n", " ")}`}`);
-      view = next;
-    }
-  }
+export async function untilDecided(context: Context, first: RequestView, limit: WaitLimit): Promise<RequestView> {
+  const view = first.state === "pending" ? await untilNotPending(context, first, limit) : first;
   if (view.state === "approved") return view;
   await forgetDeliveryKey((await context.home()).directory, view.document.asked.deliverTo);
   switch (view.state) {
@@ -67,7 +52,32 @@ export async function untilDecided(context: Context, first: RequestView, { until
       throw new CardeaError("request_not_pending", `${view.id} was withdrawn`);
     case "expired":
       throw new CardeaError("request_expired", `${view.id} expired${view.why === undefined ? "" : ` (${view.why})`}; ask again`);
+    case "pending":
+      throw new TypeError("waiting ended before the request was decided");
   }
+}
+
+async function untilNotPending(context: Context, first: RequestView, { untilMs = Number.POSITIVE_INFINITY }: WaitLimit): Promise<RequestView> {
+  const { terminal, signal, nowMs } = context;
+  const { id } = first;
+  const client = await context.client();
+  terminal.note(`${id} (${first.code}) ${first.words}; approvers say \`cardea approve ${id}\``);
+  let view = first;
+  const waiting = () => `waiting for ${waitingFor(view)}, expires ${relative(view.document.decision.expiresAt, nowMs())} (Ctrl-C leaves it pending)`;
+  return terminal.during(waiting, async () => {
+    while (view.state === "pending") {
+      const leftMs = untilMs - nowMs();
+      if (leftMs <= 0) throw new CardeaError("request_pending", stillPending(view));
+      const wait = Math.min(pollSeconds, Math.ceil(leftMs / 1_000));
+      const since = `${view.state}:${view.votes.length}`;
+      const before = view;
+      view = await persistently(context, {}, () => client.request(id, { wait, since, signal })).catch((error: unknown) => {
+        throw signal.aborted ? new CardeaError("cancelled", stillPending(before), { cause: error }) : error;
+      });
+      for (const vote of view.votes.slice(before.votes.length)) terminal.note(voteWords(vote));
+    }
+    return view;
+  });
 }
 
 /** Waits until the grant's key is there, and opens it. @throws CardeaError `grant_failed`, `grant_ended`, `key_lost`, `key_not_ready`, `cancelled` */

@@ -12,14 +12,15 @@ const longestPauseMs = 10_000;
  * attempts (default: never), when the context's signal aborts, or at any other error.
  */
 export async function persistently<T>({ signal, terminal }: Context, { attempts = Number.POSITIVE_INFINITY }: { readonly attempts?: number }, call: () => Promise<T>): Promise<T> {
+  const over = () => signal.aborted;
   for (let attempt = 1, pauseMs = firstPauseMs; ; attempt++, pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof CardeaError) || !passing.includes(error.code) || attempt >= attempts || signal.aborted) throw error;
+      if (!(error instanceof CardeaError) || !passing.includes(error.code) || attempt >= attempts || over()) throw error;
       if (attempt === 2) terminal.note(`${error.message}; trying again`);
       await pause(pauseMs, signal);
-      if (signal.aborted) throw error;
+      if (over()) throw error;
     }
   }
 }

@@ -1,6 +1,7 @@
 /** A request as people read it: everything an approver must know, the digest code first. */
 import type { RequestView } from "@cardea/core/contract/api/requests";
 import { askedRole } from "@cardea/core/documents/request";
+import { oneLine } from "./clean.ts";
 import { fields, table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { relative } from "./times.ts";
@@ -56,6 +57,11 @@ export function waitingFor(view: RequestView): string {
       return names.length === 0 ? needed : `${needed} (${names.join(", ")}${candidates.length > 4 ? ", …" : ""})`;
     });
   return words === undefined || words.length === 0 ? "a decision" : words.join(" and ");
+}
+
+/** Who said what, as news: `approved by bob: fine`. */
+export function voteWords({ approver, vote }: RequestView["votes"][number]): string {
+  return oneLine(`${vote.verdict === "approve" ? "approved" : "denied"} by ${approver.name}${vote.comment === "" ? "" : `: ${vote.comment}`}`);
 }
 
 /** Who denied it and why, to stand behind "was denied". */

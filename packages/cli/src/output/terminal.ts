@@ -65,20 +65,20 @@ export class Terminal {
     }
   }
 
-  /** Shows one line that changes until it is disposed of; elsewhere than on a terminal nothing. */
-  progress(words: () => string): Disposable {
-    if (!this.interactive) return { [Symbol.dispose]: () => undefined };
+  /** Shows one line that changes while something goes on; elsewhere than on a terminal nothing. */
+  async during<T>(words: () => string, work: () => Promise<T>): Promise<T> {
+    if (!this.interactive) return work();
     const redraw = () => this.#err.write(`\r\u001b[2K${cut(clean(words()), (this.#err.columns ?? 80) - 1)}`);
     this.#redraw = redraw;
     const timer = setInterval(redraw, refreshMs);
     redraw();
-    return {
-      [Symbol.dispose]: () => {
-        clearInterval(timer);
-        this.#redraw = undefined;
-        this.#err.write("\r\u001b[2K");
-      },
-    };
+    try {
+      return await work();
+    } finally {
+      clearInterval(timer);
+      this.#redraw = undefined;
+      this.#err.write("\r\u001b[2K");
+    }
   }
 
   style(style: Style, text: string): string {

@@ -19,6 +19,7 @@ export class LogGuard {
   readonly identity: LogIdentity;
   #highest: Checkpoint | undefined;
   #refusal: CardeaError | undefined;
+  #altered: CardeaError | undefined;
   /** The note opened last: most readers ask for the same head. */
   #opened: { readonly note: string; readonly checkpoint: Checkpoint } | undefined;
 
@@ -32,9 +33,14 @@ export class LogGuard {
     return this.#highest;
   }
 
-  /** Set from the moment a head was older than one believed before, until a head is accepted again. */
+  /** Set from the moment a head was older than one believed before, until a head is accepted again; or while the writer found the log altered. */
   get refusal(): CardeaError | undefined {
-    return this.#refusal;
+    return this.#refusal ?? this.#altered;
+  }
+
+  /** What the writer found of the entries behind the head: `undefined` once they are what was signed. */
+  set altered(finding: CardeaError | undefined) {
+    this.#altered = finding;
   }
 
   /**
@@ -42,7 +48,7 @@ export class LogGuard {
    * the log may grow, and this guard hear of it, before the answer is here.
    * @throws CardeaError `log_rolled_back` unless it is signed by the log's key and no older than the floor
    */
-  accept(head: LogHead | undefined, floor: Checkpoint | undefined = this.#highest): Checkpoint | undefined {
+  accept(head: LogHead | undefined, floor: Checkpoint | undefined): Checkpoint | undefined {
     try {
       const checkpoint = head === undefined ? undefined : this.#open(head);
       refuseOlder(checkpoint, floor);
@@ -110,8 +116,8 @@ export function demandWholeLog(control: Control): void {
 async function openGuard(control: Control): Promise<LogGuard> {
   const identity = logIdentity(control.trust);
   const path = join(control.settings.logDirectory, checkpointFile);
-  const note = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
+  const note = await readFile(path, "utf8").catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw error;
   });
   if (note === undefined) return new LogGuard(identity, undefined);

@@ -98,9 +98,20 @@ async function holdOnce(control: Control, connect: () => Promise<Client>, signal
 
 /** The state behind the stored head, after making sure that it is ours and continues what was published. */
 async function resume(control: Control, guard: LogGuard, files: LogFiles): Promise<LogState> {
+  try {
+    const state = await restoreWhole(control, guard, files);
+    guard.altered = undefined;
+    return state;
+  } catch (error) {
+    if (error instanceof CardeaError && error.code === "log_rolled_back") guard.altered = error;
+    throw error;
+  }
+}
+
+async function restoreWhole(control: Control, guard: LogGuard, files: LogFiles): Promise<LogState> {
   const published = guard.highest;
   const head = await maybeOneLogHead(control.db);
-  const checkpoint = guard.accept(head);
+  const checkpoint = guard.accept(head, published);
   if (head === undefined || checkpoint === undefined) return emptyLog;
   const fetch = tileFetcher(control);
   if (published !== undefined) {
@@ -161,7 +172,7 @@ class Writer {
     // Where the answer to the commit is lost, the error ends this writer; the next one starts from what was stored.
     await appendBatch(this.#client, batch);
     this.#state = state;
-    this.#guard.accept(stored);
+    this.#guard.accept(stored, this.#guard.highest);
     rememberTiles(this.#control, tiles);
     this.#control.wake.signal("log");
     this.#files.publish(tiles, stored);

@@ -2,6 +2,7 @@
  * What outposts report of grants and leases, applied in the link's transaction. Reports come at least once and may come late: each is
  * applied as far as it is news, and none moves anything backwards. An outpost is heard on its own grants only.
  */
+import type { AuditType } from "@cardea/core/contract/audit-types";
 import { CardeaError, isErrorCode } from "@cardea/core/contract/errors";
 import { GrantId, LeaseId, type OutpostId } from "@cardea/core/contract/ids";
 import type { LinkEvent, TaskResult } from "@cardea/core/contract/link";
@@ -79,8 +80,7 @@ export async function issueFailed(
 /** Something happened at the outpost. It is logged, once by its id, and where it tells of a lease or a grant that is noted too. */
 export async function leaseEvent(tx: Tx, control: Control, outpost: OutpostId, event: LinkEvent): Promise<void> {
   const ids = { ...event.ids, outpost };
-  // The schema of events accepts plain JSON only.
-  await record(tx, control, { type: event.type, ids, data: event.data as Parameters<typeof record>[2]["data"], at: event.at, eventId: event.id });
+  await record(tx, control, { type: event.type, ids, data: event.data, at: event.at, eventId: event.id });
   const grantId = GrantId.safeParse(event.ids["grant"]);
   if (!grantId.success) return;
   const grant = await ownGrant(tx, control, outpost, grantId.data);
@@ -89,26 +89,27 @@ export async function leaseEvent(tx: Tx, control: Control, outpost: OutpostId, e
   control.wake.signal("grants", tx);
 }
 
-async function noteLeaseEvent(tx: Tx, grant: StoredGrant, lease: LeaseId, event: LinkEvent): Promise<void> {
-  const nativeName = typeof event.data["nativeName"] === "string" ? event.data["nativeName"] : undefined;
-  const detail = typeof event.data["detail"] === "string" ? event.data["detail"] : undefined;
-  const at = event.at;
-  switch (event.type) {
-    case "lease.intended":
-      return await noteLease(tx, grant, lease, { state: "intended", nativeName, at });
-    case "lease.live":
-      return await noteLease(tx, grant, lease, { state: "live", nativeName, at });
-    case "lease.ending":
-      return await noteLease(tx, grant, lease, { state: "ending", nativeName, at });
-    case "lease.gone":
-      return await noteLease(tx, grant, lease, { state: "gone", nativeName, at });
-    case "lease.stuck":
-      return await noteLease(tx, grant, lease, { state: "ending", nativeName, at, stuck: true, detail });
-    case "lease.misused":
-      return await noteLease(tx, grant, lease, { state: "intended", nativeName, at, detail });
-    default:
-      return;
-  }
+/** Where an event of a lease leaves it; `lease.misused` says something of it and moves it nowhere. */
+const stateAfter: Partial<Record<AuditType, LeaseState>> = {
+  "lease.intended": "intended",
+  "lease.live": "live",
+  "lease.ending": "ending",
+  "lease.stuck": "ending",
+  "lease.gone": "gone",
+  "lease.misused": "intended",
+};
+
+async function noteLeaseEvent(tx: Tx, grant: StoredGrant, lease: LeaseId, { type, at, data }: LinkEvent): Promise<void> {
+  const state = stateAfter[type];
+  if (state === undefined) return;
+  const { nativeName, detail } = data;
+  await noteLease(tx, grant, lease, {
+    state,
+    at,
+    nativeName: typeof nativeName === "string" ? nativeName : undefined,
+    detail: typeof detail === "string" ? detail : undefined,
+    ...(type === "lease.stuck" && { stuck: true }),
+  });
 }
 
 interface LeaseNews {

@@ -28,7 +28,7 @@ function registerEndpoint(app: FastifyInstance, control: Control, entrance: Entr
   const { method, path, params, query, body, access } = endpoint;
   const serve = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const caller = entrance.callerOf(request);
-    const input = { params: request.params, query: request.query, body: request.body };
+    const input = { params: request.params, query: request.query, body: request.body ?? undefined };
     const call = { ...input, query: withPosition(control, name, input.query), control, caller, sourceIp: request.ip, signal: entrance.signalOf(reply) };
     // The schemas of the route are the endpoint's, so what Fastify parsed has the types that `Call` derives from them.
     const run = async (): Promise<Answer> => answer(control, name, endpoint, await handler(call as unknown as Call<Endpoint>));

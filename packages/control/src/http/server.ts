@@ -95,7 +95,11 @@ function createApp(control: Control, { tls, trustedProxies }: HttpOptions): Fast
     ...(tls !== undefined && { https: { key: tls.key, cert: tls.cert, minVersion: "TLSv1.2" as const } }),
     // With `https` the type of the server differs; nothing here depends on which it is.
   }) as unknown as FastifyInstance;
-  app.setValidatorCompiler(validatorCompiler);
+  app.setValidatorCompiler(((route) => {
+    const validate = validatorCompiler(route);
+    // Fastify says `null` for no body at all; to a schema that is something.
+    return route.httpPart === "body" ? (body: unknown) => validate(body ?? undefined) : validate;
+  }) as typeof validatorCompiler); // the wrapper takes and gives what the wrapped does
   app.setSerializerCompiler(serializerCompiler);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {

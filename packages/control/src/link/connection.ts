@@ -2,7 +2,7 @@
  * One link, proven on both sides: reads what the outpost tells and has it applied, sends it state and tasks, and notices when it is gone.
  * Whatever is sent is sent again by the next link until it is receipted, so this class forgets everything when its socket closes.
  */
-import type { RawData, WebSocket } from "ws";
+import type { WebSocket } from "ws";
 import type { Enrolment } from "@cardea/core/contract/enrolment";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { FromOutpost, maxLinkMessageBytes, type FromControl } from "@cardea/core/contract/link";
@@ -12,7 +12,7 @@ import type { Control } from "../control.ts";
 import { keepConnection } from "../store/outposts.ts";
 import { transact } from "../store/transaction.ts";
 import { applyMessages, type Message } from "./inbox.ts";
-import { textOf } from "./next-message.ts";
+import type { Frame, Frames } from "./frames.ts";
 import { takeReport } from "./report.ts";
 import { assembleState } from "./state.ts";
 import { TaskSender } from "./task-sender.ts";
@@ -43,11 +43,13 @@ export class LinkConnection {
   #heardAtMs: number;
   /** What the outpost has of the log, the policy it was sent, and whether a checkpoint went out since the last ping. */
   readonly #sent = { checkpointSize: 0, policyVersion: 0, sincePing: false };
+  /** Set by the first pong; before it nobody knows where a proof would have to begin. */
+  #placed = false;
   #beat: NodeJS.Timeout | undefined;
   readonly #unsubscribe: (() => void)[] = [];
 
   /** Listens from now on; nothing is said before `start`. */
-  constructor(control: Control, socket: WebSocket, outpost: Enrolment, id: string) {
+  constructor(control: Control, socket: WebSocket, frames: Frames, outpost: Enrolment, id: string) {
     this.#control = control;
     this.#socket = socket;
     this.outpost = outpost;
@@ -58,7 +60,6 @@ export class LinkConnection {
       congested: () => socket.bufferedAmount > maxLinkMessageBytes,
       seen: this.#sent,
     });
-    socket.on("message", (data, isBinary) => this.#hear(data, isBinary));
     socket.on("error", (error) => control.log.info({ err: error, outpost: outpost.id }, "a link broke"));
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
@@ -67,14 +68,16 @@ export class LinkConnection {
         void Promise.allSettled([this.#draining, this.#stating, this.#tasks.close()]).then(() => resolve());
       });
     });
+    frames.listen((frame) => this.#hear(frame));
   }
 
   /** Pings; the answer says where the outpost stands, and state and tasks follow it. */
   start(): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
     const { wake } = this.#control;
     this.#unsubscribe.push(
       wake.subscribe("tasks", () => this.#tasks.poke()),
-      wake.subscribe("log", () => this.#tasks.poke()),
+      wake.subscribe("log", () => this.#tasks.logGrew()),
       wake.subscribe("policy", () => this.#sendState()),
       wake.subscribe("people", () => this.#sendState()),
     );
@@ -112,9 +115,9 @@ export class LinkConnection {
     this.#send({ kind: "ping", at: toTime(this.#control.clock.now()) });
   }
 
-  #hear(data: RawData, isBinary: boolean): void {
+  #hear(frame: Frame): void {
     this.#heardAtMs = this.#control.clock.now();
-    const message = parse(textOf(data, isBinary));
+    const message = parse(frame);
     if (message === undefined) {
       // 1007: not of the agreed form. The outpost dials again; one of another version shows up in both logs.
       this.#control.log.warn({ outpost: this.outpost.id }, "a message of a link does not have the required form");
@@ -184,6 +187,7 @@ export class LinkConnection {
   async #onPong({ checkpointSize, leases }: Extract<FromOutpost, { kind: "pong" }>): Promise<void> {
     // Only where no checkpoint is under way does the answer say more than this side knows already.
     if (!this.#sent.sincePing) this.#sent.checkpointSize = checkpointSize;
+    this.#placed = true;
     this.#sendState();
     const now = this.#control.clock.now();
     const kept = await keepConnection(this.#control.db, this.outpost.id, this.id, toTime(now), toTime(now + silenceMs), leases);
@@ -193,6 +197,7 @@ export class LinkConnection {
 
   /** One after the other, since each continues the log where the one before it ended. */
   #sendState(): void {
+    if (!this.#placed) return;
     this.#stating = this.#stating.then(() => this.#tasks.exclusive(() => this.#assembleAndSend())).catch((error: unknown) => {
       const code = error instanceof CardeaError ? error.code : "internal";
       this.#control.log.error({ err: error, outpost: this.outpost.id, code }, "no state can be sent; the outpost will stop issuing");
@@ -212,7 +217,7 @@ function isMessage(message: FromOutpost): message is Message {
   return message.kind === "receipt" || message.kind === "event";
 }
 
-function parse(text: string | undefined): FromOutpost | undefined {
+function parse(text: Frame): FromOutpost | undefined {
   try {
     return FromOutpost.parse(JSON.parse(text ?? ""));
   } catch {

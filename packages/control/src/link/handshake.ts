@@ -14,20 +14,20 @@ import { ok, refused, type Result } from "@cardea/core/lib/result";
 import type { Control } from "../control.ts";
 import { maybeOneOutpost } from "../store/outposts.ts";
 import { enrol, type Enrolled } from "./enrol.ts";
-import { nextMessage } from "./next-message.ts";
+import type { Frames } from "./frames.ts";
 
 const handshakeMs = 10_000;
 const nonceBytes = 32;
 const maxHelloBytes = 16 * 1024;
 
 /** The outpost at the other end, once both have proven their keys. The socket is closed where they have not. */
-export async function shakeHands(control: Control, socket: WebSocket, signal: AbortSignal): Promise<Enrolment | undefined> {
+export async function shakeHands(control: Control, socket: WebSocket, frames: Frames, signal: AbortSignal): Promise<Enrolment | undefined> {
   const within = AbortSignal.any([signal, AbortSignal.timeout(handshakeMs)]);
   try {
     const controlKey = toBase64Url(control.keys.signing.publicKey);
     const controlNonce = toBase64Url(control.random.bytes(nonceBytes));
     say(socket, { kind: "hello", nonce: controlNonce, controlKey });
-    const hello = parseHello(await nextMessage(socket, within));
+    const hello = parseHello(await frames.next(within));
     const admitted = await admit(control, { controlKey, controlNonce }, hello);
     if (!admitted.ok) {
       refuse(socket, admitted.code, admitted.detail);

@@ -17,6 +17,7 @@ import { leaveConnection, takeConnection } from "../store/outposts.ts";
 import { forgetOldTasks } from "../store/tasks.ts";
 import { transact } from "../store/transaction.ts";
 import { LinkConnection, silenceMs } from "./connection.ts";
+import { Frames } from "./frames.ts";
 import { shakeHands } from "./handshake.ts";
 
 /** Handshakes under way at once; more are turned away before they cost anything. */
@@ -81,17 +82,18 @@ class LinkServer implements Link {
   }
 
   async #serve(socket: WebSocket): Promise<void> {
+    // A socket that breaks also closes, and that is what ends its connection.
     socket.on("error", () => undefined);
+    const frames = new Frames(socket);
     this.#handshakes++;
     let outpost: Enrolment | undefined;
     try {
-      outpost = await shakeHands(this.#control, socket, this.#closing.signal);
+      outpost = await shakeHands(this.#control, socket, frames, this.#closing.signal);
     } finally {
       this.#handshakes--;
     }
     if (outpost === undefined) return;
-    // Made before anything is awaited: the outpost speaks as soon as it is welcome.
-    const connection = new LinkConnection(this.#control, socket, outpost, toHex(this.#control.random.bytes(16)));
+    const connection = new LinkConnection(this.#control, socket, frames, outpost, toHex(this.#control.random.bytes(16)));
     const { id } = outpost;
     this.#connections.get(id)?.replaced();
     this.#connections.set(id, connection);

@@ -65,6 +65,11 @@ export class TaskSender {
     if (this.#running === undefined) this.#runSoon();
   }
 
+  /** The log covers more now. A run under way may have looked just before. */
+  logGrew(): void {
+    if (this.#waiting.size > 0 || this.#running !== undefined) this.poke();
+  }
+
   receipted(task: TaskId): void {
     const full = this.#unreceipted.size >= windowSize;
     this.#unreceipted.delete(task);

@@ -103,7 +103,8 @@ function refuseMalformed(input: SubmitRequestParsed, { spec, name }: ResourceRow
     throw new CardeaError("invalid_request", "single actions cannot be asked for yet; ask for a role", { pointers: [{ path: "ask", message: "only `role` is offered" }] });
   }
   if (!Object.hasOwn(spec.roles, role)) {
-    throw new CardeaError("role_unknown", `\`${name}\` has no role \`${role}\`; it has ${Object.keys(spec.roles).sort().map((known) => `\`${known}\``).join(", ") || "none"}`);
+    const roles = Object.keys(spec.roles).sort();
+    throw new CardeaError("role_unknown", `\`${name}\` has no role \`${role}\`; ${roles.length === 0 ? "it has none" : `its roles are ${roles.join(", ")}`}`);
   }
   if (input.deliverTo === undefined) {
     throw new CardeaError("delivery_key_required", "a key is sealed to its requester: give a delivery key", { pointers: [{ path: "deliverTo", message: "required" }] });

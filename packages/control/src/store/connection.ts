@@ -19,7 +19,7 @@ export interface DatabaseSettings {
 export interface OpenDatabase {
   readonly db: Kysely<Database>;
   readonly pool: Pool;
-  /** A connection outside the pool; whoever asked for it ends it. */
+  /** A connection outside the pool; whoever asked for it ends it. @throws CardeaError `database_unavailable` */
   readonly connect: () => Promise<Client>;
   close(): Promise<void>;
 }
@@ -52,24 +52,29 @@ export function openDatabase(settings: DatabaseSettings, log: Logger): OpenDatab
     connect: async () => {
       const client = new Client(config);
       client.on("error", (error) => log.warn({ err: error }, "a dedicated database connection broke"));
-      await client.connect();
+      await client.connect().catch((error: unknown) => {
+        throw databaseFault(error) ?? error;
+      });
       return client;
     },
     close: () => db.destroy(),
   };
 }
 
+type ParseText = (text: string) => unknown;
+
 /** `bigint` columns arrive as numbers (all of ours stay below 2^53), `timestamptz` as the `Time` of our documents. */
-const parsers: Readonly<Record<number, (text: string) => unknown>> = {
+const parsers: Readonly<Record<number, ParseText>> = {
   [types.builtins.INT8]: safeInteger,
   [types.builtins.TIMESTAMPTZ]: (text) => toTime(parseTimestamp(text).getTime()),
 };
 
-const parseTimestamp = types.getTypeParser(types.builtins.TIMESTAMPTZ, "text");
+// pg declares its parsers as `any`; this one makes a `Date` of the text.
+const parseTimestamp = types.getTypeParser(types.builtins.TIMESTAMPTZ, "text") as (text: string) => Date;
 
 // pg declares one overload for each format; we ask for texts only, and hand every other type to pg's own parsers.
-const getTypeParser = ((oid: number, format?: "text") =>
-  parsers[oid] ?? types.getTypeParser(oid, format)) as typeof types.getTypeParser;
+const getTypeParser = ((oid: Parameters<typeof types.getTypeParser>[0], format?: "text"): ParseText =>
+  parsers[oid] ?? (types.getTypeParser(oid, format) as ParseText)) as typeof types.getTypeParser;
 
 function safeInteger(text: string): number {
   const value = Number(text);

@@ -85,10 +85,10 @@ export class LinkClient {
   async #once(onUp: () => void): Promise<void> {
     const { address, keys, membership, random, log } = this.#options;
     const { signal } = this.#closing;
-    const socket = await dial(address, signal);
+    const link = await dial(address, signal);
     try {
-      await prove({ socket, keys, random, signal }, membership);
-      const session = new LinkSession(socket, this.#options);
+      await prove({ link, keys, random, signal }, membership);
+      const session = new LinkSession(link, this.#options);
       this.#session = session;
       onUp();
       log.info({ control: address.host }, "the link is up");
@@ -96,7 +96,7 @@ export class LinkClient {
       await session.ended;
     } finally {
       this.#session = undefined;
-      socket.terminate();
+      link.socket.terminate();
     }
   }
 }

@@ -1,6 +1,7 @@
 import { WebSocket } from "ws";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { maxLinkMessageBytes } from "@cardea/core/contract/link";
+import { Frames } from "./frames.ts";
 
 const dialMs = 10_000;
 const loopback = /^(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])$/;
@@ -18,10 +19,16 @@ export function linkAddress(text: string): URL {
   return url;
 }
 
-/** An open socket. @throws CardeaError `unreachable` */
-export function dial(address: URL, signal: AbortSignal): Promise<WebSocket> {
+export interface Dialled {
+  readonly socket: WebSocket;
+  readonly frames: Frames;
+}
+
+/** An open socket, with its frames from the first on. @throws CardeaError `unreachable` */
+export function dial(address: URL, signal: AbortSignal): Promise<Dialled> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(address, { handshakeTimeout: dialMs, maxPayload: maxLinkMessageBytes, perMessageDeflate: false });
+    const frames = new Frames(socket);
     const fail = (cause?: unknown): void => {
       signal.removeEventListener("abort", abort);
       socket.terminate();
@@ -32,8 +39,7 @@ export function dial(address: URL, signal: AbortSignal): Promise<WebSocket> {
     socket.on("error", fail);
     socket.once("open", () => {
       signal.removeEventListener("abort", abort);
-      // What follows `open` may come in the same packet; whoever reads next hears it from the start.
-      resolve(socket);
+      resolve({ socket, frames });
     });
     if (signal.aborted) abort();
     else signal.addEventListener("abort", abort, { once: true });

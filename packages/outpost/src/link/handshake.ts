@@ -2,7 +2,6 @@
  * The first frames of a link, seen from the outpost. It believes the control key that it pinned when it enrolled, and before that the one whose
  * hash its token carries; whoever answers at the address proves that key over both nonces before anything else is taken from it.
  */
-import type { WebSocket } from "ws";
 import { controlKeyHash, enrolStatement, proveStatement, tokenProof, welcomeStatement, type EnrolmentTokenBody, type LinkNonces } from "@cardea/core/contract/enrolment";
 import { CardeaError, isErrorCode } from "@cardea/core/contract/errors";
 import { LinkHello } from "@cardea/core/contract/link";
@@ -17,7 +16,7 @@ import type { Random } from "@cardea/core/lib/random";
 import type { Digest } from "@cardea/core/documents/digest";
 import type { Keys, Membership } from "../identity.ts";
 import { openSealed } from "../sealing.ts";
-import { nextMessage } from "./next-message.ts";
+import type { Dialled } from "./dial.ts";
 
 const handshakeMs = 10_000;
 const nonceBytes = 32;
@@ -25,7 +24,7 @@ const nonceBytes = 32;
 type Welcome = Extract<LinkHello, { kind: "welcome" }>;
 
 export interface Parties {
-  readonly socket: WebSocket;
+  readonly link: Dialled;
   readonly keys: Keys;
   readonly random: Random;
   readonly signal: AbortSignal;
@@ -38,7 +37,7 @@ export async function prove(parties: Parties, membership: Membership): Promise<v
   if (nonces.controlKey !== membership.trust.controlKey) throw new CardeaError("link_refused", "another control plane answers at this address than the one this outpost enrolled with");
   const { outpost } = membership;
   const signature = sign(parties.keys, proveStatement(nonces, outpost));
-  say(parties.socket, { kind: "prove", outpost, nonce: nonces.outpostNonce, signature });
+  say(parties.link, { kind: "prove", outpost, nonce: nonces.outpostNonce, signature });
   const welcome = await welcomed(parties, nonces, within);
   if (welcome.outpost !== outpost || digestOf("trust", welcome.trust) !== digestOf("trust", membership.trust)) {
     // An outpost never fetches a root by itself: who it trusts was fixed when it enrolled.
@@ -62,7 +61,7 @@ export async function enrol(parties: Parties, token: EnrolmentTokenBody): Promis
   const { identityKey, seal } = parties.keys;
   const claims = { token: token.id, name: token.name, identityKey, sealKey: seal.publicKey };
   const statement = enrolStatement(nonces, claims);
-  say(parties.socket, {
+  say(parties.link, {
     kind: "enrol",
     ...claims,
     tokenExpiresAt: token.expiresAt,
@@ -76,15 +75,15 @@ export async function enrol(parties: Parties, token: EnrolmentTokenBody): Promis
   return { outpost, trust, markSeed };
 }
 
-async function hear({ socket, random }: Parties, within: AbortSignal): Promise<LinkNonces> {
-  const hello = parse(await nextMessage(socket, within));
+async function hear({ link, random }: Parties, within: AbortSignal): Promise<LinkNonces> {
+  const hello = parse(await link.frames.next(within));
   if (hello.kind !== "hello") throw new CardeaError("link_message_invalid", `the first message of a control plane is \`hello\`, not \`${hello.kind}\``);
   return { controlKey: hello.controlKey, controlNonce: hello.nonce, outpostNonce: toBase64Url(random.bytes(nonceBytes)) };
 }
 
 /** A welcome that the announced control key signed over both nonces, with a trust document that names that very key. */
-async function welcomed({ socket }: Parties, nonces: LinkNonces, within: AbortSignal): Promise<Welcome> {
-  const answer = parse(await nextMessage(socket, within));
+async function welcomed({ link }: Parties, nonces: LinkNonces, within: AbortSignal): Promise<Welcome> {
+  const answer = parse(await link.frames.next(within));
   if (answer.kind === "refused") throw new CardeaError(isErrorCode(answer.code) ? answer.code : "link_refused", answer.detail);
   if (answer.kind !== "welcome") throw new CardeaError("link_message_invalid", `expected \`welcome\`, not \`${answer.kind}\``);
   const key = fromBase64Url(nonces.controlKey);
@@ -109,6 +108,6 @@ function parse(text: string): LinkHello {
   }
 }
 
-function say(socket: WebSocket, message: LinkHello): void {
+function say({ socket }: Dialled, message: LinkHello): void {
   socket.send(JSON.stringify(message));
 }

@@ -1,5 +1,5 @@
 /** One proven link: reads tasks, state and acknowledgements, and tells what the spool holds, from its beginning, so many at a time. */
-import type { RawData, WebSocket } from "ws";
+import type { WebSocket } from "ws";
 import type { Logger } from "pino";
 import type { EventId } from "@cardea/core/contract/ids";
 import { FromControl, type FromOutpost, type LeaseCounts, type LinkState, type ResourceReport, type Task } from "@cardea/core/contract/link";
@@ -9,7 +9,8 @@ import { never } from "@cardea/core/lib/never";
 import type { Tuning } from "../settings.ts";
 import type { Spool } from "../store/spool.ts";
 import { pausePoint } from "../system-pause-points.ts";
-import { textOf } from "./next-message.ts";
+import type { Dialled } from "./dial.ts";
+import type { Frame } from "./frames.ts";
 
 /** What the outpost does with what it hears. */
 export interface SessionWork {
@@ -50,10 +51,9 @@ export class LinkSession {
   #chain: Promise<void> = Promise.resolve();
 
   /** Listens from now on. */
-  constructor(socket: WebSocket, options: SessionOptions) {
+  constructor({ socket, frames }: Dialled, options: SessionOptions) {
     this.#socket = socket;
     this.#options = options;
-    socket.on("message", (data, isBinary) => this.#hear(data, isBinary));
     this.#listenForSilence();
     this.ended = new Promise((resolve) => {
       socket.once("close", () => {
@@ -62,6 +62,7 @@ export class LinkSession {
         void this.#chain.then(resolve);
       });
     });
+    frames.listen((frame) => this.#hear(frame));
   }
 
   /** Says where this outpost stands, and everything that was not acknowledged before. */
@@ -118,9 +119,9 @@ export class LinkSession {
     this.#say({ kind: "pong", at: toTime(work.clock.now()), checkpointSize: work.checkpointSize(), leases: work.counts() });
   }
 
-  #hear(data: RawData, isBinary: boolean): void {
+  #hear(frame: Frame): void {
     this.#listenForSilence();
-    const message = parse(textOf(data, isBinary));
+    const message = parse(frame);
     if (message === undefined) {
       this.#options.log.error("a message of the control plane does not have the required form; is it of another version?");
       this.#socket.close(1007);
@@ -170,7 +171,7 @@ export class LinkSession {
   }
 }
 
-function parse(text: string | undefined): FromControl | undefined {
+function parse(text: Frame): FromControl | undefined {
   try {
     return FromControl.parse(JSON.parse(text ?? ""));
   } catch {

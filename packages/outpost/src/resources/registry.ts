@@ -162,8 +162,13 @@ export class Registry {
     return kept.host.report();
   }
 
-  async close(): Promise<void> {
+  /** Stops looking: what is being looked at is abandoned. */
+  stop(): void {
     this.#closing.abort();
+  }
+
+  async close(): Promise<void> {
+    this.stop();
     await Promise.all([...this.#kept.values()].map((kept) => this.#discard(kept)));
   }
 

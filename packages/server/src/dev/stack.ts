@@ -17,8 +17,8 @@ import { systemRandom } from "../processes/system.ts";
 import { Teardown } from "../processes/teardown.ts";
 import { ControlReady, OutpostReady } from "../programs/ready.ts";
 import { freePort } from "../processes/free-port.ts";
-import { sampleOutpostConfig } from "../sample/resource.ts";
-import { seedInstallation } from "../sample/seed.ts";
+import { sampleOutpostConfig, sampleResource } from "../sample/resource.ts";
+import { seedInstallation, untilResourceReady } from "../sample/seed.ts";
 import { ensureShop } from "../sample/shop.ts";
 
 export interface StackOptions {
@@ -111,6 +111,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   });
   undo.use(outpost.child);
   OutpostReady.parse(outpost.ready);
+  await untilResourceReady(url, peopleDirectory, sampleResource);
   const kept = undo.move();
   return {
     url,

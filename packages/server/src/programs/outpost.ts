@@ -34,6 +34,7 @@ export async function main(args: readonly string[]): Promise<number> {
     clock: systemClock,
     random: systemRandom,
     log: newLogger("outpost", env["CARDEA_LOG_LEVEL"] ?? "info"),
+    settings: { environment: env },
   });
   sayReady({ outpost: outpost.id });
   await asked;

@@ -1,3 +1,5 @@
+export const sampleResource = "sample-shop";
+
 /** The sample resource as an outpost's configuration: the shop in the second embedded PostgreSQL. */
 export function sampleOutpostConfig(shop: {
   readonly host: string;
@@ -6,7 +8,7 @@ export function sampleOutpostConfig(shop: {
 }): string {
   return `# Made by development mode; the form is that of docs/reference/outpost.md.
 resources:
-  - name: sample-shop
+  - name: ${sampleResource}
     kind: postgres
     labels: { env: sample, data: customer }
     owners: { groups: [dba] }

@@ -5,6 +5,7 @@
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 import { CardeaClient } from "@cardea/sdk/client";
@@ -24,6 +25,8 @@ export interface Seed {
 
 /** The one of the sample people who is the first administrator. */
 export const sampleAdmin = "ada";
+
+const readyTimeoutMs = 30_000;
 
 /** A sample person's file; the command line reads the same form. */
 const PersonFile = z.object({ v: z.literal(1), url: z.string(), name: z.string(), subject: z.string(), credential: z.string(), kind: z.literal("device"), seed: z.string() });
@@ -52,6 +55,21 @@ export async function signInAs(url: string, name: string, peopleDirectory: strin
   const person = PersonFile.parse(JSON.parse(text));
   const { token } = await signInWith(new CardeaClient({ baseUrl: url }), person.credential, deviceKey(fromBase64Url(person.seed)).sign);
   return new CardeaClient({ baseUrl: url, token: () => token });
+}
+
+/** Waits until the outpost has reported the sample resource. @throws CardeaError `timeout` with what the resource lacks */
+export async function untilResourceReady(url: string, peopleDirectory: string, name: string): Promise<void> {
+  const client = await signInAs(url, sampleAdmin, peopleDirectory);
+  const deadline = performance.now() + readyTimeoutMs;
+  for (;;) {
+    const resource = (await client.resources()).items.find((item) => item.name === name);
+    if (resource?.state === "ready") return;
+    if (performance.now() > deadline) {
+      const state = resource === undefined ? "not reported" : `${resource.state} (${resource.detail ?? resource.missing.map(({ what }) => what).join(", ")})`;
+      throw new CardeaError("timeout", `the resource \`${name}\` is ${state} after ${String(readyTimeoutMs / 1_000)} s`);
+    }
+    await sleep(25);
+  }
 }
 
 async function seedPeople(client: CardeaClient, url: string, directory: string): Promise<void> {

@@ -108,7 +108,7 @@ export async function giveIn(
     refuseMissing(admin, grants, after.filter((row) => row.what !== "absent"), database);
     await server.changeOn(connection, "commit", signal);
   } catch (error) {
-    if (connection.open) await connection.run("rollback", "read", signal).catch(() => connection.destroy());
+    await connection.rollBack(signal);
     throw error;
   }
 }

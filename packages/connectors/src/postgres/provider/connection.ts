@@ -91,10 +91,22 @@ export class Connection {
         signal,
       );
       return (Array.isArray(results) ? results : [results]).map((result) => result.rows);
-    } finally {
-      if (this.open && this.#client.getTransactionStatus() === "E") {
-        await this.#bounded(() => this.#client.query("rollback"), this.#answerMs, "read", signal).catch(() => this.destroy());
-      }
+    } catch (error) {
+      await this.rollBack(signal);
+      throw error;
+    }
+  }
+
+  /** Ends a transaction that is still open, without effect; else the connection. Never throws. */
+  async rollBack(signal: AbortSignal): Promise<void> {
+    if (!this.open) return;
+    try {
+      // `pg` reports an error before the server has said in which state it is now; the answer to an empty statement comes after that.
+      await this.#bounded(() => this.#client.query(""), this.#answerMs, "read", signal);
+      if (this.#client.getTransactionStatus() === "I") return;
+      await this.#bounded(() => this.#client.query("rollback"), this.#answerMs, "read", signal);
+    } catch {
+      this.destroy();
     }
   }
 

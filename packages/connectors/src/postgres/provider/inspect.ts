@@ -14,7 +14,7 @@ import { grantsIn, planSql, PlanRow } from "./bundle-plan.ts";
 import { missing, missingGrants, nameList, plain } from "./missing.ts";
 import { nativeActions } from "./native-actions.ts";
 import { publicInventory, publicWarnings } from "./public-inventory.ts";
-import { quoteIdent } from "./quoting.ts";
+import { quoteIdentVisibly as quoteIdent } from "./quoting.ts";
 import { inspectFlaws } from "./role-safety.ts";
 import { rowsOf, type Server } from "./server.ts";
 
@@ -100,7 +100,7 @@ function adminLacks(admin: Admin): readonly MissingPrivilege[] {
     ...(admin.superuser || admin.createRole ? [] : [missing(`\`${admin.user}\` may not create roles`, `alter role ${user} createrole;`)]),
     ...(admin.superuser || admin.signals
       ? []
-      : [missing(`\`${admin.user}\` may not end sessions of others`, `grant pg_signal_backend to ${user};`)]),
+      : [missing(`\`${admin.user}\` may not end sessions of others`, `grant pg_signal_backend to ${user}${admin.grantOptions ? " with inherit true" : ""};`)]),
     ...(admin.superuser || admin.inherits || admin.grantOptions
       ? []
       : [missing(`\`${admin.user}\` does not inherit the rights of roles that it is a member of`, `alter role ${user} inherit;`)]),

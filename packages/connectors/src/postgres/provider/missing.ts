@@ -4,7 +4,7 @@ import type { Grant } from "../spec/privileges.ts";
 import { formatTableName } from "../spec/table-name.ts";
 import type { Admin } from "./admin.ts";
 import { privilegeSql, type PlanRow } from "./bundle-plan.ts";
-import { quoteIdent } from "./quoting.ts";
+import { hex, invisible, quoteIdentVisibly as quoteIdent } from "./quoting.ts";
 
 /** Lists get long with 2,000 tables; people read the first few. */
 const namesShown = 10;
@@ -67,9 +67,6 @@ export function nameList(names: readonly string[]): string {
 
 /** Text that any report may hold: names of objects can contain control and bidirectional characters, which are shown by number. */
 export function plain(text: string, maxLength: number): string {
-  const visible = text.toWellFormed().replaceAll(
-    /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu,
-    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`,
-  );
+  const visible = text.toWellFormed().replaceAll(invisible, (character) => `\\u${hex(character)}`);
   return visible.length > maxLength ? `${visible.slice(0, maxLength - 1).toWellFormed()}…` : visible;
 }

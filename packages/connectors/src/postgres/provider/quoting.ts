@@ -14,6 +14,21 @@ export function quoteIdent(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** Characters that steer a terminal or reorder what it shows. */
+export const invisible = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
+
+/** As `quoteIdent`, for SQL that a person reads and runs: characters that cannot be seen stand as numbers. */
+export function quoteIdentVisibly(name: string): string {
+  const quoted = quoteIdent(name);
+  if (quoted.search(invisible) < 0) return quoted;
+  return `U&${quoted.replaceAll("\\", "\\\\").replaceAll(invisible, (character) => `\\${hex(character)}`)}`;
+}
+
+/** Four digits: all of `invisible` is in the basic plane. */
+export function hex(character: string): string {
+  return (character.codePointAt(0) ?? 0).toString(16).padStart(4, "0");
+}
+
 /** A text value in quotes; with a backslash in it, in the escape form, which means the same under every setting. */
 export function quoteLiteral(value: string): string {
   checkText(value);

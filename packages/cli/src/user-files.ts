@@ -1,7 +1,7 @@
 /** Files that the user names: what they hold, and where results are written. */
 import { readFile, writeFile } from "node:fs/promises";
 import { CardeaError } from "@cardea/core/contract/errors";
-import { userPath, type Context } from "../context.ts";
+import { userPath, type Context } from "./context.ts";
 
 /** Larger than any document of Cardea's. */
 const maxBytes = 64 * 1024 * 1024;

@@ -1,0 +1,85 @@
+/** Being an outpost that nobody enrolled. */
+import { WebSocket } from "ws";
+import { enrolStatement, proveStatement, tokenProof, type LinkNonces } from "@cardea/core/contract/enrolment";
+import { newId } from "@cardea/core/contract/ids";
+import { LinkHello } from "@cardea/core/contract/link";
+import { signDigest } from "@cardea/core/documents/signature";
+import { toBase64Url } from "@cardea/core/lib/base64url";
+import { ed25519PublicKey } from "@cardea/core/lib/crypto";
+import { newDeliveryKey } from "@cardea/sdk/delivery-key";
+import { systemClock, systemRandom } from "@cardea/server/processes/system";
+import { sure, type AttackList } from "../attempt.ts";
+import type { Ground } from "../ground.ts";
+
+/** Answers the control plane's first words with these; the code of its refusal, or `welcome`. */
+function dial(ground: Ground, answer: (nonces: LinkNonces) => unknown): Promise<string> {
+  const socket = new WebSocket(`${ground.url.replace("http", "ws")}/v1/link`);
+  return new Promise((resolve, reject) => {
+    socket.on("message", (data) => {
+      // A text frame of `ws` arrives as one buffer.
+      const message = LinkHello.parse(JSON.parse(String(data as Buffer)));
+      if (message.kind === "hello") {
+        const nonces = { controlKey: message.controlKey, controlNonce: message.nonce, outpostNonce: toBase64Url(systemRandom.bytes(32)) };
+        Promise.resolve(answer(nonces)).then((reply) => socket.send(typeof reply === "string" ? reply : JSON.stringify(reply)), reject);
+        return;
+      }
+      resolve(message.kind === "refused" ? message.code : message.kind);
+      socket.close();
+    });
+    socket.once("close", () => resolve("closed"));
+    socket.once("error", reject);
+  });
+}
+
+export const link: AttackList = {
+  title: "the outpost's link",
+  attacks: [
+    {
+      tries: "the enrolled outpost's id with another key",
+      meets: "link_refused",
+      run: async (ground) => {
+        const outpost = sure((await ground.ada.outposts()).items[0], "outpost").id;
+        const seed = systemRandom.bytes(32);
+        return dial(ground, (nonces) => ({ kind: "prove", outpost, nonce: nonces.outpostNonce, signature: signDigest("outpost", "mine", seed, proveStatement(nonces, outpost)) }));
+      },
+    },
+    {
+      tries: "an outpost that does not exist",
+      meets: "link_refused",
+      run: async (ground) => {
+        const outpost = newId("outpost", systemClock, systemRandom);
+        const seed = systemRandom.bytes(32);
+        return dial(ground, (nonces) => ({ kind: "prove", outpost, nonce: nonces.outpostNonce, signature: signDigest("outpost", "mine", seed, proveStatement(nonces, outpost)) }));
+      },
+    },
+    {
+      tries: "enrolling with a token of one's own, its row made by SQL",
+      meets: "enrolment_invalid",
+      run: async (ground) => {
+        const token = newId("token", systemClock, systemRandom);
+        const expires = new Date(Date.now() + 600_000).toISOString();
+        await ground.database.many("insert into enrolment_tokens (id, name, created_by, created_at, expires_at) values ($1, 'rogue', $2, now(), $3)", [token, await ground.subject("ada"), expires]);
+        ground.database.removeLater("enrolment_tokens", { id: token });
+        const seed = systemRandom.bytes(32);
+        const sealKey = (await newDeliveryKey()).publicKey;
+        const identityKey = toBase64Url(ed25519PublicKey(seed));
+        return dial(ground, (nonces) => {
+          const statement = enrolStatement(nonces, { token, name: "rogue", identityKey, sealKey });
+          return {
+            kind: "enrol",
+            token,
+            tokenExpiresAt: expires,
+            tokenProof: tokenProof(systemRandom.bytes(32), statement),
+            name: "rogue",
+            nonce: nonces.outpostNonce,
+            identityKey,
+            sealKey,
+            signature: signDigest("outpost", "mine", seed, statement),
+          };
+        });
+      },
+    },
+    { tries: "words that are none of the link's", meets: "link_message_invalid", run: (ground) => dial(ground, () => "open, sesame") },
+    { tries: "receipts before anything is proven", meets: "link_message_invalid", run: (ground) => dial(ground, () => ({ kind: "pong", at: new Date().toISOString(), checkpointSize: 0, leases: { live: 0, ending: 0, stuck: 0 } })) },
+  ],
+};
