@@ -7,7 +7,7 @@ import { endpoints, type Endpoint } from "@cardea/core/contract/api/endpoints";
 import { auditTypes } from "@cardea/core/contract/audit-types";
 import { errors } from "@cardea/core/contract/errors";
 import { FromControl, FromOutpost, Task } from "@cardea/core/contract/link";
-import { digestOf } from "@cardea/core/documents/digest";
+import type { DocumentType } from "@cardea/core/documents/digest";
 import { transitions } from "@cardea/core/lifecycle/states";
 import { openCheckpoint } from "@cardea/core/log/checkpoint";
 import { parseVerifierKey } from "@cardea/core/log/note";
@@ -27,7 +27,13 @@ function codeRows(page: string): readonly (readonly string[])[] {
 
 describe("reference pages are equal to the code", () => {
   it("errors.md: code, meaning, status, exit, retry", () => {
-    const expected = Object.entries(errors).map(([name, { title, status, exit, retryable }]) => [code(name), title, String(status), String(exit), retryable ? "yes" : "no"]);
+    const expected = Object.entries(errors).map(([name, { title, status, exit, retryable }]) => [
+      code(name),
+      title,
+      String(status),
+      String(exit),
+      retryable ? "yes" : "no",
+    ]);
     expect(codeRows(readPage("docs/reference/errors.md"))).toEqual(expected);
   });
 
@@ -37,7 +43,10 @@ describe("reference pages are equal to the code", () => {
   });
 
   it.each(Object.entries(transitions))("states.md: %s", (lifecycle, states) => {
-    const expected = Object.entries<readonly string[]>(states).map(([from, to]) => [code(from), to.length === 0 ? "nothing: final" : to.map(code).join(", ")]);
+    const expected = Object.entries<readonly string[]>(states).map(([from, to]) => [
+      code(from),
+      to.length === 0 ? "nothing: final" : to.map(code).join(", "),
+    ]);
     expect(codeRows(sectionOf(readPage("docs/reference/states.md"), `## ${lifecycle}`))).toEqual(expected);
   });
 
@@ -58,9 +67,23 @@ describe("reference pages are equal to the code", () => {
   it("requests-and-grants.md: every type of document that has a digest", () => {
     const page = readPage("docs/reference/requests-and-grants.md");
     const [, listed = ""] = /Types: (.*)\.$/m.exec(page) ?? [];
-    // The parameter's union, spelt out as values, so that a new type does not compile until it stands here and on the page.
-    const types: Record<Parameters<typeof digestOf>[0], true> = {
-      asked: true, request: true, decision: true, vote: true, grant: true, run: true, review: true, policy: true, spec: true, roster: true, trust: true, permissions: true, "public-privileges": true, "sign-in": true, link: true,
+    // The union spelt out as values, so that a new type does not compile until it stands here and on the page.
+    const types: Record<DocumentType, true> = {
+      asked: true,
+      request: true,
+      decision: true,
+      vote: true,
+      grant: true,
+      run: true,
+      review: true,
+      policy: true,
+      spec: true,
+      roster: true,
+      trust: true,
+      permissions: true,
+      "public-privileges": true,
+      "sign-in": true,
+      link: true,
     };
     expect(codeIn(listed)).toEqual(Object.keys(types));
   });
@@ -86,21 +109,32 @@ describe("reference pages are equal to the code", () => {
     for (const facet of Object.keys(spec?.capabilities.facets ?? {})) expect(codeIn(actions)).toContain(facet);
     expect(Object.keys(spec?.capabilities.vias ?? {})).toEqual(["direct"]);
     const words = { native: "PostgreSQL", none: "nobody", gateway: "the gateway" };
-    const expected = Object.entries(spec?.capabilities.vias.direct ?? {}).map(([limit, enforcer]) => [code(limit), words[enforcer]]);
+    const expected = Object.entries(spec?.capabilities.vias.direct ?? {}).map(([limit, enforcer]) => [
+      code(limit),
+      words[enforcer],
+    ]);
     const shown = codeRows(sectionOf(page, "## Who enforces what")).map((row) => row.slice(0, 2));
-    expect(new Map(shown.map(([limit, by]) => [limit, by]))).toEqual(new Map(expected.map(([limit, by]) => [limit, by])));
+    expect(new Map(shown.map(([limit, by]) => [limit, by]))).toEqual(
+      new Map(expected.map(([limit, by]) => [limit, by])),
+    );
   });
 
   it("link-protocol.md: every task and every message", () => {
     const page = readPage("docs/reference/link-protocol.md");
     const named = new Set(codeIn(page));
-    const kinds = [...Task.options.map(({ shape }) => shape.type.value), ...FromControl.options.map(({ shape }) => shape.kind.value), ...FromOutpost.options.map(({ shape }) => shape.kind.value)];
+    const kinds = [
+      ...Task.options.map(({ shape }) => shape.type.value),
+      ...FromControl.options.map(({ shape }) => shape.kind.value),
+      ...FromOutpost.options.map(({ shape }) => shape.kind.value),
+    ];
     const inWords = new Set(["task", "receipt", "event", "report"]);
     expect(kinds.filter((kind) => !named.has(kind) && !inWords.has(kind))).toEqual([]);
   });
 
   it("settings.md: every variable that the programs read, and no other", async () => {
-    const documented = new Set(codeIn(readPage("docs/reference/settings.md")).filter((name) => /^(CARDEA_[A-Z_]+|DATABASE_URL)$/.test(name)));
+    const documented = new Set(
+      codeIn(readPage("docs/reference/settings.md")).filter((name) => /^(CARDEA_[A-Z_]+|DATABASE_URL)$/.test(name)),
+    );
     const read = await variablesRead();
     expect([...documented].sort()).toEqual([...read].sort());
   });
@@ -121,7 +155,8 @@ async function variablesRead(): Promise<Set<string>> {
     const files = await readdir(join(repositoryRoot, "packages", name, "src"), { recursive: true }).catch(() => []);
     for (const file of files.filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))) {
       const source = await readFile(join(repositoryRoot, "packages", name, "src", file), "utf8");
-      for (const [, variable = ""] of source.matchAll(/"(CARDEA_[A-Z_]+|DATABASE_URL)"/g)) if (!forTests.has(variable)) found.add(variable);
+      for (const [, variable = ""] of source.matchAll(/"(CARDEA_[A-Z_]+|DATABASE_URL)"/g))
+        if (!forTests.has(variable)) found.add(variable);
     }
   }
   return found;
@@ -134,7 +169,11 @@ describe("examples are what production would accept", () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  const yaml = pagePaths().flatMap((path) => blocksOf(readPage(path)).filter(({ language }) => language === "yaml").map((block): [string, string] => [`${path}:${String(block.line)}`, block.text]));
+  const yaml = pagePaths().flatMap((path) =>
+    blocksOf(readPage(path))
+      .filter(({ language }) => language === "yaml")
+      .map((block): [string, string] => [`${path}:${String(block.line)}`, block.text]),
+  );
   const policies = yaml.filter(([, text]) => /^rules:/m.test(text));
   const resources = yaml.filter(([, text]) => /^resources:/m.test(text));
   const settings = yaml.filter(([, text]) => /^(publicUrl|database):/m.test(text));
@@ -160,18 +199,24 @@ describe("examples are what production would accept", () => {
   it.each(settings)("settings %s", async (place, text) => {
     const file = join(directory, `${place.replaceAll(/[^a-z0-9]/gi, "-")}.yaml`);
     await writeFile(file, text);
-    await expect(readSettings({ CARDEA_CONFIG: file }, directory)).resolves.toMatchObject({ publicUrl: expect.stringMatching(/^https:/) });
+    await expect(readSettings({ CARDEA_CONFIG: file }, directory)).resolves.toMatchObject({
+      publicUrl: expect.stringMatching(/^https:/),
+    });
   });
 
   it("every JSON block is JSON", () => {
-    for (const path of pagePaths()) for (const { language, text } of blocksOf(readPage(path))) if (language === "json") JSON.parse(text);
+    for (const path of pagePaths())
+      for (const { language, text } of blocksOf(readPage(path))) if (language === "json") JSON.parse(text);
   });
 
   it("the checkpoint of log-format-and-evidence.md opens under the key beside it", () => {
     const page = readPage("docs/reference/log-format-and-evidence.md");
     const note = blocksOf(page).find(({ language }) => language === "text")?.text ?? "";
     const key = parseVerifierKey(codeIn(page).find((text) => /^[^+ ]+\+[0-9a-f]{8}\+/.test(text)) ?? "");
-    expect(key.ok && openCheckpoint(note, { origin: "cardea.example.com/log", key: key.value })).toMatchObject({ ok: true, value: { size: 42 } });
+    expect(key.ok && openCheckpoint(note, { origin: "cardea.example.com/log", key: key.value })).toMatchObject({
+      ok: true,
+      value: { size: 42 },
+    });
   });
 });
 
@@ -179,12 +224,16 @@ describe("what is promised of pages", () => {
   it("docs/README.md leads to every page", () => {
     const index = readPage("docs/README.md");
     const linked = new Set([...index.matchAll(/\]\(([^)#]+)/g)].map(([, path = ""]) => path));
-    const below = pagePaths().filter((path) => path.startsWith("docs/") && path !== "docs/README.md" && !path.startsWith("docs/adr/"));
+    const below = pagePaths().filter(
+      (path) => path.startsWith("docs/") && path !== "docs/README.md" && !path.startsWith("docs/adr/"),
+    );
     expect(below.map((path) => path.slice("docs/".length)).filter((path) => !linked.has(path))).toEqual([]);
   });
 
   it("files that ARCHITECTURE.md names in the way of a request are there in its order", () => {
     const way = sectionOf(readPage("ARCHITECTURE.md"), "## The way of a request");
-    expect([...way.matchAll(/^(\d+)\. /gm)].map(([, number]) => Number(number))).toEqual(Array.from({ length: 13 }, (_, index) => index + 1));
+    expect([...way.matchAll(/^(\d+)\. /gm)].map(([, number]) => Number(number))).toEqual(
+      Array.from({ length: 13 }, (_, index) => index + 1),
+    );
   });
 });

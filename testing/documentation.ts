@@ -44,8 +44,16 @@ export function blocksOf(page: string): readonly Block[] {
 export function rowsOf(page: string): readonly (readonly string[])[] {
   const lines = page.split("\n");
   return lines.flatMap((line, index) => {
-    const isRow = line.startsWith("|") && !/^\|[\s|:-]+\|$/.test(line) && !/^\|[\s|:-]+\|$/.test(lines[index + 1] ?? "");
-    return isRow ? [line.slice(1, -1).split("|").map((cell) => cell.trim())] : [];
+    const isRow =
+      line.startsWith("|") && !/^\|[\s|:-]+\|$/.test(line) && !/^\|[\s|:-]+\|$/.test(lines[index + 1] ?? "");
+    return isRow
+      ? [
+          line
+            .slice(1, -1)
+            .split("|")
+            .map((cell) => cell.trim()),
+        ]
+      : [];
   });
 }
 
@@ -59,9 +67,9 @@ export function sectionOf(page: string, heading: string): string {
   return end < 0 ? rest : rest.slice(0, end);
 }
 
-/** What stands in backticks. */
+/** What stands in backticks; fenced blocks are passed over. */
 export function codeIn(text: string): readonly string[] {
-  return [...text.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+  return [...text.replace(/^```[\s\S]*?^```$/gm, "").matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
 }
 
 /** A line that a reader would type. */
@@ -80,7 +88,9 @@ export function typedLines(page: string): readonly TypedLine[] {
 
 /** The arguments of each `cardea …` in a typed line, as the shell would give them: quotes taken off, redirections and comments left out. */
 export function cardeaCommands(text: string): readonly (readonly string[])[] {
-  return [...text.matchAll(/(?:^|\$\(|\s)(?:npx )?cardea (?<rest>.*)/g)].map(({ groups }) => wordsOf(groups?.["rest"] ?? ""));
+  return [...text.matchAll(/(?:^|\$\(|\s)(?:npx )?cardea (?<rest>.*)/g)].map(({ groups }) =>
+    wordsOf(groups?.["rest"] ?? ""),
+  );
 }
 
 function wordsOf(text: string): readonly string[] {

@@ -38,17 +38,24 @@ describe("the README", () => {
 
   it("tells the whole cycle", () => {
     const commands = typed.flatMap(cardeaCommands).map(([name]) => name);
-    for (const name of ["connect", "request", "approve", "key", "release", "evidence", "verify", "audit"]) expect(commands).toContain(name);
+    for (const name of ["connect", "request", "approve", "key", "release", "evidence", "verify", "audit"])
+      expect(commands).toContain(name);
   });
 
   it("says of each refusal which it is", () => {
-    for (const text of typed.filter((line) => line.includes("#"))) expect(text).toMatch(/# refused(: [a-z_]+| by PostgreSQL)$/);
+    for (const text of typed.filter((line) => line.includes("#")))
+      expect(text).toMatch(/# refused(: [a-z_]+| by PostgreSQL)$/);
   });
 });
 
 describe("what the documentation tells people to type", () => {
   const all = pagePaths().flatMap((path) =>
-    typedLines(readPage(path)).flatMap(({ text, line }) => cardeaCommands(text).map((words): [string, readonly string[]] => [`${path}:${String(line)} cardea ${words.join(" ")}`, words])),
+    typedLines(readPage(path)).flatMap(({ text, line }) =>
+      cardeaCommands(text).map((words): [string, readonly string[]] => [
+        `${path}:${String(line)} cardea ${words.join(" ")}`,
+        words,
+      ]),
+    ),
   );
 
   it("is found", () => {

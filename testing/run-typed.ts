@@ -57,8 +57,14 @@ async function environmentOf({ dataDirectory }: TypedStack, directory: string): 
   const cardea = join(repositoryRoot, "packages", "cli", "bin", "cardea.js");
   await writeFile(npx, `#!/bin/sh\n[ "$1" = cardea ] || exit 127\nshift\nexec ${process.execPath} ${cardea} "$@"\n`);
   await chmod(npx, 0o755);
-  const { CARDEA_TOKEN: _token, CARDEA_URL: _url, CARDEA_AS: _as, ...rest } = process.env;
-  return { ...rest, PATH: `${directory}:${process.env["PATH"] ?? ""}`, CARDEA_DATA: dataDirectory, PSQLRC: "/dev/null" };
+  // What the surrounding shell says of another Cardea is not the page's business.
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith("CARDEA_"));
+  return {
+    ...Object.fromEntries(others),
+    PATH: `${directory}:${process.env["PATH"] ?? ""}`,
+    CARDEA_DATA: dataDirectory,
+    PSQLRC: "/dev/null",
+  };
 }
 
 function newestId(done: readonly Typed[], prefix: string, where: string): string {
@@ -70,13 +76,25 @@ function newestId(done: readonly Typed[], prefix: string, where: string): string
   throw new Error(`${where}: nothing printed so far holds a \`${prefix}…\` to keep`);
 }
 
-function runLine(text: string, environment: NodeJS.ProcessEnv, directory: string): Promise<Pick<Typed, "exitCode" | "output">> {
+function runLine(
+  text: string,
+  environment: NodeJS.ProcessEnv,
+  directory: string,
+): Promise<Pick<Typed, "exitCode" | "output">> {
   return new Promise((resolve, reject) => {
-    const child = spawn("sh", ["-c", text], { cwd: directory, env: environment, stdio: ["ignore", "pipe", "pipe"], timeout: lineTimeoutMs });
+    const child = spawn("sh", ["-c", text], {
+      cwd: directory,
+      env: environment,
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: lineTimeoutMs,
+    });
     let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (part: string) => (output += part));
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (part: string) => (output += part));
     child.once("error", reject);
-    child.once("close", (code) => { resolve({ exitCode: code ?? 1, output }); });
+    child.once("close", (code) => {
+      resolve({ exitCode: code ?? 1, output });
+    });
   });
 }
 

@@ -53,7 +53,7 @@ export const defaultTuning: Tuning = {
   clockStepMs: 2_000,
   clockSkewMs: 30_000,
   maxSleepMs: 1_000,
-  redialMs: { first: 100, max: 10_000 },
+  redialMs: { first: 100, max: 3_000 },
   silenceMs: 30_000,
   eventDelayMs: 20,
 };

@@ -4,8 +4,8 @@
  */
 import type { Enrolment } from "@cardea/core/contract/enrolment";
 import type { AuditType } from "@cardea/core/contract/audit-types";
-import type { EventId } from "@cardea/core/contract/ids";
-import type { LinkEvent, Receipt, TaskResult } from "@cardea/core/contract/link";
+import { GrantId, type EventId } from "@cardea/core/contract/ids";
+import { EndReason, type LinkEvent, type Receipt, type TaskResult } from "@cardea/core/contract/link";
 import type { Json } from "@cardea/core/documents/canonical";
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
 import { never } from "@cardea/core/lib/never";
@@ -31,8 +31,6 @@ const outpostTypes: ReadonlySet<AuditType> = new Set<AuditType>([
   "lease.gone",
   "lease.stuck",
   "lease.misused",
-  "grant.ending",
-  "grant.ended",
   "resource.stranger",
   "security.refused",
 ]);
@@ -123,10 +121,19 @@ async function applyEvent(tx: Tx, control: Control, outpost: Enrolment, told: Li
     await record(tx, control, { type: "security.refused", ids: { outpost: outpost.id }, data: { what: "event of an outpost", type: event.type }, eventId: event.id });
     return;
   }
-  if (event.type.startsWith("lease.") || event.type.startsWith("grant.")) {
+  if (event.type.startsWith("lease.")) {
     await leaseEvent(tx, control, outpost.id, event);
+    await endedByItself(tx, control, outpost, event);
     return;
   }
   // What the wire carries as JSON is canonical JSON's domain.
   await record(tx, control, { type: event.type, ids: event.ids, data: event.data as Record<string, Json>, at: event.at, eventId: event.id });
+}
+
+/** An outpost ends leases by its own clock too, without a task; `over` says that nothing of the grant is left then. */
+async function endedByItself(tx: Tx, control: Control, outpost: Enrolment, event: LinkEvent): Promise<void> {
+  if (event.type !== "lease.gone" || event.data["over"] !== true) return;
+  const grant = GrantId.safeParse(event.ids["grant"]);
+  const why = EndReason.safeParse(event.data["why"]);
+  if (grant.success && why.success) await grantEnded(tx, control, outpost.id, { type: "ended", grant: grant.data, why: why.data, at: event.at });
 }

@@ -128,6 +128,8 @@ class OtherProcesses {
     const ended = new Promise<void>((resolve) => {
       client.once("end", resolve);
       client.once("error", () => resolve());
+      // Closing may have begun while the connection was being made.
+      if (signal.aborted) resolve();
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
     try {

@@ -18,7 +18,7 @@ import { changeLease, dueLeases, nextDueMs, removeLease, resourcesWithLeases, ty
 import type { Store } from "../store/store.ts";
 import { pausePoint } from "../system-pause-points.ts";
 import type { SteadyClock } from "../trust/steady-clock.ts";
-import { tellEnding, tellGone, tellGrantEnded, tellMisuse, tellStuck, type Teller } from "./events.ts";
+import { tellEnding, tellGone, tellMisuse, tellStuck, type Teller } from "./events.ts";
 import type { InHand } from "./in-hand.ts";
 
 export interface EnderOptions {
@@ -237,7 +237,6 @@ export class Ender {
       if (misuse.length > 0) tellMisuse(teller, lease, misuse);
       tellGone(teller, lease, closedSessions);
       removeLease(store, lease);
-      if (lease.over && lease.tasks.length === 0) tellGrantEnded(teller, lease);
       for (const task of lease.tasks) this.#receipt(task, lease.grant, lease.why);
       const used = store.grants.get(lease.grant);
       if (used?.state === "over") store.grants.putSync(lease.grant, { state: "over", untilMs: used.untilMs });

@@ -1,5 +1,5 @@
 /** What is told of leases. Each runs inside the `Store.write` of the step that it tells of. */
-import type { GrantId, LeaseId, OutpostId } from "@cardea/core/contract/ids";
+import type { OutpostId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { EndingLease, LeaseRecord } from "../store/leases.ts";
 import type { Spool } from "../store/spool.ts";
@@ -17,11 +17,11 @@ export function tellLease(teller: Teller, type: "lease.intended" | "lease.live",
   teller.spool.event(type, idsOf(teller, lease), { nativeName: lease.nativeName, deadline: toTime(lease.deadlineMs) });
 }
 
-/** `over`: whether the grant ends with it. */
 export function tellEnding(teller: Teller, lease: EndingLease): void {
   teller.spool.event("lease.ending", idsOf(teller, lease), { nativeName: lease.nativeName, why: lease.why, over: lease.over });
 }
 
+/** With `over` the grant ends with it, also where nobody had asked for that. */
 export function tellGone(teller: Teller, lease: EndingLease, closedSessions: number): void {
   teller.spool.event("lease.gone", idsOf(teller, lease), { nativeName: lease.nativeName, why: lease.why, over: lease.over, closedSessions });
 }
@@ -32,9 +32,4 @@ export function tellStuck(teller: Teller, lease: EndingLease, code: string, deta
 
 export function tellMisuse(teller: Teller, lease: LeaseRecord, what: readonly string[]): void {
   teller.spool.event("lease.misused", idsOf(teller, lease), { nativeName: lease.nativeName, what: what.slice(0, 50).map((one) => one.slice(0, 500)), detail: what.join("; ").slice(0, 1_000) });
-}
-
-/** The grant is over by this outpost's own doing: nobody had asked for it. */
-export function tellGrantEnded({ spool, outpost }: Teller, lease: { readonly grant: GrantId; readonly id: LeaseId; readonly resource: string; readonly why: string }): void {
-  spool.event("grant.ended", { outpost, grant: lease.grant, lease: lease.id, resource: lease.resource }, { why: lease.why });
 }

@@ -7,6 +7,7 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import { startOutpost } from "@cardea/outpost/start";
 import { makeDataDirectory } from "../keys/installation.ts";
 import { systemClock, systemRandom } from "../processes/system.ts";
+import { version } from "../version.ts";
 import { newLogger } from "./logger.ts";
 import { sayReady, untilAsked } from "./parent.ts";
 
@@ -34,7 +35,7 @@ export async function main(args: readonly string[]): Promise<number> {
     clock: systemClock,
     random: systemRandom,
     log: newLogger("outpost", env["CARDEA_LOG_LEVEL"] ?? "info"),
-    settings: { environment: env },
+    settings: { version, environment: env },
   });
   sayReady({ outpost: outpost.id });
   await asked;

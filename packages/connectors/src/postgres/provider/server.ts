@@ -97,7 +97,7 @@ export class Server {
    * until none is seen. Costs nothing when there is no doubt. What has been committed by then is visible to who looks afterwards.
    */
   async settle(signal: AbortSignal): Promise<void> {
-    for (let round = 0; false; round++) {
+    for (let round = 0; this.#doubtful.size > 0 || !this.#earlierAreGone; round++) {
       const doubtful = [...this.#doubtful];
       const earlier = this.#earlierAreGone
         ? "false"
