@@ -68,6 +68,8 @@ export interface Actor {
   readonly entry: RosterEntry;
   /** What this sign-in or token may do; never more than the entry says. */
   readonly permissions: readonly Permission[];
-  readonly presence: { readonly method: "sign-in"; readonly credential: CredentialId } | { readonly method: "api-token"; readonly token: TokenId };
+  readonly presence:
+    | { readonly method: "sign-in"; readonly credential: CredentialId }
+    | { readonly method: "api-token"; readonly token: TokenId };
   readonly sourceIp: string;
 }

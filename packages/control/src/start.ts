@@ -47,7 +47,7 @@ export async function startControl(options: StartControlOptions): Promise<Runnin
   };
   try {
     const database = openDatabase(options.database, log);
-    closers.push(database.close);
+    closers.push(() => database.close());
     await migrate(database.connect, log);
     const wake = startWake({ connect: database.connect, random, log });
     closers.push(() => wake.close());

@@ -29,7 +29,9 @@ try {
     process.stderr.write(`cardea: ${error.message}\n`);
     process.exitCode = errors[error.code].exit;
   } else {
-    process.stderr.write(`cardea: internal fault: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.stderr.write(
+      `cardea: internal fault: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
     process.exitCode = 1;
   }
 }

@@ -18,11 +18,17 @@ export function checkBelonging(evidence: Evidence, digests: Digests): Result<und
   const { request, votes, grant, spec } = evidence;
   if (grant.request !== digests.request) return mismatch("the grant is of another request");
   if (votes.some((vote) => vote.request !== digests.request)) return mismatch("a vote is on another request");
-  if (!grant.votes.every((vote) => digests.votes.includes(vote))) return mismatch("the grant names a vote that is not there");
+  if (!grant.votes.every((vote) => digests.votes.includes(vote)))
+    return mismatch("the grant names a vote that is not there");
   if (new Set(digests.votes).size !== digests.votes.length) return mismatch("a vote stands there twice");
   if (request.decision.policy !== digests.policy) return mismatch("the request was decided by another policy");
-  if (request.resource.specDigest !== digests.spec) return mismatch("the request was decided on another specification of the resource");
-  if (spec.id !== request.resource.id || spec.outpost !== request.resource.outpost || spec.name !== request.asked.resource) {
+  if (request.resource.specDigest !== digests.spec)
+    return mismatch("the request was decided on another specification of the resource");
+  if (
+    spec.id !== request.resource.id ||
+    spec.outpost !== request.resource.outpost ||
+    spec.name !== request.asked.resource
+  ) {
     return mismatch("the specification is of another resource");
   }
   return ok(undefined);

@@ -17,22 +17,36 @@ type Refusals = "evidence_decision" | "evidence_roster" | "evidence_stale";
  * groups and claims of today, at `nowMs`, under the request's policy or, where its rule says `onPolicyChange: end`, the current one. Deny
  * rules of the current policy always apply.
  */
-export function checkDecision(evidence: Evidence, digests: Digests, roster: ProvenRoster, nowMs: number, known: Policy | undefined): Result<undefined, Refusals> {
+export function checkDecision(
+  evidence: Evidence,
+  digests: Digests,
+  roster: ProvenRoster,
+  nowMs: number,
+  known: Policy | undefined,
+): Result<undefined, Refusals> {
   const { request, policy, spec } = evidence;
   const { asked, facts, createdAt, decision } = request;
   const again = decide({ policy, policyDigest: digests.policy, asked, spec, facts, createdAt });
-  if (canonicalJson(again) !== canonicalJson(decision)) return disagree("the policy, evaluated again on the same inputs, decides otherwise");
+  if (canonicalJson(again) !== canonicalJson(decision))
+    return disagree("the policy, evaluated again on the same inputs, decides otherwise");
   if (decision.effect === "deny") return disagree("the policy refuses the request");
 
   const current = newest([policy, evidence.current, known]);
   if (known !== undefined && known.version < current.version) {
-    return refused("evidence_stale", `the evidence rests on policy version ${String(current.version)}, newer than version ${String(known.version)} known here; wait for the newer state`);
+    return refused(
+      "evidence_stale",
+      `the evidence rests on policy version ${String(current.version)}, newer than version ${String(known.version)} known here; wait for the newer state`,
+    );
   }
   const standing = standingOf(request, roster);
   if (!standing.ok) return standing;
   const at = toTime(nowMs);
   if (decision.onPolicyChange === "keep") {
-    const kept = checkStill(decision, decide({ policy, policyDigest: digests.policy, asked, spec, facts: standing.value, createdAt: at }), policy);
+    const kept = checkStill(
+      decision,
+      decide({ policy, policyDigest: digests.policy, asked, spec, facts: standing.value, createdAt: at }),
+      policy,
+    );
     return kept.ok ? checkDenied(current, request, evidence, standing.value, at) : kept;
   }
   return checkStill(decision, decide({ policy: current, asked, spec, facts: standing.value, createdAt: at }), current);
@@ -46,10 +60,15 @@ function standingOf({ asked, facts }: Request, roster: ProvenRoster): Result<Fac
   if (entry.kind !== requester.kind || entry.actsFor !== requester.onBehalfOf) {
     return refused("evidence_roster", "the requester is not what the request says");
   }
-  for (let behind: RosterEntry | undefined = entry; behind !== undefined; behind = behind.actsFor === undefined ? undefined : roster.get(behind.actsFor)) {
+  for (
+    let behind: RosterEntry | undefined = entry;
+    behind !== undefined;
+    behind = behind.actsFor === undefined ? undefined : roster.get(behind.actsFor)
+  ) {
     if (!behind.active) return refused("evidence_roster", `${behind.name} is not active any more`);
     if (behind.actsFor === behind.subject) break;
-    if (behind.actsFor !== undefined && !roster.has(behind.actsFor)) return refused("evidence_roster", `the roster does not prove for whom ${behind.name} acts`);
+    if (behind.actsFor !== undefined && !roster.has(behind.actsFor))
+      return refused("evidence_roster", `the roster does not prove for whom ${behind.name} acts`);
   }
   // `Object.assign`, because a spread would forget that further facts may stand beside these.
   return ok({ ...facts, verified: Object.assign({}, facts.verified, { groups: entry.groups, claims: entry.claims }) });
@@ -57,16 +76,31 @@ function standingOf({ asked, facts }: Request, roster: ProvenRoster): Result<Fac
 
 /** Whether policy, as things stand, still asks for what was asked then, and gives the same. */
 function checkStill(then: Decision, now: Decision, policy: Policy): Result<undefined, "evidence_decision"> {
-  if (now.effect === "deny") return disagree(`policy version ${String(policy.version)} refuses the request now: ${now.reasons[0] ?? "no rule permits it"}`);
+  if (now.effect === "deny")
+    return disagree(
+      `policy version ${String(policy.version)} refuses the request now: ${now.reasons[0] ?? "no rule permits it"}`,
+    );
   const terms = ({ effect, stages, limits, via }: Decision) => canonicalJson({ effect, stages, limits, via });
-  if (terms(then) !== terms(now)) return disagree(`policy version ${String(policy.version)} asks for something else now`);
+  if (terms(then) !== terms(now))
+    return disagree(`policy version ${String(policy.version)} asks for something else now`);
   return ok(undefined);
 }
 
-function checkDenied(current: Policy, { asked }: Request, { spec }: Evidence, facts: Facts, at: Time): Result<undefined, "evidence_decision"> {
-  const denyRules = { ...current, document: { ...current.document, rules: current.document.rules.filter((rule) => rule.effect === "deny") } };
+function checkDenied(
+  current: Policy,
+  { asked }: Request,
+  { spec }: Evidence,
+  facts: Facts,
+  at: Time,
+): Result<undefined, "evidence_decision"> {
+  const denyRules = {
+    ...current,
+    document: { ...current.document, rules: current.document.rules.filter((rule) => rule.effect === "deny") },
+  };
   const decision = decide({ policy: denyRules, asked, spec, facts, createdAt: at });
-  return decision.rule === undefined ? ok(undefined) : disagree(`rule \`${decision.rule}\` of the current policy refuses the request`);
+  return decision.rule === undefined
+    ? ok(undefined)
+    : disagree(`rule \`${decision.rule}\` of the current policy refuses the request`);
 }
 
 function newest(policies: readonly (Policy | undefined)[]): Policy {

@@ -16,22 +16,34 @@ type Refusals = "evidence_quorum" | "evidence_grant" | "evidence_roster";
 export function checkGrant(evidence: Evidence, roster: ProvenRoster): Result<undefined, Refusals> {
   const { request, votes, grant, spec, policy, current } = evidence;
   const unproven = votes.find((vote) => !roster.has(vote.approver));
-  if (unproven !== undefined) return refused("evidence_roster", `the roster does not prove the approver ${unproven.approver}`);
+  if (unproven !== undefined)
+    return refused("evidence_roster", `the roster does not prove the approver ${unproven.approver}`);
 
   const counted = tally({ request, votes, entries: (subject) => roster.get(subject), now: grant.window.notBefore });
-  if (counted.state !== "approved") return refused("evidence_quorum", `the votes come to ${counted.state}, not to an approval`);
-  if (canonicalJson(grant.votes) !== canonicalJson(counted.votes)) return different("it names other votes than those that count");
+  if (counted.state !== "approved")
+    return refused("evidence_quorum", `the votes come to ${counted.state}, not to an approval`);
+  if (canonicalJson(grant.votes) !== canonicalJson(counted.votes))
+    return different("it names other votes than those that count");
 
   const opens = Math.max(timeMs(counted.at), timeMs(request.asked.window.start ?? counted.at));
   const begins = timeMs(grant.window.notBefore);
   if (begins < opens) return different("its window begins before it was approved");
   if (begins > opens + maxActivationDelayMs) return different("its window begins later than asked");
-  if (timeMs(grant.window.notAfter) - begins > durationMs(request.decision.limits.duration)) return different("its window is longer than approved");
+  if (timeMs(grant.window.notAfter) - begins > durationMs(request.decision.limits.duration))
+    return different("its window is longer than approved");
 
-  const effective = effectiveGrant({ request, narrowing: counted.narrowing, spec, policy, activatedAt: grant.window.notBefore, ...(current && { current }) });
+  const effective = effectiveGrant({
+    request,
+    narrowing: counted.narrowing,
+    spec,
+    policy,
+    activatedAt: grant.window.notBefore,
+    ...(current && { current }),
+  });
   if (!effective.ok) return different(effective.detail);
   const { window, permissions, limits, via, judgement } = grant;
-  if (canonicalJson({ window, permissions, limits, via, judgement }) !== canonicalJson(effective.value)) return different("it permits something else");
+  if (canonicalJson({ window, permissions, limits, via, judgement }) !== canonicalJson(effective.value))
+    return different("it permits something else");
   return ok(undefined);
 }
 

@@ -25,7 +25,8 @@ export function checkLog(evidence: Evidence, digests: Digests, trust: Trust): Re
   }
   const expected = canonicalJson({ request: digests.request, grant: digests.grant, votes: evidence.grant.votes });
   const covered = evidence.log.proofs.some(
-    ({ leaf, data }) => leaf.type === "grant.created" && leaf.ids["grant"] === evidence.grant.id && canonicalJson(data) === expected,
+    ({ leaf, data }) =>
+      leaf.type === "grant.created" && leaf.ids["grant"] === evidence.grant.id && canonicalJson(data) === expected,
   );
   return covered ? ok(undefined) : refused("evidence_log", "no leaf of the log commits to this grant");
 }

@@ -17,13 +17,17 @@ export function rosterLeaf(entry: RosterEntry): Uint8Array {
 }
 
 /** Checks each entry's way up to the head. The head's own signature is checked elsewhere. */
-export function openRoster(roster: { readonly head: RosterHead; readonly entries: readonly RosterProof[] }): Result<ProvenRoster, "evidence_roster"> {
+export function openRoster(roster: {
+  readonly head: RosterHead;
+  readonly entries: readonly RosterProof[];
+}): Result<ProvenRoster, "evidence_roster"> {
   const { head } = roster;
   const proven = new Map<SubjectId, RosterEntry>();
   for (const { entry, index, path } of roster.entries) {
     const claim = { size: head.size, root: fromBase64Url(head.root), index, leafHash: leafHash(rosterLeaf(entry)) };
     const included = verifyInclusion(claim, path.map(fromBase64Url));
-    if (!included.ok) return refused("evidence_roster", `the roster does not hold ${entry.subject}: ${included.detail}`);
+    if (!included.ok)
+      return refused("evidence_roster", `the roster does not hold ${entry.subject}: ${included.detail}`);
     if (proven.has(entry.subject)) return refused("evidence_roster", `the roster holds ${entry.subject} twice`);
     proven.set(entry.subject, entry);
   }

@@ -11,7 +11,7 @@ import { commitTo, leafBytes, type AuditLeaf } from "../documents/audit-leaf.ts"
 import { digestOf, type Digest } from "../documents/digest.ts";
 import type { Evidence, LogProof } from "../documents/evidence.ts";
 import type { Grant } from "../documents/grant.ts";
-import { ReviewRule, type Policy, type Rule } from "../documents/policy.ts";
+import { PolicyAction, ReviewRule, type Policy, type Rule } from "../documents/policy.ts";
 import type { Time } from "../documents/primitives.ts";
 import type { Asked, Facts, Request } from "../documents/request.ts";
 import type { ResourceSpec } from "../documents/resource-spec.ts";
@@ -25,7 +25,17 @@ import { signCheckpoint } from "../log/checkpoint.ts";
 import { leafHash, treeRoot } from "../log/merkle.ts";
 import { noteSigner } from "../log/note.ts";
 import { proveInclusion } from "../log/proofs.ts";
-import { sampleAsked, sampleEntry, sampleFacts, sampleGrantId, samplePolicy, sampleRequest, sampleSpec, sampleSubject, sampleTime } from "../policy/samples.ts";
+import {
+  sampleAsked,
+  sampleEntry,
+  sampleFacts,
+  sampleGrantId,
+  samplePolicy,
+  sampleRequest,
+  sampleSpec,
+  sampleSubject,
+  sampleTime,
+} from "../policy/samples.ts";
 import { rosterLeaf } from "./roster.ts";
 
 const encoder = new TextEncoder();
@@ -38,7 +48,11 @@ export interface SampleKeys {
 }
 
 export function sampleKeys(name: string): SampleKeys {
-  return { control: sha256(encoder.encode(`${name} control`)), log: sha256(encoder.encode(`${name} log`)), origin: `${name}.example/cardea` };
+  return {
+    control: sha256(encoder.encode(`${name} control`)),
+    log: sha256(encoder.encode(`${name} log`)),
+    origin: `${name}.example/cardea`,
+  };
 }
 
 export const honestKeys = sampleKeys("honest");
@@ -97,7 +111,7 @@ export function changeRule(over: object = {}): ReviewRule {
 
 export const noDropRule: Rule = {
   name: "no-drop",
-  permits: { actions: ["sql.ddl.drop", { name: "sql.update", tables: ["public.payments"] }] },
+  permits: { actions: ["sql.ddl.drop", PolicyAction.parse({ name: "sql.update", tables: ["public.payments"] })] },
   effect: "deny",
   message: "goes through a migration",
 };
@@ -105,7 +119,10 @@ export const noDropRule: Rule = {
 /** One approval for each stage, the first of which leaves no more than an hour. */
 export function honestVotes(request: Request): Vote[] {
   return [
-    castVote(request, dba, 1, { narrowing: { duration: "1h", permissions: [{ name: "sql.select" }, { name: "sql.insert" }] }, comment: "only what the ticket needs" }),
+    castVote(request, dba, 1, {
+      narrowing: { duration: "1h", permissions: [{ name: "sql.select" }, { name: "sql.insert" }] },
+      comment: "only what the ticket needs",
+    }),
     castVote(request, security, 2, { stage: 2 }),
   ];
 }
@@ -147,10 +164,21 @@ export function sampleScene(changes: SceneChanges = {}): Scene {
   const { spec = sampleSpec(), people = samplePeople, n = 1, activatedAt = minutes(3) } = changes;
   const policy = samplePolicy(changes.rules ?? [noDropRule, changeRule()]);
   const asked = sampleAsked({ ask: { role: "write" }, window: { duration: "2h" }, ticket: "OPS-12", ...changes.asked });
-  const decided = sampleRequest(policy, asked, spec, changes.facts ?? sampleFacts({}, { job: "nightly" }), sampleTime, n);
+  const decided = sampleRequest(
+    policy,
+    asked,
+    spec,
+    changes.facts ?? sampleFacts({}, { job: "nightly" }),
+    sampleTime,
+    n,
+  );
   const request = changes.request?.(decided) ?? decided;
   const votes = (changes.votes ?? honestVotes)(request);
-  const compiled = grantOf({ policy, spec, people, request, votes, ...(changes.current && { current: changes.current }) }, activatedAt, sampleGrantId(n));
+  const compiled = grantOf(
+    { policy, spec, people, request, votes, ...(changes.current && { current: changes.current }) },
+    activatedAt,
+    sampleGrantId(n),
+  );
   return {
     keys: changes.keys ?? honestKeys,
     policy,
@@ -164,12 +192,34 @@ export function sampleScene(changes: SceneChanges = {}): Scene {
   };
 }
 
-function grantOf(scene: Pick<Scene, "policy" | "current" | "spec" | "people" | "request" | "votes">, activatedAt: Time, id: GrantId): Grant {
+function grantOf(
+  scene: Pick<Scene, "policy" | "current" | "spec" | "people" | "request" | "votes">,
+  activatedAt: Time,
+  id: GrantId,
+): Grant {
   const { request, votes, people, spec, policy, current } = scene;
-  const counted = tally({ request, votes, entries: (subject) => people.find((entry) => entry.subject === subject), now: activatedAt });
+  const counted = tally({
+    request,
+    votes,
+    entries: (subject) => people.find((entry) => entry.subject === subject),
+    now: activatedAt,
+  });
   // Where the votes do not suffice, a forger grants all the same, on all of them.
-  const approved = counted.state === "approved" ? counted : { votes: votes.map((vote) => digestOf("vote", vote)), narrowing: combineNarrowings(votes.flatMap(({ narrowing }) => narrowing ?? [])) };
-  const effective = effectiveGrant({ request, narrowing: approved.narrowing, spec, policy, activatedAt, ...(current && { current }) });
+  const approved =
+    counted.state === "approved"
+      ? counted
+      : {
+          votes: votes.map((vote) => digestOf("vote", vote)),
+          narrowing: combineNarrowings(votes.flatMap(({ narrowing }) => narrowing ?? [])),
+        };
+  const effective = effectiveGrant({
+    request,
+    narrowing: approved.narrowing,
+    spec,
+    policy,
+    activatedAt,
+    ...(current && { current }),
+  });
   if (!effective.ok) throw new TypeError(`the sample's narrowing is refused: ${effective.detail}`);
   const content: Effective = effective.value;
   return { v: 1, id, request: digestOf("request", request), votes: [...approved.votes], ...content };
@@ -207,11 +257,23 @@ export function signAs(keys: SampleKeys, digest: Digest): Signature {
 }
 
 /** The tree over the people, in the order of their ids, and a proof for each. */
-export function rosterOf({ people, rosterVersion }: Pick<Scene, "people" | "rosterVersion">): { head: RosterHead; entries: RosterProof[] } {
+export function rosterOf({ people, rosterVersion }: Pick<Scene, "people" | "rosterVersion">): {
+  head: RosterHead;
+  entries: RosterProof[];
+} {
   const sorted = [...people].sort((a, b) => (a.subject < b.subject ? -1 : 1));
   const hashes = sorted.map((entry) => leafHash(rosterLeaf(entry)));
-  const head: RosterHead = { v: 1, version: rosterVersion, at: sampleTime, size: sorted.length, root: toBase64Url(treeRoot(hashes)) };
-  return { head, entries: sorted.map((entry, index) => ({ entry, index, path: proveInclusion(hashes, index).map(toBase64Url) })) };
+  const head: RosterHead = {
+    v: 1,
+    version: rosterVersion,
+    at: sampleTime,
+    size: sorted.length,
+    root: toBase64Url(treeRoot(hashes)),
+  };
+  return {
+    head,
+    entries: sorted.map((entry, index) => ({ entry, index, path: proveInclusion(hashes, index).map(toBase64Url) })),
+  };
 }
 
 export type Logged = Pick<LogProof, "leaf" | "data" | "salt">;
@@ -222,8 +284,15 @@ export function loggedOf({ request, votes, grant }: Pick<Scene, "request" | "vot
   return [
     logged(0, "policy.applied", {}, { version: 1 }),
     logged(1, "request.submitted", { request: request.id }, { request: digest }),
-    ...votes.map((vote, index) => logged(2 + index, "request.voted", { request: request.id, vote: vote.id }, { vote: digestOf("vote", vote) })),
-    logged(10, "grant.created", { request: request.id, grant: grant.id }, { request: digest, grant: digestOf("grant", grant), votes: grant.votes }),
+    ...votes.map((vote, index) =>
+      logged(2 + index, "request.voted", { request: request.id, vote: vote.id }, { vote: digestOf("vote", vote) }),
+    ),
+    logged(
+      10,
+      "grant.created",
+      { request: request.id, grant: grant.id },
+      { request: digest, grant: digestOf("grant", grant), votes: grant.votes },
+    ),
     logged(11, "subject.signed_in", { subject: request.asked.requester.id }, { kind: "device" }),
     logged(12, "policy.applied", {}, { version: 2 }),
   ];
@@ -238,7 +307,14 @@ export function logged(n: number, type: AuditLeaf["type"], ids: AuditLeaf["ids"]
 export function logOf(scene: Scene, leaves: readonly Logged[] = loggedOf(scene)): Evidence["log"] {
   const { keys } = scene;
   const hashes = leaves.map(({ leaf }) => leafHash(leafBytes(leaf)));
-  const checkpoint = signCheckpoint({ origin: keys.origin, size: hashes.length, root: treeRoot(hashes), extensions: [] }, noteSigner(keys.origin, keys.log));
-  const proofs = leaves.flatMap((entry, index) => (entry.leaf.type === "grant.created" ? [{ ...entry, index, path: proveInclusion(hashes, index).map(toBase64Url) }] : []));
+  const checkpoint = signCheckpoint(
+    { origin: keys.origin, size: hashes.length, root: treeRoot(hashes), extensions: [] },
+    noteSigner(keys.origin, keys.log),
+  );
+  const proofs = leaves.flatMap((entry, index) =>
+    entry.leaf.type === "grant.created"
+      ? [{ ...entry, index, path: proveInclusion(hashes, index).map(toBase64Url) }]
+      : [],
+  );
   return { checkpoint, proofs };
 }

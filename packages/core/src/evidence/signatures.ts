@@ -10,7 +10,11 @@ import type { Digests } from "./belonging.ts";
  * At the vouched level the control plane's key signs every document. A resource's specification is bound by the request that names
  * its digest, so it needs no signature of its own here; the outpost compares it with the one that it made.
  */
-export function checkSignatures(evidence: Evidence, digests: Digests, trust: Trust): Result<undefined, "evidence_signature"> {
+export function checkSignatures(
+  evidence: Evidence,
+  digests: Digests,
+  trust: Trust,
+): Result<undefined, "evidence_signature"> {
   const controlKey = controlKeyOf(trust);
   const signed: readonly (readonly [string, Digest | undefined])[] = [
     ["the request", digests.request],
@@ -18,7 +22,9 @@ export function checkSignatures(evidence: Evidence, digests: Digests, trust: Tru
     ["the policy", digests.policy],
     ["the current policy", digests.current],
     ["the roster", digests.rosterHead],
-    ...digests.votes.map((digest, index) => [`the vote of ${evidence.votes[index]?.approver ?? "nobody"}`, digest] as const),
+    ...digests.votes.map(
+      (digest, index) => [`the vote of ${evidence.votes[index]?.approver ?? "nobody"}`, digest] as const,
+    ),
   ];
   for (const [what, digest] of signed) {
     if (digest === undefined) continue;

@@ -41,11 +41,19 @@ export interface VerifyOptions {
 export const clockSkewMs = 5_000;
 
 /** Checks a grant's evidence under a trust document. */
-export function verifyEvidence(input: unknown, trust: Trust, nowMs: number, options: VerifyOptions): Verified | EvidenceRefusal {
+export function verifyEvidence(
+  input: unknown,
+  trust: Trust,
+  nowMs: number,
+  options: VerifyOptions,
+): Verified | EvidenceRefusal {
   const parsed = Evidence.safeParse(input);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    return refused("evidence_invalid", `the evidence is malformed at \`${issue?.path.join(".") ?? ""}\`: ${issue?.message ?? "unknown"}`);
+    return refused(
+      "evidence_invalid",
+      `the evidence is malformed at \`${issue?.path.join(".") ?? ""}\`: ${issue?.message ?? "unknown"}`,
+    );
   }
   const evidence = parsed.data;
   if (evidence.trust !== digestOf("trust", trust)) {
@@ -85,7 +93,11 @@ export function digestsOf(evidence: Evidence): Digests {
   };
 }
 
-function checkWindow({ grant }: Evidence, nowMs: number, purpose: VerifyOptions["purpose"]): Result<undefined, EvidenceRefusal["code"]> {
+function checkWindow(
+  { grant }: Evidence,
+  nowMs: number,
+  purpose: VerifyOptions["purpose"],
+): Result<undefined, EvidenceRefusal["code"]> {
   if (purpose === "audit") return ok(undefined);
   if (nowMs >= timeMs(grant.window.notAfter)) {
     return refused("evidence_expired", `the grant ended at ${grant.window.notAfter}; it is ${toTime(nowMs)} here`);
@@ -101,7 +113,9 @@ function proven({ request, votes, policy, log }: Evidence): string[] {
   return [
     `the control plane signed request, votes, grant, policy and roster`,
     `policy version ${String(policy.version)} decides ${decision.effect}${decision.rule === undefined ? "" : ` by rule ${decision.rule}`}, computed again`,
-    votes.length === 0 ? "the rule asks for no approval" : `the votes of ${String(new Set(votes.map((vote) => vote.approver)).size)} people meet every stage, counted again`,
+    votes.length === 0
+      ? "the rule asks for no approval"
+      : `the votes of ${String(new Set(votes.map((vote) => vote.approver)).size)} people meet every stage, counted again`,
     `the grant permits exactly what was approved to ${asked.requester.id} on ${asked.resource}, compiled again`,
     `the log proves the approval (${String(log.proofs.length)} inclusion proofs)`,
   ];
@@ -111,6 +125,10 @@ function asserted({ request }: Evidence): string[] {
   const named = Object.keys(request.facts.asserted);
   return [
     "that requester and approvers were the people who signed in: vouched for by the control plane, not signed by themselves",
-    ...(named.length === 0 ? [] : [`facts that the client asserted: ${named.join(", ")} (${canonicalJson(request.facts.asserted).length} characters)`]),
+    ...(named.length === 0
+      ? []
+      : [
+          `facts that the client asserted: ${named.join(", ")} (${canonicalJson(request.facts.asserted).length} characters)`,
+        ]),
   ];
 }

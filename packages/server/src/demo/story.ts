@@ -16,6 +16,7 @@ import { Client, DatabaseError } from "pg";
 import type { Stack } from "../dev/stack.ts";
 import { signInAs } from "../sample/seed.ts";
 import { holds } from "./narrator.ts";
+import { monotonicMs, systemClock } from "../processes/system.ts";
 
 /** A connection made with a key, and how it ended. */
 export interface Session {
@@ -40,7 +41,14 @@ export class Story implements AsyncDisposable {
   async ask(name: string, role: string, duration: string, justification: string): Promise<RequestView> {
     const delivery = await newDeliveryKey();
     const client = await this.#as(name);
-    const view = await client.submit({ resource: "sample-shop", ask: { role }, window: { duration }, justification, via: "direct", deliverTo: delivery.publicKey });
+    const view = await client.submit({
+      resource: "sample-shop",
+      ask: { role },
+      window: { duration },
+      justification,
+      via: "direct",
+      deliverTo: delivery.publicKey,
+    });
     this.#deliveries.set(view.id, delivery);
     this.#filed.push(view);
     return view;
@@ -71,8 +79,12 @@ export class Story implements AsyncDisposable {
   async connect(key: DeliveredKey): Promise<Session> {
     const client = new Client(this.#connection(key));
     const closed = new Promise<string>((resolve) => {
-      client.on("error", (error) => { resolve(error.message); });
-      client.on("end", () => { resolve("the connection ended"); });
+      client.on("error", (error) => {
+        resolve(error.message);
+      });
+      client.on("end", () => {
+        resolve("the connection ended");
+      });
     });
     await client.connect();
     const session = { client, closed };
@@ -126,8 +138,8 @@ export class Story implements AsyncDisposable {
 
   async waitForEnd(key: DeliveredKey, session: Session): Promise<string> {
     const words = await within(session.closed, "the session closes at the deadline");
-    const lateMs = Date.now() - Date.parse(key.notAfter);
-    await eventually(async () => (await this.#loginsLeft()).includes(key.user) === false, "the login is gone");
+    const lateMs = systemClock.now() - Date.parse(key.notAfter);
+    await eventually(async () => !(await this.#loginsLeft()).includes(key.user), "the login is gone");
     return `${words}, ${String(lateMs)} ms after the deadline`;
   }
 
@@ -145,16 +157,22 @@ export class Story implements AsyncDisposable {
     const key = parseVerifierKey(trust.logKey);
     holds(key.ok, "the log key is well formed");
     const directory = join(this.#stack.dataDirectory, "log-tiles");
-    const checkpoint = openCheckpoint(await readFile(join(directory, "checkpoint"), "utf8"), { origin: trust.origin, key: key.value });
+    const checkpoint = openCheckpoint(await readFile(join(directory, "checkpoint"), "utf8"), {
+      origin: trust.origin,
+      key: key.value,
+    });
     holds(checkpoint.ok, "the published checkpoint is signed by the log");
-    const verified = await verifyLog(async (path) => readFile(join(directory, path)).catch(() => undefined), checkpoint.value);
+    const verified = await verifyLog(
+      async (path) => readFile(join(directory, path)).catch(() => undefined),
+      checkpoint.value,
+    );
     holds(verified.ok, verified.ok ? "" : verified.detail);
     return `${String(checkpoint.value.size)} entries of ${trust.origin}`;
   }
 
   async verifyEvidence(): Promise<string> {
     const { trust, evidence } = await this.#installation();
-    const verified = verifyEvidence(evidence, trust, Date.now(), { purpose: "audit" });
+    const verified = verifyEvidence(evidence, trust, systemClock.now(), { purpose: "audit" });
     holds(verified.ok, verified.ok ? "" : `${verified.code}: ${verified.detail}`);
     return verified.proven.map((line) => `proven: ${line}`).join("\n");
   }
@@ -162,7 +180,12 @@ export class Story implements AsyncDisposable {
   async tamperedEvidence(): Promise<string> {
     const { trust, evidence } = await this.#installation();
     const asked = { ...evidence.request.asked, justification: `${evidence.request.asked.justification}!` };
-    const verified = verifyEvidence({ ...evidence, request: { ...evidence.request, asked } }, trust, Date.now(), { purpose: "audit" });
+    const verified = verifyEvidence(
+      { ...evidence, request: { ...evidence.request, asked } },
+      trust,
+      systemClock.now(),
+      { purpose: "audit" },
+    );
     holds(!verified.ok, "changed evidence is refused");
     return `${verified.code}: ${verified.detail}`;
   }
@@ -193,11 +216,11 @@ export class Story implements AsyncDisposable {
   }
 
   async #untilEnded(client: CardeaClient, id: NonNullable<RequestView["grant"]>["id"]) {
-    const deadline = performance.now() + patienceMs;
+    const deadline = monotonicMs() + patienceMs;
     for (;;) {
       const grant = await client.grant(id);
       if (grant.state === "ended") return grant;
-      holds(performance.now() < deadline, `grant ${id} ends (it is ${grant.state})`);
+      holds(monotonicMs() < deadline, `grant ${id} ends (it is ${grant.state})`);
       await sleep(50);
     }
   }
@@ -206,7 +229,9 @@ export class Story implements AsyncDisposable {
     const client = new Client(this.#stack.shop.connection());
     await client.connect();
     try {
-      const { rows } = await client.query<{ name: string }>("select rolname as name from pg_roles where rolname like 'cardea\\_%' and rolname <> 'cardea_admin'");
+      const { rows } = await client.query<{ name: string }>(
+        "select rolname as name from pg_roles where rolname like 'cardea\\_%' and rolname <> 'cardea_admin'",
+      );
       return rows.map(({ name }) => name);
     } finally {
       await client.end();
@@ -216,7 +241,14 @@ export class Story implements AsyncDisposable {
   #connection(key: DeliveredKey) {
     const { host, port, database, databases } = key.endpoint;
     const named = database ?? (Array.isArray(databases) ? databases[0] : databases);
-    return { host: String(host), port: Number(port), database: String(named), user: key.user, password: key.secret, connectionTimeoutMillis: 5_000 };
+    return {
+      host: String(host),
+      port: Number(port),
+      database: String(named),
+      user: key.user,
+      password: key.secret,
+      connectionTimeoutMillis: 5_000,
+    };
   }
 }
 
@@ -228,9 +260,9 @@ async function within<T>(promise: Promise<T>, what: string): Promise<T> {
 }
 
 async function eventually(condition: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + patienceMs;
+  const deadline = monotonicMs() + patienceMs;
   while (!(await condition())) {
-    holds(performance.now() < deadline, what);
+    holds(monotonicMs() < deadline, what);
     await sleep(50);
   }
 }

@@ -5,11 +5,12 @@ import { untilAsked } from "../programs/parent.ts";
 import { readSettings } from "../settings/settings.ts";
 import { samplePeople } from "../sample/people.ts";
 import { startStack, type Stack } from "./stack.ts";
+import { monotonicMs, systemEnvironment } from "../processes/system.ts";
 
 export async function main(): Promise<number> {
   const asked = untilAsked();
-  const settings = await readSettings(process.env, process.cwd());
-  const started = performance.now();
+  const settings = await readSettings(systemEnvironment, process.cwd());
+  const started = monotonicMs();
   const logDirectory = join(settings.dataDirectory, "log");
   const stack = await startStack({
     dataDirectory: settings.dataDirectory,
@@ -18,7 +19,7 @@ export async function main(): Promise<number> {
     onStep: (words) => process.stdout.write(`  ${words}\n`),
     onLine: lineWriter(logDirectory),
   });
-  process.stdout.write(welcome(stack, settings.samplePort, performance.now() - started));
+  process.stdout.write(welcome(stack, settings.samplePort, monotonicMs() - started));
   const why = await asked;
   process.stdout.write(`\n  ${why === "SIGINT" ? "stopping" : `stopping (${why})`}\n`);
   await stack[Symbol.asyncDispose]();
@@ -29,7 +30,9 @@ export async function main(): Promise<number> {
 function lineWriter(directory: string): (name: string, line: string) => void {
   let last: Promise<void> = mkdir(directory, { recursive: true, mode: 0o700 }).then(() => undefined);
   return (name, line) => {
-    last = last.then(() => appendFile(join(directory, `${name.replaceAll(" ", "-")}.log`), `${line}\n`, { mode: 0o600 })).catch(() => undefined);
+    last = last
+      .then(() => appendFile(join(directory, `${name.replaceAll(" ", "-")}.log`), `${line}\n`, { mode: 0o600 }))
+      .catch(() => undefined);
   };
 }
 

@@ -13,7 +13,7 @@ import { demandBinaries, startEmbeddedDatabase } from "../embedded/control-datab
 import { makeHome } from "../embedded/placement.ts";
 import { Child } from "../processes/child.ts";
 import { lockDataDirectory } from "../processes/data-lock.ts";
-import { systemRandom } from "../processes/system.ts";
+import { systemEnvironment, systemRandom } from "../processes/system.ts";
 import { Teardown } from "../processes/teardown.ts";
 import { ControlReady, OutpostReady } from "../programs/ready.ts";
 import { freePort } from "../processes/free-port.ts";
@@ -82,13 +82,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     readyTimeoutMs: 60_000,
     stopTimeoutMs: 15_000,
     onLine: options.onLine ?? (() => undefined),
-    onExit: (name: string, how: string, restartInMs: number) => { step(`${name} ended (${how}), starting it again in ${String(restartInMs)} ms`); },
+    onExit: (name: string, how: string, restartInMs: number) => {
+      step(`${name} ended (${how}), starting it again in ${String(restartInMs)} ms`);
+    },
   };
   const control = await Child.start({
     ...shared,
     name: "control plane",
     args: ["server", "--development"],
-    env: { ...process.env, ...options.env, CARDEA_DATA: dataDirectory, CARDEA_LISTEN_PORT: String(port), CARDEA_DATABASE: database.url("cardea") },
+    env: {
+      ...systemEnvironment,
+      ...options.env,
+      CARDEA_DATA: dataDirectory,
+      CARDEA_LISTEN_PORT: String(port),
+      CARDEA_DATABASE: database.url("cardea"),
+    },
   });
   undo.use(control.child);
   const { url, setupToken, created } = ControlReady.parse(control.ready);
@@ -101,7 +109,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     name: "outpost",
     args: ["outpost"],
     env: {
-      ...process.env,
+      ...systemEnvironment,
       ...options.env,
       CARDEA_OUTPOST_DATA: join(dataDirectory, "outpost"),
       CARDEA_OUTPOST_CONFIG: join(dataDirectory, "outpost.yaml"),
@@ -138,5 +146,7 @@ async function prepareShop(dataDirectory: string, passwordFile: string, shop: Cl
   }
   await ensureShop({ superuser: (name) => shop.connection(name), adminPassword });
   const { host, port } = shop.connection();
-  await writeFile(join(dataDirectory, "outpost.yaml"), sampleOutpostConfig({ host, port, passwordFile }), { mode: 0o600 });
+  await writeFile(join(dataDirectory, "outpost.yaml"), sampleOutpostConfig({ host, port, passwordFile }), {
+    mode: 0o600,
+  });
 }

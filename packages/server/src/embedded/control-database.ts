@@ -2,17 +2,20 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CardeaError } from "@cardea/core/contract/errors";
-import { systemRandom } from "../processes/system.ts";
+import { systemEnvironment, systemRandom } from "../processes/system.ts";
 import { findBinaries, type Binaries } from "./binaries.ts";
 import { startCluster, type Cluster } from "./cluster.ts";
 import { ensureDatabase } from "./database.ts";
 
 /** @throws CardeaError `database_unavailable` where this machine has no usable PostgreSQL programs */
 export async function demandBinaries(): Promise<Binaries> {
-  const path = process.env["PATH"];
+  const path = systemEnvironment["PATH"];
   const found = await findBinaries(path === undefined ? {} : { path });
   if (found.kind === "found") return found.binaries;
-  throw new CardeaError("database_unavailable", `no PostgreSQL programs were found; looked at ${found.looked.join("; ")}`);
+  throw new CardeaError(
+    "database_unavailable",
+    `no PostgreSQL programs were found; looked at ${found.looked.join("; ")}`,
+  );
 }
 
 /** Starts or adopts it, with the database `cardea` in it. @throws as `startCluster` */

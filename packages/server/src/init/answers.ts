@@ -35,20 +35,39 @@ export function readFlags(args: readonly string[]): Flags {
     const text = { type: "string" } as const;
     const { values } = parseArgs({
       args: [...args],
-      options: { directory: text, name: text, host: text, port: text, database: text, user: text, "password-file": text, tls: text, read: text, write: text, yes: { type: "boolean" } },
+      options: {
+        directory: text,
+        name: text,
+        host: text,
+        port: text,
+        database: text,
+        user: text,
+        "password-file": text,
+        tls: text,
+        read: text,
+        write: text,
+        yes: { type: "boolean" },
+      },
     });
     const { directory = ".", yes = false, "password-file": passwordFile, ...rest } = values;
     return { ...rest, directory, yes, ...(passwordFile !== undefined && { passwordFile }) };
   } catch (cause) {
-    throw new CardeaError("usage", `${cause instanceof Error ? cause.message : "unknown option"}; there are --name --host --port --database --user --password-file --tls --read --write --directory --yes`, { cause });
+    throw new CardeaError(
+      "usage",
+      `${cause instanceof Error ? cause.message : "unknown option"}; there are --name --host --port --database --user --password-file --tls --read --write --directory --yes`,
+      { cause },
+    );
   }
 }
 
 /** Each check answers what is wrong with the text, or nothing. */
 export const checks = {
-  name: (text: string) => (Name.safeParse(text).success ? undefined : "a name has lower-case letters, digits, `.`, `_` and `-`"),
-  host: (text: string) => (/^[^\s/]+$|^\//.test(text) ? undefined : "a host name, an address, or the folder of a Unix socket"),
-  port: (text: string) => (/^[1-9][0-9]{0,4}$/.test(text) && Number(text) < 65_536 ? undefined : "a port is a number from 1 to 65535"),
+  name: (text: string) =>
+    Name.safeParse(text).success ? undefined : "a name has lower-case letters, digits, `.`, `_` and `-`",
+  host: (text: string) =>
+    /^[^\s/]+$|^\//.test(text) ? undefined : "a host name, an address, or the folder of a Unix socket",
+  port: (text: string) =>
+    /^[1-9][0-9]{0,4}$/.test(text) && Number(text) < 65_536 ? undefined : "a port is a number from 1 to 65535",
   database: (text: string) => (text.trim() === "" ? "name at least one database" : undefined),
   user: (text: string) => (text === "" ? "the login that Cardea works as" : undefined),
   tls: (text: string) => (isTlsMode(text) ? undefined : "one of disable, require, verify-ca, verify-full"),

@@ -34,16 +34,62 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function askConnection(interview: Interview, flags: Flags, directory: string): Promise<ConnectAnswers> {
-  const name = await interview.ask({ flag: "--name", message: "What do people call this database?", given: flags.name, check: checks.name });
-  const host = await interview.ask({ flag: "--host", message: "Where is it?", given: flags.host, fallback: "127.0.0.1", check: checks.host });
-  const port = await interview.ask({ flag: "--port", message: "On which port?", given: flags.port, fallback: "5432", check: checks.port });
-  const database = await interview.ask({ flag: "--database", message: "Which databases may be asked for? (separated by commas)", given: flags.database, check: checks.database });
-  const user = await interview.ask({ flag: "--user", message: "Which login shall Cardea work as? (it needs CREATEROLE, not superuser)", given: flags.user, fallback: "cardea_admin", check: checks.user });
+  const name = await interview.ask({
+    flag: "--name",
+    message: "What do people call this database?",
+    given: flags.name,
+    check: checks.name,
+  });
+  const host = await interview.ask({
+    flag: "--host",
+    message: "Where is it?",
+    given: flags.host,
+    fallback: "127.0.0.1",
+    check: checks.host,
+  });
+  const port = await interview.ask({
+    flag: "--port",
+    message: "On which port?",
+    given: flags.port,
+    fallback: "5432",
+    check: checks.port,
+  });
+  const database = await interview.ask({
+    flag: "--database",
+    message: "Which databases may be asked for? (separated by commas)",
+    given: flags.database,
+    check: checks.database,
+  });
+  const user = await interview.ask({
+    flag: "--user",
+    message: "Which login shall Cardea work as? (it needs CREATEROLE, not superuser)",
+    given: flags.user,
+    fallback: "cardea_admin",
+    check: checks.user,
+  });
   const local = host.startsWith("/") || host === "localhost" || host === "127.0.0.1" || host === "::1";
-  const tls = await interview.ask({ flag: "--tls", message: "TLS?", given: flags.tls, fallback: local ? "disable" : "verify-full", check: checks.tls });
+  const tls = await interview.ask({
+    flag: "--tls",
+    message: "TLS?",
+    given: flags.tls,
+    fallback: local ? "disable" : "verify-full",
+    check: checks.tls,
+  });
   if (!isTlsMode(tls)) throw new CardeaError("usage", `--tls: \`${tls}\` will not do`);
-  const passwordFile = flags.passwordFile === undefined ? await keepPassword(interview, user, directory) : resolve(flags.passwordFile);
-  return { name, host, port: Number(port), databases: database.split(",").map((part) => part.trim()).filter((part) => part !== ""), user, passwordFile, tls };
+  const passwordFile =
+    flags.passwordFile === undefined ? await keepPassword(interview, user, directory) : resolve(flags.passwordFile);
+  return {
+    name,
+    host,
+    port: Number(port),
+    databases: database
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+    user,
+    passwordFile,
+    tls,
+  };
 }
 
 /** Into a 0600 file beside the data, so that no configuration, history or process list ever shows it. */
@@ -60,14 +106,28 @@ async function keepPassword(interview: Interview, user: string, directory: strin
 /** Existing native roles are the easy and preferred way: who may read and who may write is decided there already. */
 async function chooseRoles(interview: Interview, flags: Flags, { offers }: Inspection): Promise<ChosenRole[]> {
   const safe = offers.filter(({ safeForDirect }) => safeForDirect);
-  for (const { nativeRole, why } of offers.filter(({ safeForDirect }) => !safeForDirect)) say(`  not on offer: ${nativeRole}${why === undefined ? "" : `, because ${why}`}`);
+  for (const { nativeRole, why } of offers.filter(({ safeForDirect }) => !safeForDirect))
+    say(`  not on offer: ${nativeRole}${why === undefined ? "" : `, because ${why}`}`);
   const chosen: ChosenRole[] = [];
-  for (const [name, message] of [["read", "Which native role may read?"], ["write", "Which native role may change data?"]] as const) {
-    const native = flags[name] ?? (interview.silent || safe.length === 0 ? undefined : await interview.choose(message, [...safe.map(({ nativeRole }) => ({ value: nativeRole, label: nativeRole })), { value: "", label: "none" }]));
+  for (const [name, message] of [
+    ["read", "Which native role may read?"],
+    ["write", "Which native role may change data?"],
+  ] as const) {
+    const native =
+      flags[name] ??
+      (interview.silent || safe.length === 0
+        ? undefined
+        : await interview.choose(message, [
+            ...safe.map(({ nativeRole }) => ({ value: nativeRole, label: nativeRole })),
+            { value: "", label: "none" },
+          ]));
     if (native !== undefined && native !== "") chosen.push({ name, native });
   }
   if (chosen.length === 0) {
-    throw new CardeaError("role_unknown", `no native role was chosen; make one that logs nobody in, for example \`create role app_ro nologin; grant select on all tables in schema public to app_ro\`, and run init again`);
+    throw new CardeaError(
+      "role_unknown",
+      `no native role was chosen; make one that logs nobody in, for example \`create role app_ro nologin; grant select on all tables in schema public to app_ro\`, and run init again`,
+    );
   }
   return chosen;
 }
@@ -79,14 +139,22 @@ function report({ missing, warnings }: Inspection): void {
     return;
   }
   say("\nCardea's login lacks something. As the database's owner, run:\n");
-  for (const { what, fix } of missing) say(`  -- ${what}\n${fix === undefined ? "" : `  ${fix.replaceAll("\n", "\n  ")}\n`}`);
+  for (const { what, fix } of missing)
+    say(`  -- ${what}\n${fix === undefined ? "" : `  ${fix.replaceAll("\n", "\n  ")}\n`}`);
 }
 
 async function demandFree(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   for (const name of ["cardea.yaml", "outpost.yaml", "policy.yaml"]) {
-    const there = await access(join(directory, name)).then(() => true, () => false);
-    if (there) throw new CardeaError("usage", `\`${join(directory, name)}\` is there already; init overwrites nothing, so move it or name another folder by --directory`);
+    const there = await access(join(directory, name)).then(
+      () => true,
+      () => false,
+    );
+    if (there)
+      throw new CardeaError(
+        "usage",
+        `\`${join(directory, name)}\` is there already; init overwrites nothing, so move it or name another folder by --directory`,
+      );
   }
 }
 

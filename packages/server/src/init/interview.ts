@@ -30,7 +30,11 @@ export class Interview {
       return known;
     }
     if (this.#silent) throw new CardeaError("usage", `${flag} is missing: ${message}`);
-    const answer = await text({ message, ...(fallback !== undefined && { placeholder: fallback, defaultValue: fallback }), validate: (value) => check(value === undefined || value === "" ? (fallback ?? "") : value) });
+    const answer = await text({
+      message,
+      ...(fallback !== undefined && { placeholder: fallback, defaultValue: fallback }),
+      validate: (value) => check(value === undefined || value === "" ? (fallback ?? "") : value),
+    });
     return this.#given(answer);
   }
 
@@ -38,7 +42,10 @@ export class Interview {
     return this.#given(await password({ message }));
   }
 
-  async choose(message: string, options: readonly { readonly value: string; readonly label: string; readonly hint?: string }[]): Promise<string> {
+  async choose(
+    message: string,
+    options: readonly { readonly value: string; readonly label: string; readonly hint?: string }[],
+  ): Promise<string> {
     return this.#given(await select({ message, options: [...options] }));
   }
 

@@ -30,7 +30,12 @@ export interface InstallationWishes {
 }
 
 /** Reads the installation of a data directory, or makes it. @throws CardeaError `data_directory_invalid` where it was made for the other mode, `setting_invalid` where the origin differs. */
-export async function openInstallation(directory: string, wishes: InstallationWishes, keys: ControlKeys, random: Random): Promise<Installation> {
+export async function openInstallation(
+  directory: string,
+  wishes: InstallationWishes,
+  keys: ControlKeys,
+  random: Random,
+): Promise<Installation> {
   const path = join(directory, "installation.json");
   const existing = await readInstallation(path);
   if (existing === undefined) {
@@ -39,13 +44,22 @@ export async function openInstallation(directory: string, wishes: InstallationWi
     return { ...made, created: true };
   }
   if (existing.development !== wishes.development) {
-    throw new CardeaError("data_directory_invalid", `\`${directory}\` was made for ${existing.development ? "development" : "production"}; name another by CARDEA_DATA`);
+    throw new CardeaError(
+      "data_directory_invalid",
+      `\`${directory}\` was made for ${existing.development ? "development" : "production"}; name another by CARDEA_DATA`,
+    );
   }
   if (wishes.origin !== undefined && wishes.origin !== existing.trust.origin) {
-    throw new CardeaError("setting_invalid", `the log's origin is \`${existing.trust.origin}\` and cannot become \`${wishes.origin}\``);
+    throw new CardeaError(
+      "setting_invalid",
+      `the log's origin is \`${existing.trust.origin}\` and cannot become \`${wishes.origin}\``,
+    );
   }
   if (existing.trust.controlKey !== toBase64Url(keys.signing.publicKey)) {
-    throw new CardeaError("data_directory_invalid", `the signing key in \`${directory}\` is not the one that this installation was made with`);
+    throw new CardeaError(
+      "data_directory_invalid",
+      `the signing key in \`${directory}\` is not the one that this installation was made with`,
+    );
   }
   return { ...existing, created: false };
 }
@@ -97,6 +111,10 @@ export async function makeDataDirectory(directory: string): Promise<void> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     if (!(await stat(directory)).isDirectory()) throw new Error("not a directory");
   } catch (cause) {
-    throw new CardeaError("data_directory_invalid", `\`${directory}\` cannot be made or used; name another by CARDEA_DATA`, { cause });
+    throw new CardeaError(
+      "data_directory_invalid",
+      `\`${directory}\` cannot be made or used; name another by CARDEA_DATA`,
+      { cause },
+    );
   }
 }

@@ -15,9 +15,12 @@ import type { Random } from "@cardea/core/lib/random";
 export async function loadControlKeys(directory: string, random: Random): Promise<ControlKeys> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const [signing, log, installation] = await Promise.all(
-    ["control-signing.key", "log-signing.key", "installation.key"].map((name) => loadSecret(join(directory, name), random)),
+    ["control-signing.key", "log-signing.key", "installation.key"].map((name) =>
+      loadSecret(join(directory, name), random),
+    ),
   );
-  if (signing === undefined || log === undefined || installation === undefined) throw new TypeError("three names give three keys");
+  if (signing === undefined || log === undefined || installation === undefined)
+    throw new TypeError("three names give three keys");
   return { signing: keyPair(signing), log: keyPair(log), installation };
 }
 
@@ -57,7 +60,10 @@ async function readSecret(path: string): Promise<Uint8Array> {
   if ((mode & 0o077) !== 0) await chmod(path, 0o600);
   const text = (await readFile(path, "utf8")).trim();
   if (!/^[0-9a-f]{64}$/.test(text)) {
-    throw new CardeaError("data_directory_invalid", `\`${path}\` does not hold a key; restore it from a backup, a new one would orphan everything that was signed`);
+    throw new CardeaError(
+      "data_directory_invalid",
+      `\`${path}\` does not hold a key; restore it from a backup, a new one would orphan everything that was signed`,
+    );
   }
   return fromHex(text);
 }

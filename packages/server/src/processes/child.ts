@@ -5,6 +5,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CardeaError } from "@cardea/core/contract/errors";
+import { monotonicMs } from "./system.ts";
 
 export interface ChildOptions {
   readonly name: string;
@@ -59,13 +60,22 @@ export class Child implements AsyncDisposable {
     this.#stopping = true;
     const child = this.#process;
     if (child?.exitCode === null && child.signalCode === null) {
-      const exited = new Promise<void>((resolve) => child.once("exit", () => { resolve(); }));
+      const exited = new Promise<void>((resolve) =>
+        child.once("exit", () => {
+          resolve();
+        }),
+      );
       child.kill("SIGTERM");
       const insist = setTimeout(() => child.kill("SIGKILL"), this.#options.stopTimeoutMs);
       await exited;
       clearTimeout(insist);
     }
     await this.#supervision;
+  }
+
+  // A call, because the field may change during any wait and the compiler would remember what was looked at before it.
+  #isStopping(): boolean {
+    return this.#stopping;
   }
 
   async #launch(): Promise<unknown> {
@@ -94,10 +104,10 @@ export class Child implements AsyncDisposable {
         reject(failureOf(name, last, signal ?? `exit ${String(code)}`));
       });
     });
-    const startedAt = performance.now();
+    const startedAt = monotonicMs();
     child.once("exit", (code, signal) => {
       if (this.#stopping) return;
-      if (performance.now() - startedAt > backoffMs.forgottenAfter) this.#failures = 0;
+      if (monotonicMs() - startedAt > backoffMs.forgottenAfter) this.#failures = 0;
       this.#supervision = this.#restart(signal ?? `exit ${String(code)}`);
     });
     return ready;
@@ -109,7 +119,7 @@ export class Child implements AsyncDisposable {
       this.#failures += 1;
       this.#options.onExit(this.#options.name, how, waitMs);
       await sleep(waitMs);
-      if (this.#stopping) return;
+      if (this.#isStopping()) return;
       try {
         await this.#launch();
         return;
@@ -122,7 +132,10 @@ export class Child implements AsyncDisposable {
 
 function failureOf(name: string, last: readonly string[], how: string): CardeaError {
   const words = last.findLast((line) => line.startsWith("cardea: "))?.slice("cardea: ".length);
-  return new CardeaError("internal", words ?? `${name} ended before it was ready (${how})${last.length > 0 ? `:\n${last.join("\n")}` : ""}`);
+  return new CardeaError(
+    "internal",
+    words ?? `${name} ended before it was ready (${how})${last.length > 0 ? `:\n${last.join("\n")}` : ""}`,
+  );
 }
 
 function readLines(stream: NodeJS.ReadableStream | null, onLine: (line: string) => void): void {

@@ -21,8 +21,16 @@ export async function lockDataDirectory(dataDirectory: string): Promise<AsyncDis
     }
     const held = await readFile(path, "utf8").catch(() => "");
     const [pid, start] = held.trim().split(" ");
-    if (pid !== undefined && /^[1-9][0-9]*$/.test(pid) && start !== undefined && (await startOf(Number(pid))) === start) {
-      throw new CardeaError("already_running", `process ${pid} uses \`${dataDirectory}\`; stop it, or name another directory by CARDEA_DATA`);
+    if (
+      pid !== undefined &&
+      /^[1-9][0-9]*$/.test(pid) &&
+      start !== undefined &&
+      (await startOf(Number(pid))) === start
+    ) {
+      throw new CardeaError(
+        "already_running",
+        `process ${pid} uses \`${dataDirectory}\`; stop it, or name another directory by CARDEA_DATA`,
+      );
     }
     // Renamed first, so that of two starters only one removes the dead holder's file and neither removes a live one's.
     const grave = `${path}.${String(process.pid)}`;

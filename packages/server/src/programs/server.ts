@@ -30,7 +30,11 @@ export async function main(args: readonly string[]): Promise<number> {
   undo.defer(() => running.close());
   const setupToken = await setupTokenOf(running, values.development ? sampleAdmin : "admin");
   if (setupToken !== undefined && !values.development) await offerSetupToken(settings.dataDirectory, setupToken);
-  const ready: ControlReady = { url: running.url, created, ...(values.development && setupToken !== undefined && { setupToken }) };
+  const ready: ControlReady = {
+    url: running.url,
+    created,
+    ...(values.development && setupToken !== undefined && { setupToken }),
+  };
   sayReady(ready);
   running.control.log.info({ url: running.url, origin: running.control.trust.origin }, "the control plane is ready");
   await asked;
@@ -45,16 +49,31 @@ async function startEmbedded(dataDirectory: string, undo: Teardown): Promise<str
   return cluster.url("cardea");
 }
 
-async function startUp(settings: Settings, databaseUrl: string, development: boolean): Promise<{ running: RunningControl; created: boolean }> {
+async function startUp(
+  settings: Settings,
+  databaseUrl: string,
+  development: boolean,
+): Promise<{ running: RunningControl; created: boolean }> {
   await makeDataDirectory(settings.dataDirectory);
   const keys = await loadControlKeys(join(settings.dataDirectory, "keys"), systemRandom);
   const publicUrl = settings.publicUrl ?? `http://${settings.listen.host}:${String(settings.listen.port)}`;
-  const { trust, created } = await openInstallation(settings.dataDirectory, { development, publicUrl, origin: settings.origin }, keys, systemRandom);
+  const { trust, created } = await openInstallation(
+    settings.dataDirectory,
+    { development, publicUrl, origin: settings.origin },
+    keys,
+    systemRandom,
+  );
   const running = await startControl({
     database: { connection: databaseUrl },
     keys,
     trust,
-    settings: { version, development, publicUrl, logDirectory: join(settings.dataDirectory, "log-tiles"), ...(settings.mail !== undefined && { mail: settings.mail }) },
+    settings: {
+      version,
+      development,
+      publicUrl,
+      logDirectory: join(settings.dataDirectory, "log-tiles"),
+      ...(settings.mail !== undefined && { mail: settings.mail }),
+    },
     http: { listen: settings.listen },
     clock: systemClock,
     random: systemRandom,
@@ -77,5 +96,7 @@ async function setupTokenOf({ control }: RunningControl, name: string): Promise<
 async function offerSetupToken(directory: string, token: string): Promise<void> {
   const path = join(directory, "setup-token");
   await writeFile(path, `${token}\n`, { mode: 0o600 });
-  process.stderr.write(`cardea: there is no administrator yet; within 15 minutes: cardea login --invitation - < ${path}\n`);
+  process.stderr.write(
+    `cardea: there is no administrator yet; within 15 minutes: cardea login --invitation - < ${path}\n`,
+  );
 }

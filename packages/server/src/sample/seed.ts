@@ -11,7 +11,7 @@ import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 import { CardeaClient } from "@cardea/sdk/client";
 import { deviceKey, enrolKey, signInWith } from "@cardea/sdk/device-key";
 import { z } from "zod";
-import { systemRandom } from "../processes/system.ts";
+import { monotonicMs, systemRandom } from "../processes/system.ts";
 import { samplePeople } from "./people.ts";
 import { samplePolicy } from "./policy.ts";
 
@@ -29,10 +29,23 @@ export const sampleAdmin = "ada";
 const readyTimeoutMs = 30_000;
 
 /** A sample person's file; the command line reads the same form. */
-const PersonFile = z.object({ v: z.literal(1), url: z.string(), name: z.string(), subject: z.string(), credential: z.string(), kind: z.literal("device"), seed: z.string() });
+const PersonFile = z.object({
+  v: z.literal(1),
+  url: z.string(),
+  name: z.string(),
+  subject: z.string(),
+  credential: z.string(),
+  kind: z.literal("device"),
+  seed: z.string(),
+});
 
 /** Answers with an enrolment token while no outpost is enrolled. */
-export async function seedInstallation({ url, setupToken, peopleDirectory, onStep }: Seed): Promise<{ readonly enrolmentToken: string | undefined }> {
+export async function seedInstallation({
+  url,
+  setupToken,
+  peopleDirectory,
+  onStep,
+}: Seed): Promise<{ readonly enrolmentToken: string | undefined }> {
   await mkdir(peopleDirectory, { recursive: true, mode: 0o700 });
   if (setupToken !== undefined) await enrolSample(url, sampleAdmin, setupToken, peopleDirectory);
   const client = await signInAs(url, sampleAdmin, peopleDirectory);
@@ -50,23 +63,35 @@ export async function seedInstallation({ url, setupToken, peopleDirectory, onSte
 /** A client that acts as a sample person. @throws CardeaError `not_development` where there is no such person */
 export async function signInAs(url: string, name: string, peopleDirectory: string): Promise<CardeaClient> {
   const text = await readFile(join(peopleDirectory, `${name}.json`), "utf8").catch((cause: unknown) => {
-    throw new CardeaError("not_development", `there is no sample person \`${name}\` in \`${peopleDirectory}\``, { cause });
+    throw new CardeaError("not_development", `there is no sample person \`${name}\` in \`${peopleDirectory}\``, {
+      cause,
+    });
   });
   const person = PersonFile.parse(JSON.parse(text));
-  const { token } = await signInWith(new CardeaClient({ baseUrl: url }), person.credential, deviceKey(fromBase64Url(person.seed)).sign);
+  const { token } = await signInWith(
+    new CardeaClient({ baseUrl: url }),
+    person.credential,
+    deviceKey(fromBase64Url(person.seed)).sign,
+  );
   return new CardeaClient({ baseUrl: url, token: () => token });
 }
 
 /** Waits until the outpost has reported the sample resource. @throws CardeaError `timeout` with what the resource lacks */
 export async function untilResourceReady(url: string, peopleDirectory: string, name: string): Promise<void> {
   const client = await signInAs(url, sampleAdmin, peopleDirectory);
-  const deadline = performance.now() + readyTimeoutMs;
+  const deadline = monotonicMs() + readyTimeoutMs;
   for (;;) {
     const resource = (await client.resources()).items.find((item) => item.name === name);
     if (resource?.state === "ready") return;
-    if (performance.now() > deadline) {
-      const state = resource === undefined ? "not reported" : `${resource.state} (${resource.detail ?? resource.missing.map(({ what }) => what).join(", ")})`;
-      throw new CardeaError("timeout", `the resource \`${name}\` is ${state} after ${String(readyTimeoutMs / 1_000)} s`);
+    if (monotonicMs() > deadline) {
+      const state =
+        resource === undefined
+          ? "not reported"
+          : `${resource.state} (${resource.detail ?? resource.missing.map(({ what }) => what).join(", ")})`;
+      throw new CardeaError(
+        "timeout",
+        `the resource \`${name}\` is ${state} after ${String(readyTimeoutMs / 1_000)} s`,
+      );
     }
     await sleep(25);
   }
@@ -79,7 +104,11 @@ async function seedPeople(client: CardeaClient, url: string, directory: string):
     const subject = known?.subject ?? (await client.createPerson(person)).person.entry.subject;
     if (person.name === sampleAdmin) {
       const { displayName, email, groups } = person;
-      await client.changePerson(subject, { ...(displayName !== undefined && { displayName }), ...(email !== undefined && { email }), ...(groups !== undefined && { groups }) });
+      await client.changePerson(subject, {
+        ...(displayName !== undefined && { displayName }),
+        ...(email !== undefined && { email }),
+        ...(groups !== undefined && { groups }),
+      });
     } else if ((known?.credentials.length ?? 0) === 0) {
       const { invitation } = await client.invite(subject);
       await enrolSample(url, person.name, invitation, directory);
@@ -95,7 +124,20 @@ async function seedPolicy(client: CardeaClient): Promise<void> {
 async function enrolSample(url: string, name: string, invitation: string, directory: string): Promise<void> {
   const seed = systemRandom.bytes(32);
   const { publicKey, sign } = deviceKey(seed);
-  const { credential, subject } = await enrolKey(new CardeaClient({ baseUrl: url }), invitation, { kind: "device", publicKey, label: "sample person" }, sign);
-  const file: z.infer<typeof PersonFile> = { v: 1, url, name, subject, credential, kind: "device", seed: toBase64Url(seed) };
+  const { credential, subject } = await enrolKey(
+    new CardeaClient({ baseUrl: url }),
+    invitation,
+    { kind: "device", publicKey, label: "sample person" },
+    sign,
+  );
+  const file: z.infer<typeof PersonFile> = {
+    v: 1,
+    url,
+    name,
+    subject,
+    credential,
+    kind: "device",
+    seed: toBase64Url(seed),
+  };
   await writeFile(join(directory, `${name}.json`), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
 }

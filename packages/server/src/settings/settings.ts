@@ -8,14 +8,29 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import { parse } from "yaml";
 import { z } from "zod";
 
-const Listen = z.strictObject({ host: z.string().min(1).max(253).default("127.0.0.1"), port: z.coerce.number().int().min(0).max(65_535).default(7400) });
+const Listen = z.strictObject({
+  host: z.string().min(1).max(253).default("127.0.0.1"),
+  port: z.coerce.number().int().min(0).max(65_535).default(7400),
+});
 
 const FileSettings = z.strictObject({
   publicUrl: z.url().optional(),
   listen: Listen.optional(),
   database: z.string().min(1).optional(),
-  mail: z.strictObject({ url: z.string().regex(/^smtps?:\/\//, "not an smtp:// or smtps:// URL"), from: z.string().min(3).max(320) }).optional(),
-  log: z.strictObject({ origin: z.string().regex(/^[a-z0-9.-]+(?:\/[a-z0-9._-]+)*$/).max(200) }).optional(),
+  mail: z
+    .strictObject({
+      url: z.string().regex(/^smtps?:\/\//, "not an smtp:// or smtps:// URL"),
+      from: z.string().min(3).max(320),
+    })
+    .optional(),
+  log: z
+    .strictObject({
+      origin: z
+        .string()
+        .regex(/^[a-z0-9.-]+(?:\/[a-z0-9._-]+)*$/)
+        .max(200),
+    })
+    .optional(),
 });
 
 export interface Settings {
@@ -36,14 +51,21 @@ export async function readSettings(environment: NodeJS.ProcessEnv, workingDirect
   const named = environment["CARDEA_CONFIG"];
   const file = await readFileSettings(resolve(workingDirectory, named ?? "cardea.yaml"), named !== undefined);
   const url = environment["CARDEA_PUBLIC_URL"] ?? file.publicUrl;
-  if (url !== undefined && !URL.canParse(url)) throw new CardeaError("setting_invalid", `CARDEA_PUBLIC_URL: \`${url}\` is not a URL`);
+  if (url !== undefined && !URL.canParse(url))
+    throw new CardeaError("setting_invalid", `CARDEA_PUBLIC_URL: \`${url}\` is not a URL`);
   const mailUrl = environment["CARDEA_MAIL_URL"] ?? file.mail?.url;
   return {
     dataDirectory: resolve(workingDirectory, environment["CARDEA_DATA"] ?? ".cardea"),
-    listen: { host: environment["CARDEA_LISTEN_HOST"] ?? file.listen?.host ?? "127.0.0.1", port: port(environment, "CARDEA_LISTEN_PORT", file.listen?.port ?? 7400) },
+    listen: {
+      host: environment["CARDEA_LISTEN_HOST"] ?? file.listen?.host ?? "127.0.0.1",
+      port: port(environment, "CARDEA_LISTEN_PORT", file.listen?.port ?? 7400),
+    },
     publicUrl: url?.replace(/\/+$/, ""),
     databaseUrl: environment["CARDEA_DATABASE"] ?? environment["DATABASE_URL"] ?? file.database,
-    mail: mailUrl === undefined ? undefined : { url: mailUrl, from: environment["CARDEA_MAIL_FROM"] ?? file.mail?.from ?? "cardea@localhost" },
+    mail:
+      mailUrl === undefined
+        ? undefined
+        : { url: mailUrl, from: environment["CARDEA_MAIL_FROM"] ?? file.mail?.from ?? "cardea@localhost" },
     origin: environment["CARDEA_LOG_ORIGIN"] ?? file.log?.origin,
     samplePort: port(environment, "CARDEA_SAMPLE_PORT", 7433),
     logLevel: environment["CARDEA_LOG_LEVEL"] ?? "info",
@@ -62,17 +84,24 @@ async function readFileSettings(path: string, required: boolean): Promise<z.infe
   try {
     document = parse(text, { maxAliasCount: 10, uniqueKeys: true });
   } catch (cause) {
-    throw new CardeaError("setting_invalid", `\`${path}\` is not YAML: ${cause instanceof Error ? cause.message : "unreadable"}`, { cause });
+    throw new CardeaError(
+      "setting_invalid",
+      `\`${path}\` is not YAML: ${cause instanceof Error ? cause.message : "unreadable"}`,
+      { cause },
+    );
   }
   const parsed = FileSettings.safeParse(document ?? {});
   if (parsed.success) return parsed.data;
-  const words = parsed.error.issues.map((issue) => `\`${issue.path.join(".") || "(top)"}\`: ${issue.message}`).join("; ");
+  const words = parsed.error.issues
+    .map((issue) => `\`${issue.path.length === 0 ? "(top)" : issue.path.join(".")}\`: ${issue.message}`)
+    .join("; ");
   throw new CardeaError("setting_invalid", `\`${path}\`: ${words}`);
 }
 
 function port(environment: NodeJS.ProcessEnv, name: string, fallback: number): number {
   const text = environment[name];
   if (text === undefined) return fallback;
-  if (!/^[0-9]{1,5}$/.test(text) || Number(text) > 65_535) throw new CardeaError("setting_invalid", `${name}: \`${text}\` is not a port`);
+  if (!/^[0-9]{1,5}$/.test(text) || Number(text) > 65_535)
+    throw new CardeaError("setting_invalid", `${name}: \`${text}\` is not a port`);
   return Number(text);
 }

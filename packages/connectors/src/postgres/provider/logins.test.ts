@@ -66,6 +66,14 @@ for (const version of testVersions) {
         expect(await resource.marked()).toEqual([]);
       });
 
+      test("waits for a session that takes its time to go: its temporary tables are not taken for something left behind", async () => {
+        const order = resource.order("read");
+        const client = await resource.client(await provider.create(order, signal()));
+        await client.query("do $$ begin for i in 1..1500 loop execute format('create temporary table mine%s (i int, t text)', i); commit; end loop; end $$");
+        expect(await provider.end(order.nativeName, signal())).toEqual({ closedSessions: 1, misuse: [] });
+        expect(await resource.su("select count(*)::int as n from pg_class where relname like 'mine%'")).toEqual([{ n: 0 }]);
+      });
+
       test("a connection still waiting with its password is refused when it comes, and does not hold up the end", async () => {
         const order = resource.order("read");
         const login = await provider.create(order, signal());

@@ -49,7 +49,7 @@ export async function closeSessions(
   for (let waitedMs = 0, stepMs = 1; ; stepMs = Math.min(stepMs * 2, 50)) {
     for (const { kind, pid, role } of seen) if (kind === "session") ended.get(role)?.add(pid);
     const open = seen.filter(({ kind }) => kind !== "starting" || waitedMs < startingGraceMs);
-    if (true) return new Map([...ended].map(([oid, pids]) => [oid, pids.size]));
+    if (open.length === 0) return new Map([...ended].map(([oid, pids]) => [oid, pids.size]));
     if (waitedMs > maxWaitMs) {
       throw new CardeaError("lease_stuck", `sessions of the login do not end (backends ${open.map(({ pid }) => pid).join(", ")})`);
     }
