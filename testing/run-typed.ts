@@ -22,12 +22,7 @@ export interface Typed extends TypedLine {
 
 const lineTimeoutMs = 60_000;
 
-/** Runs the README. Needs what the README asks for: `psql`, and built packages. @throws Error at the first line that does not do what the page says */
-export function runReadme(stack: TypedStack): Promise<readonly Typed[]> {
-  return runPage(stack, "README.md");
-}
-
-/** Runs any page that tells its story by the same signs. @throws Error as `runReadme` */
+/** Runs one page. Needs what the page asks for (`psql`), and built packages. @throws Error at the first line that does not do what the page says */
 export async function runPage(stack: TypedStack, path: string): Promise<readonly Typed[]> {
   const directory = await mkdtemp(join(tmpdir(), "cardea-typed-"));
   try {

@@ -45,7 +45,6 @@ export class Ground implements AsyncDisposable {
   readonly sam: CardeaClient;
   readonly ada: CardeaClient;
   readonly #newcomers = new Map<string, Promise<Newcomer>>();
-  readonly #logins: RegExp = /^cardea_[0-9a-hjkmnp-tv-z]{25}$/;
 
   private constructor(whole: WholeStack, database: Administrator, shop: Client, { bob, sam, ada }: Pick<Ground, "bob" | "sam" | "ada">) {
     this.#whole = whole;
@@ -203,10 +202,10 @@ export class Ground implements AsyncDisposable {
     return "nothing logged";
   }
 
-  /** Logins bearing our mark's form at the resource. */
+  /** Logins bearing our mark's form at the resource. What has no deadline in its name is no login of ours. */
   async loginsAtResource(): Promise<string[]> {
-    const { rows } = await this.#shop.query<{ rolname: string }>("select rolname from pg_roles where rolname like 'cardea\\_%'");
-    return rows.map(({ rolname }) => rolname).filter((name) => this.#logins.test(name));
+    const { rows } = await this.#shop.query<{ rolname: string }>("select rolname from pg_roles where rolname ~ '^cardea_[0-9a-hjkmnp-tv-z]{25}$'");
+    return rows.map(({ rolname }) => rolname).filter((name) => name.slice(17, 24) !== "0000000");
   }
 
   /** As the resource's superuser, to look and to prepare. */
@@ -270,13 +269,18 @@ export class Ground implements AsyncDisposable {
     const found: string[] = [];
     for (const name of await this.loginsAtResource()) {
       const reason = await this.#whyUnjustified(name);
-      if (reason !== undefined) found.push(`${name}: ${reason}`);
+      if (reason !== undefined && (await this.loginsAtResource()).includes(name)) found.push(`${name}: ${reason}`);
     }
     return found;
   }
 
   async #whyUnjustified(login: string): Promise<string | undefined> {
-    const [row] = await this.database.many("select request_id from leases join grants on grants.id = grant_id where native_name = $1", [login]);
+    let row: Record<string, unknown> | undefined;
+    // The login is there a moment before the outpost's word of it has come.
+    for (let turn = 0; turn < 50 && row === undefined; turn += 1) {
+      [row] = await this.database.many("select request_id from leases join grants on grants.id = grant_id where native_name = $1", [login]);
+      if (row === undefined) await sleep(100);
+    }
     if (row === undefined) return "no lease names it";
     const evidence = await this.ada.evidence(RequestId.parse(row["request_id"]));
     const outcome = verifyEvidence(evidence, this.trust, Date.now(), { purpose: "audit" });

@@ -13,8 +13,12 @@ export function addServerCommands({ program, run }: Registry): void {
   for (const [name, description] of Object.entries(programs)) {
     program
       .command(name)
-      .argument("[args...]", "passed on, after `--` where they begin with a dash")
+      .argument("[args...]", "passed on to the program")
+      .allowUnknownOption()
+      .helpOption(false)
       .description(description)
-      .action(run(async (_context, args: string[]) => (await import("../actions/server.ts")).runServerProgram(name, args)));
+      .action(
+        run(async (_context, args: string[]) => (await import("../actions/server.ts")).runServerProgram(name, args)),
+      );
   }
 }

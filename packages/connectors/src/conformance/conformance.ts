@@ -136,7 +136,10 @@ export function conformance(name: string, start: () => Promise<Harness>): void {
         const order = harness.order();
         const aborted = AbortSignal.abort();
         await expect(provider.create(order, aborted)).rejects.toMatchObject({ code: "cancelled", effect: "none" });
-        await expect(provider.end(order.nativeName, aborted)).rejects.toMatchObject({ code: "cancelled", effect: "none" });
+        await expect(provider.end(order.nativeName, aborted)).rejects.toMatchObject({
+          code: "cancelled",
+          effect: "none",
+        });
         expect(await harness.logins()).toEqual([]);
       });
     });
@@ -208,22 +211,20 @@ async function everyTurn(
   run: (strike: (operation: (provider: Provider) => Promise<unknown>) => Promise<Outcome>) => Promise<void>,
 ): Promise<void> {
   for (let turn = 1; turn <= maxTurns; turn++) {
-    let struck = false;
     await run(async (operation) => {
       const provider = harness.open();
       harness.proxy.arm({ mode, turn, onKill: (port) => harness.kill(port) });
       try {
         return await outcomeOf(operation(provider));
       } finally {
-        struck = harness.proxy.struck;
-        harness.proxy.arm(undefined);
+        harness.proxy.disarm();
         // As if our process had died: nothing is said to the server.
         harness.proxy.cutAll();
         await provider.close();
       }
     });
     expect(await harness.logins(), `left behind by a fault at turn ${turn}`).toEqual([]);
-    if (!struck) {
+    if (!harness.proxy.struck) {
       expect(turn, "the fault never happened").toBeGreaterThan(1);
       return;
     }

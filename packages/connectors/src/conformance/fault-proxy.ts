@@ -56,16 +56,16 @@ export class FaultProxy {
     return this.#struck;
   }
 
-  /** Turns since the last arming. */
-  get turns(): number {
-    return this.#turns;
-  }
-
-  /** Arms one fault, or none, and counts anew. */
-  arm(fault: ArmedFault | undefined): void {
+  /** Arms one fault and counts anew. */
+  arm(fault: ArmedFault): void {
     this.#armed = fault;
     this.#turns = 0;
     this.#struck = false;
+  }
+
+  /** Lets everything through again; `struck` goes on saying whether the last fault happened. */
+  disarm(): void {
+    this.#armed = undefined;
   }
 
   /** Cuts every connection now, as the death of our process would. */
@@ -115,7 +115,7 @@ export class FaultProxy {
           return;
         case "killed":
           server.write(bytes, () => {
-            fault?.onKill?.(server.localPort ?? 0).catch(cut);
+            fault.onKill?.(server.localPort ?? 0).catch(cut);
           });
           return;
       }

@@ -11,6 +11,7 @@ import type { RosterProof } from "@cardea/core/documents/roster";
 import type { Signature } from "@cardea/core/documents/signature";
 import type { Vote } from "@cardea/core/documents/vote";
 import { CardeaError } from "@cardea/core/contract/errors";
+import { reportingAlterations } from "../audit/altered.ts";
 import { currentHead, proveEvent } from "../audit/proofs.ts";
 import type { Control } from "../control.ts";
 import { currentRoster, type RosterView } from "../people/roster.ts";
@@ -25,7 +26,11 @@ import type { Signed } from "../store/signed.ts";
  * The evidence of a grant, under the newest signed head; `undefined` while that does not cover the grant's creation, or where there is no
  * such grant. @throws CardeaError `log_rolled_back`; `evidence_signature`, `evidence_mismatch` where what is stored was altered or is gone
  */
-export async function assembleEvidence(control: Control, id: GrantId): Promise<Evidence | undefined> {
+export function assembleEvidence(control: Control, id: GrantId): Promise<Evidence | undefined> {
+  return reportingAlterations(control, assemble(control, id));
+}
+
+async function assemble(control: Control, id: GrantId): Promise<Evidence | undefined> {
   // The head before the entry: whatever it covers is stored by then.
   const [head, grant, roster] = await Promise.all([currentHead(control), maybeOneGrant(control.db, control.keys, { id }), currentRoster(control)]);
   if (head === undefined || grant === undefined) return undefined;

@@ -58,12 +58,13 @@ export async function createGrant(tx: Tx, control: Control, { request, counted, 
     ...effective.value,
   };
   const signed = signDocument(control.keys, "grant", grant);
-  const { notBefore } = grant.window;
+  const { start } = document.asked.window;
   const { review } = document.decision;
   const created: NewGrant = {
     signed,
     request: document.id,
-    state: timeMs(notBefore) > control.clock.now() ? "scheduled" : "issuing",
+    // By what was asked, not by `notBefore`, which is a moment ahead where votes came in one millisecond or the clock was set back.
+    state: start !== undefined && timeMs(start) > control.clock.now() ? "scheduled" : "issuing",
     requester: document.asked.requester.id,
     onBehalfOf: document.asked.requester.onBehalfOf,
     resourceId: document.resource.id,

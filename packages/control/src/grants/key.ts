@@ -4,6 +4,7 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import type { GrantId } from "@cardea/core/contract/ids";
 import { keyIdOf } from "@cardea/core/documents/grant";
 import { toTime } from "@cardea/core/documents/primitives";
+import { reportingAlterations } from "../audit/altered.ts";
 import { record } from "../audit/record.ts";
 import type { Actor, Control } from "../control.ts";
 import { maybeOneGrantLocked, type StoredGrant } from "../store/grants.ts";
@@ -16,7 +17,7 @@ import { grantIds } from "./ids.ts";
  * @throws CardeaError `not_found`, `key_not_ready` while the outpost makes it, `grant_failed`, `grant_ended`
  */
 export async function fetchKey(control: Control, actor: Actor, id: GrantId): Promise<z.infer<typeof KeyView>> {
-  return await transact(control, async (tx) => {
+  const fetching = transact(control, async (tx) => {
     const grant = await maybeOneGrantLocked(tx, control.keys, id);
     // Whoever is not the requester learns nothing, not even that there is a key.
     if (grant === undefined || grant.requester !== actor.subject) throw new CardeaError("not_found", `there is no key for grant \`${id}\`, or it is not yours`);
@@ -29,6 +30,7 @@ export async function fetchKey(control: Control, actor: Actor, id: GrantId): Pro
     });
     return { grant: id, digest: grant.signed.digest, sealed, notAfter: grant.signed.document.window.notAfter };
   });
+  return await reportingAlterations(control, fetching);
 }
 
 function sealedKey(grant: StoredGrant, now: string): NonNullable<StoredGrant["sealed"]> {

@@ -6,6 +6,7 @@
  */
 import { toTime } from "@cardea/core/documents/primitives";
 import { databaseFault } from "../store/connection.ts";
+import { reportingAlterations } from "../audit/altered.ts";
 import type { Control } from "../control.ts";
 import { beginGrant, expireGrant, rejudgeGrant } from "../grants/judge.ts";
 import { currentRoster } from "../people/roster.ts";
@@ -78,7 +79,7 @@ async function each<Id extends string>(control: Control, job: string, find: () =
       const fresh = found.filter((id) => !done.has(id));
       for (const id of fresh) {
         done.add(id);
-        await act(control, id).catch((error: unknown) => control.log.error({ err: error, job, id }, "a job failed; it stays due"));
+        await reportingAlterations(control, act(control, id)).catch((error: unknown) => control.log.error({ err: error, job, id }, "a job failed; it stays due"));
       }
       if (found.length < atOnce || fresh.length === 0) return;
     }

@@ -176,6 +176,17 @@ describe("a webhook", () => {
     await expect.poll(async () => plane.sql("select detail from deliveries where state = 'due' and detail is not null limit 1"), { timeout: 5_000 }).toEqual([{ detail: "no answer within 2 s" }]);
   });
 
+  test("that was away for days gets the news and not what is no news any more", async () => {
+    const { url, received } = await receiver(ok);
+    await hook(url);
+    await tell({ words: "old" });
+    await plane.sql("update notifications set created_at = now() - interval '73 hours'");
+    await tell({ words: "new" });
+    started();
+    await expect.poll(async () => plane.sql("select state from deliveries order by id")).toEqual([{ state: "abandoned" }, { state: "delivered" }]);
+    expect(received.map(({ body }) => (JSON.parse(body) as { data: { words: string } }).data.words)).toEqual(["new"]);
+  });
+
   test("that redirects is not followed", async () => {
     const inside = await receiver(ok);
     const { url } = await receiver((response) => response.writeHead(307, { location: inside.url }).end());

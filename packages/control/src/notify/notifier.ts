@@ -1,6 +1,6 @@
 /**
  * Sends what the outbox holds: webhooks and mail. One loop for each process; they share the work by leased rows. A receiver that fails is tried
- * again for ever with growing pauses and shown as failing; one that hangs holds up its own deliveries and no others. Sent at least once: a
+ * again for ever with growing pauses and shown as failing (each piece of news for three days); one that hangs holds up its own deliveries and no others. Sent at least once: a
  * crash between sending and noting it sends again, under the same message id.
  */
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
@@ -44,7 +44,7 @@ export interface Notifier {
 const pollMs = 5_000;
 const maxPauseMs = 3_600_000;
 const purgeEveryMs = 600_000;
-/** After three days nobody waits for the news of one recipient whose address is refused again and again. */
+/** What could not be delivered for three days is no news any more; without an end, a dead receiver's backlog would only grow. */
 const abandonAfterMs = 3 * 86_400_000;
 
 export function startNotifier(control: Control, options: NotifierOptions = {}): Notifier {
@@ -144,6 +144,7 @@ class Sender {
     const { db, clock } = this.#control;
     const notification = await maybeOneNotification(db, delivery.notification_id);
     if (notification === undefined) return gone("the notification is no longer there");
+    if (timeMs(notification.created_at) < clock.now() - abandonAfterMs) return gone("it is too old to be news");
     const roster = await currentRoster(this.#control);
     if (delivery.webhook_id !== null) {
       const webhook = await maybeOneWebhook(db, delivery.webhook_id);
@@ -156,7 +157,6 @@ class Sender {
     const to = delivery.recipient === null ? undefined : roster.email(delivery.recipient);
     if (to === undefined || delivery.recipient === null || this.#mailer === undefined) return gone("there is no address to write to");
     if (!roster.isActive(delivery.recipient)) return gone("the recipient is no longer active");
-    if (timeMs(notification.created_at) < clock.now() - abandonAfterMs) return gone("it is too old to be news");
     const host = new URL(this.#control.settings.publicUrl).hostname;
     return this.#mailer.send({ to, ...mailText(notification, this.#control.settings.publicUrl), messageId: `<${notification.id}.${delivery.recipient}@${host}>` });
   }

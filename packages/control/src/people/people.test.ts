@@ -421,6 +421,15 @@ describe("changing people", () => {
     expect(await codeOf(signIn(control, { challenge: asked.nonce, signature: sign(alice.seed, challengeDigest(asked)) }, "::1"))).toBe("signature_invalid");
   });
 
+  test("a credential taken away stays away when the rows of its sign-ins are put back by SQL", async () => {
+    const admin = await firstAdmin();
+    const alice = await person(admin, { name: "alice" });
+    await test_.sql("create table old_tokens as table tokens");
+    await revokeCredential(control, admin.actor, alice.actor.subject, alice.credential);
+    await test_.sql("insert into tokens select * from old_tokens where credential_id = $1", [alice.credential]);
+    expect(await refusal(alice.token)).toBe("unauthenticated");
+  });
+
   test("never leaves nobody who can administer", async () => {
     const admin = await firstAdmin();
     const me = admin.actor.subject;

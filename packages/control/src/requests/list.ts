@@ -7,6 +7,7 @@ import { mayVote } from "@cardea/core/approval/eligible";
 import { tally } from "@cardea/core/approval/tally";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Vote } from "@cardea/core/documents/vote";
+import { reportAltered } from "../audit/altered.ts";
 import type { Actor, Control } from "../control.ts";
 import { currentRoster, type RosterView } from "../people/roster.ts";
 import { maybeOneGrant } from "../store/grants.ts";
@@ -28,7 +29,7 @@ export async function listRequests(control: Control, actor: Actor, query: z.outp
     const rows = await manyRequests(control.db, control.keys, { ...filterOf(actor, query), before, limit: rowsAtOnce });
     for (const row of rows) {
       if ("altered" in row) {
-        control.log.error({ request: row.altered }, "a stored request was altered: it is not shown");
+        await reportAltered(control, row.altered);
       } else {
         const votes = await manyVotes(control.db, control.keys, row.id);
         if (belongs(actor, roster, row, votes, query, nowMs)) {

@@ -123,6 +123,7 @@ function candidatesOf(document: Request, requirement: Requirement, open: Pending
     .entries()
     .filter((entry) => !(open?.voted.includes(entry.subject) ?? false))
     .filter((entry) => whyNever(document, entry.subject, entries) === undefined && canMeet(requirement, entry, open?.openedAt ?? now, now))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
     .slice(0, maxCandidates)
     .map((entry) => subjectRef(roster, entry.subject));
 }

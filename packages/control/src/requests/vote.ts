@@ -12,6 +12,7 @@ import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import type { Vote } from "@cardea/core/documents/vote";
 import { durationMs } from "@cardea/core/lib/duration";
 import { toBase64Url } from "@cardea/core/lib/base64url";
+import { reportingAlterations } from "../audit/altered.ts";
 import { demandWholeLog } from "../audit/guard.ts";
 import { recordAll } from "../audit/record.ts";
 import type { Actor, Control, Tx } from "../control.ts";
@@ -46,13 +47,14 @@ export async function castVote(control: Control, actor: Actor, id: RequestId, in
   demandSignIn(actor);
   demandWholeLog(control);
   const current = await demandPolicy(control);
-  const outcome = await transact(control, async (tx): Promise<Outcome> => {
+  const voting = transact(control, async (tx): Promise<Outcome> => {
     const request = await maybeOneRequestLocked(tx, control.keys, id);
     const roster = await rosterIn(tx, control);
     const votes = request === undefined ? [] : await manyVotes(tx, control.keys, id);
     if (request === undefined || !maySee(actor, roster, request, votes)) throw new CardeaError("not_found", `there is no request \`${id}\`, or you may not see it`);
     return await vote({ tx, control, actor, input, request, votes, roster, current });
   });
+  const outcome = await reportingAlterations(control, voting);
   if ("refusal" in outcome) throw outcome.refusal;
   return requestView({ ...outcome, actor: actor.subject, nowMs: control.clock.now() });
 }

@@ -41,7 +41,7 @@ export interface NotificationTables {
 export type NotificationRow = NotificationTables["notifications"];
 
 /** What all mail is a delivery to: one server, which fails and recovers for every recipient together. */
-export const mailTarget = "mail";
+const mailTarget = "mail";
 
 /** Stores a notification and its deliveries: one for each webhook that listens to its type and, with `mail`, each recipient who has an address. */
 export async function insertNotification(tx: Tx, row: NotificationRow, mail: boolean): Promise<void> {

@@ -169,6 +169,7 @@ describe("one human counts once", () => {
     expect(count(request, [castVote(request, bob, 1)], { entries: [...people, entry] }).state).toBe("approved");
     const moved = { ...entry, actsFor: bob };
     expect(count(request, [castVote(request, bob, 1)], { entries: [...people, moved] }).state).toBe("pending");
+    expect(count(request, [castVote(request, ann, 1)], { entries: [...people, moved] }).state).toBe("pending");
   });
 
   it("never an agent or a workload", () => {
@@ -186,7 +187,6 @@ describe("standing is what it is now", () => {
   it.each<[string, Partial<RosterEntry>]>([
     ["inactive", { active: false }],
     ["out of the group", { groups: ["engineering"] }],
-    ["another's entry", { subject: eve }],
   ])("an approver who is %s does not count", (_, over) => {
     expect(count(request, votes).state).toBe("approved");
     expect(count(request, votes, { entries: withEntry(2, over) })).toMatchObject({
@@ -198,6 +198,14 @@ describe("standing is what it is now", () => {
 
   it("nor one whom the roster does not know", () => {
     expect(count(request, [castVote(request, sampleSubject(77), 1), castVote(request, bob, 2)]).state).toBe("pending");
+  });
+
+  it("nor one for whom the roster gives another's entry", () => {
+    const wrong = sampleEntry(2, ["dba"]);
+    expect(tally({ request, votes, entries: () => wrong, now: minutes(400) })).toMatchObject({
+      state: "pending",
+      voted: [ann],
+    });
   });
 
   it("a stage that is unmet again takes the later ones with it", () => {

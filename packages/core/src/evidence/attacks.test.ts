@@ -425,10 +425,11 @@ const withTheKeys: readonly Cheat[] = [
     ],
   }),
   forged("counts an approval that its author took back", "evidence_quorum", {
+    rules: twoOfDba,
     votes: (request) => [
       castVote(request, dba, 1),
       castVote(request, dba, 2, { verdict: "deny" }),
-      castVote(request, security, 3, { stage: 2 }),
+      castVote(request, otherDba, 3),
     ],
   }),
   forged("acts for a requester who is not active any more", "evidence_roster", {
@@ -497,14 +498,7 @@ const withTheKeys: readonly Cheat[] = [
     { options: { currentPolicy: samplePolicy([noDropRule, changeRule()]) } },
   ),
   forged("has break-glass decide an ordinary request", "evidence_decision", {
-    rules: [
-      {
-        ...changeRule(),
-        effect: "allow",
-        name: "fire",
-        breakGlass: { review: { within: "24h", from: { groups: ["security"] } } },
-      } as unknown as Rule,
-    ],
+    rules: [allowRule({ breakGlass: { review: { within: "24h", from: { groups: ["security"] } } } })],
     votes: () => [],
   }),
   forged("grants longer than approved", "evidence_grant", {
@@ -626,7 +620,7 @@ describe("what honest people do is accepted", () => {
     [
       "a rule that allows without approvals",
       {
-        rules: [{ ...changeRule(), effect: "allow", approvals: undefined, pending: undefined } as unknown as Rule],
+        rules: [allowRule()],
         votes: () => [],
         activatedAt: sampleTime,
       },

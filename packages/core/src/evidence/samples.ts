@@ -228,7 +228,7 @@ function grantOf(
 /** Signs, logs and proves a scene, as the control plane whose keys it has would. */
 export function evidenceOf(scene: Scene): Evidence {
   const { keys, policy, current, spec, request, votes, grant } = scene;
-  const roster = rosterOf(scene);
+  const roster = provenTo(scene, rosterOf(scene));
   const digests = [
     digestOf("request", request),
     ...votes.map((vote) => digestOf("vote", vote)),
@@ -274,6 +274,14 @@ export function rosterOf({ people, rosterVersion }: Pick<Scene, "people" | "rost
     head,
     entries: sorted.map((entry, index) => ({ entry, index, path: proveInclusion(hashes, index).map(toBase64Url) })),
   };
+}
+
+/** Only those whom the evidence speaks of: the requester, whoever they act for, and the voters. */
+function provenTo({ request, votes, people }: Scene, roster: ReturnType<typeof rosterOf>): ReturnType<typeof rosterOf> {
+  const { id } = request.asked.requester;
+  const actsFor = people.find((entry) => entry.subject === id)?.actsFor;
+  const named = new Set([id, actsFor, ...votes.map((vote) => vote.approver)]);
+  return { head: roster.head, entries: roster.entries.filter(({ entry }) => named.has(entry.subject)) };
 }
 
 export type Logged = Pick<LogProof, "leaf" | "data" | "salt">;

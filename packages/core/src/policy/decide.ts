@@ -77,7 +77,7 @@ export function decide(input: DecideInput): Decision {
   const answer = decideAmong(rules, view);
   if (answer.effect === "deny") {
     const instead = suggestions(asked, spec, (ask) => {
-      const found = decideAmong(rules, viewOf({ ...asked, ask }, spec, facts, createdAt));
+      const found = decideAmong(rules, viewOf({ ...asked, ask }, spec, facts, createdAt, view.subject));
       return found.effect === "deny" ? undefined : found.rule.rule;
     });
     return refuse(policy.digest, input, [...answer.reasons, ...instead], answer.rule);
@@ -119,14 +119,20 @@ export interface View {
   readonly outcome: (rule: CompiledRule) => Outcome;
 }
 
-export function viewOf(asked: Asked, spec: ResourceSpec, facts: Facts, createdAt: Time): View {
+export function viewOf(
+  asked: Asked,
+  spec: ResourceSpec,
+  facts: Facts,
+  createdAt: Time,
+  subject: SubjectView = subjectViewOf(asked, facts),
+): View {
   let variables: Variables | undefined;
   const outcomes = new Map<string, Outcome>();
   return {
     asked,
     spec,
     facts,
-    subject: subjectViewOf(asked, facts),
+    subject,
     patterns: askedPatterns(asked.ask, spec),
     outcome: ({ rule, when }) => {
       if (when === undefined) return { is: "true" };

@@ -5,7 +5,8 @@ import type { ResourceSpec } from "../documents/resource-spec.ts";
 import { coversAll } from "./patterns.ts";
 import type { GrantingRule } from "./compile.ts";
 
-const maxTried = 50;
+/** Roles tried, so that a refusal stays as quick as a decision. */
+const maxTried = 20;
 const maxSuggested = 5;
 
 /**

@@ -1,6 +1,6 @@
 /** Getting a request approved that should not be: by oneself, by too few, for another thing, or too late. */
 import type { CardeaClient } from "@cardea/sdk/client";
-import { fileRequest, readWish, takeKey, writeWish, type FiledRequest } from "@cardea/testing/key-in-hand";
+import { fileRequest, readWish, sampleResource, takeKey, writeWish, type FiledRequest } from "@cardea/testing/key-in-hand";
 import { setTimeout as sleep } from "node:timers/promises";
 import { outcomeOf, outcomesOf, sure, type AttackList } from "../attempt.ts";
 import type { Ground } from "../ground.ts";
@@ -48,12 +48,10 @@ export const approvals: AttackList = {
     },
     {
       tries: "an agent, signed in and in the approvers' group, approves its human's request",
-      meets: "self_approval or not_an_approver",
+      meets: "not_found",
       run: async (ground) => {
         const agent = await agentOf(ground, "carol", "dba");
-        const filed = await ground.pending("ONE", await ground.as("carol"));
-        const outcome = await voteOutcome(ground, agent.client, filed, "pending");
-        return ["self_approval", "not_an_approver", "not_found"].includes(outcome) ? "self_approval or not_an_approver" : outcome;
+        return voteOutcome(ground, agent.client, await ground.pending("ONE", await ground.as("carol")), "pending");
       },
     },
     {
@@ -213,9 +211,7 @@ export const approvals: AttackList = {
           const outcome = await outcomesOf([ground.approve(bob, filed), erin.withdraw(filed.view.id)]);
           const { state } = await erin.request(filed.view.id);
           const grants = await grantsOf(ground, filed);
-          // Whoever withdraws may come first, so that the approver does not even see the request any more.
-          const refused = outcome.replace("accepted not_found", "accepted request_not_pending");
-          if (refused !== "accepted request_not_pending" || grants !== (state === "approved" ? 1 : 0)) return `${outcome}: ${state} with ${String(grants)} grants`;
+          if (outcome !== "accepted request_not_pending" || grants !== (state === "approved" ? 1 : 0)) return `${outcome}: ${state} with ${String(grants)} grants`;
         }
         return "request_not_pending each time";
       },
@@ -237,14 +233,12 @@ export const approvals: AttackList = {
       run: async (ground) => {
         const filed = await ground.pending("HASTY");
         await sleep(2_200);
-        const outcome = await outcomeOf(ground.approve(ground.bob, filed));
-        // Where the job was faster the request is not the approver's to see any more; its state says why.
-        return outcome === "not_found" ? (await ground.ada.request(filed.view.id)).state.replace("expired", "request_expired") : outcome;
+        return outcomeOf(ground.approve(ground.bob, filed));
       },
     },
     {
       tries: "an approval after a denial",
-      meets: "not_found",
+      meets: "request_not_pending",
       run: async (ground) => {
         const filed = await ground.pending("ONE");
         await (await ground.as("carol")).vote(filed.view.id, { verdict: "deny", digest: filed.view.digest });
@@ -277,7 +271,9 @@ export const approvals: AttackList = {
       meets: "narrowing_unenforceable",
       run: async (ground) => {
         const { view } = await ground.pending("ONE");
-        return outcomeOf(ground.bob.vote(view.id, { verdict: "approve", digest: view.digest, narrowing: { permissions: [{ name: "sql.select" }] } }));
+        const { spec } = await ground.bob.resource(sampleResource);
+        const patterns = sure(spec?.roles["write"], "role").patterns.filter(({ name }) => name === "sql.select");
+        return outcomeOf(ground.bob.vote(view.id, { verdict: "approve", digest: view.digest, narrowing: { permissions: patterns } }));
       },
     },
     {
@@ -307,7 +303,7 @@ export const approvals: AttackList = {
       meets: "1 request",
       run: async (ground) => {
         const { client } = await ground.newcomer("peter");
-        const body = { resource: "sample-shop", ...writeWish(), ticket: "ONE", via: "direct" as const, deliverTo: (await ground.pending("ONE")).delivery.publicKey };
+        const body = { resource: sampleResource, ...writeWish(), ticket: "ONE", via: "direct" as const, deliverTo: (await ground.pending("ONE")).delivery.publicKey };
         const views = await Promise.all(Array.from({ length: 8 }, () => client.submit(body, "attack-key-2")));
         return `${String(new Set(views.map((view) => view.id)).size)} request`;
       },
@@ -318,7 +314,7 @@ export const approvals: AttackList = {
       run: async (ground) => {
         const [{ client: erin }, { client: peter }] = [await ground.newcomer("erin"), await ground.newcomer("peter")];
         const mine = await fileRequest(erin, { ...writeWish(), ticket: "ONE" }, "attack-key-3");
-        const body = { resource: "sample-shop", ...writeWish(), ticket: "ONE", via: "direct" as const, deliverTo: mine.delivery.publicKey };
+        const body = { resource: sampleResource, ...writeWish(), ticket: "ONE", via: "direct" as const, deliverTo: mine.delivery.publicKey };
         const theirs = await peter.submit(body, "attack-key-3");
         return theirs.id === mine.view.id ? "the same request" : "another request";
       },

@@ -216,7 +216,7 @@ export const peopleBySql: AttackList = {
     },
     {
       tries: "an outpost's keys are exchanged for one's own",
-      meets: "still the enrolled outpost's",
+      meets: "evidence_signature",
       run: async (ground) => {
         const mine = deviceKey(systemRandom.bytes(32));
         const { id, document } = await ground.database.one("select id, document from outposts where retired_at is null");
@@ -224,7 +224,7 @@ export const peopleBySql: AttackList = {
         const outcome = await outcomeOf(ground.ada.outposts());
         await ground.database.putBack();
         await ground.settled();
-        return outcome === "accepted" ? "the row was believed" : "still the enrolled outpost's";
+        return outcome;
       },
     },
     {

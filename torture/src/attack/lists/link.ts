@@ -36,7 +36,7 @@ export const link: AttackList = {
   attacks: [
     {
       tries: "the enrolled outpost's id with another key",
-      meets: "link_refused",
+      meets: "outpost_unknown",
       run: async (ground) => {
         const outpost = sure((await ground.ada.outposts()).items[0], "outpost").id;
         const seed = systemRandom.bytes(32);
@@ -45,7 +45,7 @@ export const link: AttackList = {
     },
     {
       tries: "an outpost that does not exist",
-      meets: "link_refused",
+      meets: "outpost_unknown",
       run: async (ground) => {
         const outpost = newId("outpost", systemClock, systemRandom);
         const seed = systemRandom.bytes(32);

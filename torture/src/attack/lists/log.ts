@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { verifyEvidence } from "@cardea/core/evidence/verify";
 import { openCheckpoint, type Checkpoint } from "@cardea/core/log/checkpoint";
+import { leafHash } from "@cardea/core/log/merkle";
 import { parseVerifierKey } from "@cardea/core/log/note";
 import { verifyGrowth, verifyLog } from "@cardea/core/log/verify";
 import { fileRequest, obtainKey, readWish } from "@cardea/testing/key-in-hand";
@@ -41,28 +42,25 @@ export const log: AttackList = {
     { tries: "nothing, so that the others mean something", meets: "verified", run: verifiedFromTiles },
     {
       tries: "an entry says something else",
-      meets: "root_mismatch or tile_mismatch",
+      meets: "root_mismatch",
       run: async (ground) => {
         const { request } = await keyByErin(ground);
         const index = await indexOf(ground, request.id, "request.submitted");
         const { leaf } = await ground.database.one("select leaf from audit_entries where index = $1", [index]);
         await ground.database.alter("audit_entries", { index }, { leaf: String(leaf).replace("request.submitted", "request.withdrawn") });
-        const outcome = await verifiedFromTiles(ground);
-        return ["root_mismatch", "tile_mismatch"].includes(outcome) ? "root_mismatch or tile_mismatch" : outcome;
+        return verifiedFromTiles(ground);
       },
     },
     {
       tries: "an entry says something else, and its hash with it",
-      meets: "root_mismatch or tile_mismatch",
+      meets: "tile_mismatch",
       run: async (ground) => {
-        const { leafHash } = await import("@cardea/core/log/merkle");
         const { request } = await keyByErin(ground);
         const index = await indexOf(ground, request.id, "request.submitted");
         const { leaf } = await ground.database.one("select leaf from audit_entries where index = $1", [index]);
         const changed = String(leaf).replace("request.submitted", "request.withdrawn");
         await ground.database.alter("audit_entries", { index }, { leaf: changed, leaf_hash: Buffer.from(leafHash(new TextEncoder().encode(changed))) });
-        const outcome = await verifiedFromTiles(ground);
-        return ["root_mismatch", "tile_mismatch"].includes(outcome) ? "root_mismatch or tile_mismatch" : outcome;
+        return verifiedFromTiles(ground);
       },
     },
     {
@@ -96,18 +94,22 @@ export const log: AttackList = {
       tries: "an event is taken out of the queue before it is logged: nothing is issued on what it told of",
       meets: "no key without its entry",
       run: async (ground) => {
-        // The audit writer is held up by a lock, as a slow disk would, so that the queue can be reached at all.
+        // A trigger, since whoever only deletes comes too late: the audit writer takes what is queued at once.
         const { client } = await ground.newcomer("erin");
-        await ground.database.many("begin");
-        await ground.database.many("lock table audit_entries in exclusive mode");
-        const filed = await fileRequest(client, readWish());
-        const { id } = sure(filed.view.grant, "grant");
-        await ground.database.many("delete from audit_pending where event like '%grant.created%'");
-        await ground.database.many("commit");
-        await sleep(2_000);
-        const { state } = await client.grant(id);
-        await client.release(id).catch(() => undefined);
-        return state === "issuing" ? "no key without its entry" : state;
+        await ground.database.many(`
+          create function attack_forget() returns trigger language plpgsql as $$ begin return null; end $$;
+          create trigger attack_forget before insert on audit_pending for each row
+            when (new.event like '%"type":"grant.created"%') execute function attack_forget()`);
+        try {
+          const { grant } = (await fileRequest(client, readWish())).view;
+          const { id } = sure(grant, "grant");
+          await sleep(2_000);
+          const { state } = await client.grant(id);
+          await client.release(id);
+          return state === "issuing" ? "no key without its entry" : state;
+        } finally {
+          await ground.database.many("drop trigger attack_forget on audit_pending; drop function attack_forget()");
+        }
       },
     },
     {
@@ -115,7 +117,7 @@ export const log: AttackList = {
       meets: "log_rolled_back",
       run: async (ground) => {
         const { checkpoint } = await ground.database.one("select checkpoint from log_head");
-        await ground.database.alter("log_head", { singleton: true }, { checkpoint: String(checkpoint).replace(/\n\n— (\S+) .*/s, "\n\n— $1 AAAAAAAA\n") });
+        await ground.database.alterForNow("log_head", { singleton: true }, { checkpoint: String(checkpoint).replace(/\n\n— (\S+) .*/s, "\n\n— $1 AAAAAAAA\n") });
         return outcomeOf(ground.anonymous().checkpoint());
       },
     },
@@ -128,7 +130,7 @@ export const log: AttackList = {
         await sleep(300);
         // The writer's lock is its connection's: while nobody writes, the head can be rolled back and asked for.
         const { size } = before;
-        await ground.database.alter("log_head", { singleton: true }, before);
+        await ground.database.alterForNow("log_head", { singleton: true }, before);
         await ground.database.remove("audit_entries", "index >= $1", [size]);
         const outcome = await outcomeOf(ground.anonymous().checkpoint());
         const refused = await outcomeOf(fileRequest((await ground.newcomer("erin")).client, readWish()));

@@ -16,6 +16,12 @@ async function endOf(ground: Ground, client: CardeaClient, { view }: FiledReques
   return ground.endOf(client, sure((await client.request(view.id)).grant, "grant").id);
 }
 
+/** What a vote comes to once policy, which has changed, was asked again; and why the request is over. */
+async function voteOnceDecidedAnew(ground: Ground, filed: FiledRequest): Promise<string> {
+  const { why } = await ground.ada.request(filed.view.id, { wait: 10, since: `pending:${String(filed.view.votes.length)}` });
+  return `${why ?? "still pending"}, ${await outcomeOf(ground.approve(ground.bob, filed))}`;
+}
+
 export const standing: AttackList = {
   title: "standing that is lost on the way",
   attacks: [
@@ -23,19 +29,18 @@ export const standing: AttackList = {
       tries: "the requester is made inactive before the last vote",
       meets: "policy_denied",
       run: async (ground) => {
-        const peter = await ground.newcomer("peter");
-        const filed = await ground.pending("ONE", peter.client);
-        return ground.whileChanged(peter.subject, { active: false }, () => outcomeOf(ground.approve(ground.bob, filed)));
+        const absent = await ground.join({ name: "absent", groups: ["engineering"] });
+        const filed = await ground.pending("ONE", absent.client);
+        return ground.whileChanged(absent.subject, { active: false }, () => outcomeOf(ground.approve(ground.bob, filed)));
       },
     },
     {
       tries: "the token of somebody inactive",
-      meets: "unauthenticated or subject_inactive",
+      meets: "unauthenticated",
       run: async (ground) => {
         const leaver = await ground.join({ name: "leaver", groups: ["engineering"] });
         await ground.ada.changePerson(leaver.subject, { active: false });
-        const outcome = await outcomeOf(leaver.client.whoAmI());
-        return ["unauthenticated", "subject_inactive"].includes(outcome) ? "unauthenticated or subject_inactive" : outcome;
+        return outcomeOf(leaver.client.whoAmI());
       },
     },
     {
@@ -58,28 +63,20 @@ export const standing: AttackList = {
     },
     {
       tries: "a request that waits is approved although policy forbids it meanwhile",
-      meets: "request_expired",
+      meets: "policy_changed, request_expired",
       run: async (ground) => {
         const filed = await ground.pending("ONE");
-        return ground.underPolicy(lockedDownPolicy, async () => {
-          const outcome = await outcomeOf(ground.approve(ground.bob, filed));
-          const { state, why } = await ground.ada.request(filed.view.id);
-          return ["request_expired", "not_found", "policy_denied"].includes(outcome) && state === "expired" && why === "policy_changed" ? "request_expired" : `${outcome}: ${state} ${why ?? ""}`;
-        });
+        return ground.underPolicy(lockedDownPolicy, () => voteOnceDecidedAnew(ground, filed));
       },
     },
     {
       tries: "a request is approved under the rules of before, while policy asks for more now",
-      meets: "request_expired",
+      meets: "policy_changed, request_expired",
       run: async (ground) => {
         const filed = await ground.pending("ONE");
         const stricter = attackPolicy.replace('"ONE"\n    limits: { maxDuration: 2h, via: [direct] }\n    effect: review\n    approvals: [{ count: 1,', '"ONE"\n    limits: { maxDuration: 2h, via: [direct] }\n    effect: review\n    approvals: [{ count: 2,');
         if (stricter === attackPolicy) throw new Error("the policy was not made stricter");
-        return ground.underPolicy(stricter, async () => {
-          const outcome = await outcomeOf(ground.approve(ground.bob, filed));
-          const { state, why } = await ground.ada.request(filed.view.id);
-          return state === "expired" && why === "policy_changed" ? "request_expired" : `${outcome}: ${state} ${why ?? ""}`;
-        });
+        return ground.underPolicy(stricter, () => voteOnceDecidedAnew(ground, filed));
       },
     },
     {
@@ -134,11 +131,9 @@ export const standing: AttackList = {
       tries: "a key is kept although its holder is made inactive",
       meets: "voided",
       run: async (ground) => {
-        const peter = await ground.newcomer("peter");
-        const { grant } = await obtainKey(peter.client, readWish());
-        return ground.whileChanged(peter.subject, { active: false }, async () => {
-          return ground.endOf(ground.ada, grant);
-        });
+        const holder = await ground.join({ name: "holder", groups: ["engineering"] });
+        const { grant } = await obtainKey(holder.client, readWish());
+        return ground.whileChanged(holder.subject, { active: false }, () => ground.endOf(ground.ada, grant));
       },
     },
     {

@@ -34,8 +34,14 @@ export function grantsIn(grants: readonly Grant[], database: string): readonly G
  */
 export function planSql(grants: readonly Grant[], bundle: string | undefined): string {
   const role = bundle === undefined ? undefined : quoteLiteral(bundle);
-  const parts = grants.flatMap((grant, index) => [tablesSql(grant, index, role), ...sequencesSql(grant, index, role), absentSql(grant, index)]);
-  const schemas = [...new Set(grants.flatMap((grant) => grant.tables.map((table) => parseTableName(table)?.schema ?? "")))];
+  const parts = grants.flatMap((grant, index) => [
+    tablesSql(grant, index, role),
+    ...sequencesSql(grant, index, role),
+    absentSql(grant, index),
+  ]);
+  const schemas = [
+    ...new Set(grants.flatMap((grant) => grant.tables.map((table) => parseTableName(table)?.schema ?? ""))),
+  ];
   const has = (call: string): string => (role === undefined ? "false" : call);
   parts.push(
     `select 'schema', -1, nspname::text, '', not ${has(`has_schema_privilege(${role ?? ""}, oid, 'usage')`)},
@@ -66,13 +72,20 @@ export function lackingSql(grants: readonly Grant[], bundle: string): string {
 export function grantSql(grants: readonly Grant[], plan: readonly PlanRow[], bundle: string): readonly string[] {
   const role = quoteIdent(bundle);
   const able = plan.filter((row) => row.grantable);
-  const of = (what: PlanRow["what"], index = -1): PlanRow[] => able.filter((row) => row.what === what && row.grant === index);
+  const of = (what: PlanRow["what"], index = -1): PlanRow[] =>
+    able.filter((row) => row.what === what && row.grant === index);
   const named = (row: PlanRow): string => `${quoteIdent(row.schema)}.${quoteIdent(row.name)}`;
   return [
     ...of("database").map((row) => `grant connect on database ${quoteIdent(row.name)} to ${role}`),
-    ...inChunks(of("schema"), (rows) => `grant usage on schema ${rows.map((row) => quoteIdent(row.schema)).join(", ")} to ${role}`),
+    ...inChunks(
+      of("schema"),
+      (rows) => `grant usage on schema ${rows.map((row) => quoteIdent(row.schema)).join(", ")} to ${role}`,
+    ),
     ...grants.flatMap((grant, index) => [
-      ...inChunks(of("table", index), (rows) => `grant ${privilegeSql(grant)} on table ${rows.map(named).join(", ")} to ${role}`),
+      ...inChunks(
+        of("table", index),
+        (rows) => `grant ${privilegeSql(grant)} on table ${rows.map(named).join(", ")} to ${role}`,
+      ),
       ...inChunks(of("sequence", index), (rows) => `grant usage on sequence ${rows.map(named).join(", ")} to ${role}`),
     ]),
   ];

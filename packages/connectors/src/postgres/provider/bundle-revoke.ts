@@ -48,7 +48,12 @@ function revokeSql(held: readonly Held[], bundle: string): readonly string[] {
   const lists = new Map<string, string[]>();
   for (const { kind, schema, name, column, privilege } of held) {
     const what = `${privilege}${column === null ? "" : ` (${quoteIdent(column)})`} on ${kind}`;
-    const object = kind === "schema" ? quoteIdent(schema) : kind === "database" ? quoteIdent(name) : `${quoteIdent(schema)}.${quoteIdent(name)}`;
+    const object =
+      kind === "schema"
+        ? quoteIdent(schema)
+        : kind === "database"
+          ? quoteIdent(name)
+          : `${quoteIdent(schema)}.${quoteIdent(name)}`;
     lists.set(what, [...(lists.get(what) ?? []), object]);
   }
   return [...lists].flatMap(([what, objects]) => {

@@ -74,12 +74,22 @@ export async function ensureBundle(server: Server, admin: Admin, bundle: Bundle,
 }
 
 /** Makes one of our own roles with its comment, unless it is there. */
-export async function makeRole(server: Server, name: string, options: string, comment: string, signal: AbortSignal): Promise<void> {
+export async function makeRole(
+  server: Server,
+  name: string,
+  options: string,
+  comment: string,
+  signal: AbortSignal,
+): Promise<void> {
   const [rows] = await server.read(server.home, `select from pg_roles where rolname = ${quoteLiteral(name)}`, signal);
   if ((rows ?? []).length > 0) return;
   const role = quoteIdent(name);
   try {
-    await server.change(server.home, `create role ${role} nologin ${options}; comment on role ${role} is ${quoteLiteral(comment)}`, signal);
+    await server.change(
+      server.home,
+      `create role ${role} nologin ${options}; comment on role ${role} is ${quoteLiteral(comment)}`,
+      signal,
+    );
   } catch (error) {
     // duplicate_object, or unique_violation where two made it at the same moment: it is there.
     if (!hasState(error, "42710") && !hasState(error, "23505")) throw error;
@@ -100,12 +110,22 @@ export async function giveIn(
   await connection.run(`begin; select pg_advisory_xact_lock(hashtextextended('cardea/bundles', 0))`, "read", signal);
   try {
     const before = await plan(connection, grants, bundle.name, signal);
-    refuseMissing(admin, grants, before.filter((row) => !row.grantable && !absentElsewhere(row, grants, server)), database);
+    refuseMissing(
+      admin,
+      grants,
+      before.filter((row) => !row.grantable && !absentElsewhere(row, grants, server)),
+      database,
+    );
     const statements = grantSql(grants, before, bundle.name);
     if (statements.length > 0) await connection.run(statements.join(";\n"), "read", signal);
     // GRANT by who may not give only warns: what counts is what is there afterwards.
     const after = statements.length === 0 ? [] : await plan(connection, grants, bundle.name, signal);
-    refuseMissing(admin, grants, after.filter((row) => row.what !== "absent"), database);
+    refuseMissing(
+      admin,
+      grants,
+      after.filter((row) => row.what !== "absent"),
+      database,
+    );
     await server.changeOn(connection, "commit", signal);
   } catch (error) {
     await connection.rollBack(signal);
@@ -113,7 +133,12 @@ export async function giveIn(
   }
 }
 
-async function plan(connection: Connection, grants: readonly Grant[], bundle: string, signal: AbortSignal): Promise<readonly PlanRow[]> {
+async function plan(
+  connection: Connection,
+  grants: readonly Grant[],
+  bundle: string,
+  signal: AbortSignal,
+): Promise<readonly PlanRow[]> {
   const [rows] = await connection.run(planSql(grants, bundle), "read", signal);
   return rowsOf(PlanRow, rows);
 }
@@ -137,7 +162,8 @@ function refuseMissing(admin: Admin, grants: readonly Grant[], rows: readonly Pl
 export async function removeBundle(server: Server, name: string, signal: AbortSignal): Promise<boolean> {
   try {
     if (!(await isUnused(server, name, signal))) return false;
-    for (const database of await databasesNaming(server, name, "any", signal)) await revokeAll(server, database, name, signal);
+    for (const database of await databasesNaming(server, name, "any", signal))
+      await revokeAll(server, database, name, signal);
     await server.change(server.home, `drop role ${quoteIdent(name)}`, signal);
     return true;
   } catch (error) {
@@ -160,7 +186,12 @@ async function isUnused(server: Server, name: string, signal: AbortSignal): Prom
 }
 
 /** The databases in which something depends on a role, or belongs to it. What belongs to no database is seen from the first. */
-export async function databasesNaming(server: Server, role: string, how: "any" | "owned", signal: AbortSignal): Promise<readonly string[]> {
+export async function databasesNaming(
+  server: Server,
+  role: string,
+  how: "any" | "owned",
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const [rows] = await server.read(
     server.home,
     `select distinct coalesce(datname, current_database())::text as name from pg_shdepend d left join pg_database on pg_database.oid = d.dbid
@@ -172,7 +203,12 @@ export async function databasesNaming(server: Server, role: string, how: "any" |
 }
 
 /** The bundle behind a role of ours, from its comment; `undefined` where it is none or does not say the truth. */
-export async function findBundle(server: Server, markKey: Uint8Array, name: string, signal: AbortSignal): Promise<Bundle | undefined> {
+export async function findBundle(
+  server: Server,
+  markKey: Uint8Array,
+  name: string,
+  signal: AbortSignal,
+): Promise<Bundle | undefined> {
   const [rows] = await server.read(
     server.home,
     `select shobj_description(oid, 'pg_authid') as comment from pg_roles where rolname = ${quoteLiteral(name)}`,

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestCluster, testServer, testVersions, type TestCluster } from "@cardea/testing/cluster";
 import type { LeaseOrder, Provider } from "../../connector.ts";
@@ -24,7 +23,11 @@ for (const version of testVersions) {
       await cluster.stop();
     });
 
-    const inParallel = async (workers: number, orders: readonly LeaseOrder[], work: (order: LeaseOrder) => Promise<unknown>): Promise<void> => {
+    const inParallel = async (
+      workers: number,
+      orders: readonly LeaseOrder[],
+      work: (order: LeaseOrder) => Promise<unknown>,
+    ): Promise<void> => {
       const queue = [...orders];
       await Promise.all(
         Array.from({ length: workers }, async () => {
@@ -36,9 +39,11 @@ for (const version of testVersions) {
     test("8 workers make 320 of 320 keys with one bundle, which none of them finds made, and end them all", async () => {
       const orders = Array.from({ length: 320 }, () => resource.order("write"));
       await inParallel(8, orders, (order) => provider.create(order, signal()));
-      expect(await resource.su("select count(*)::int as n from pg_auth_members m join pg_roles r on r.oid = m.roleid where r.rolname like 'cardea%' and not m.admin_option")).toEqual([
-        { n: 320 },
-      ]);
+      expect(
+        await resource.su(
+          "select count(*)::int as n from pg_auth_members m join pg_roles r on r.oid = m.roleid where r.rolname like 'cardea%' and not m.admin_option",
+        ),
+      ).toEqual([{ n: 320 }]);
       const ends = await Promise.all(orders.map((order) => provider.end(order.nativeName, signal())));
       expect(ends.filter(({ misuse }) => misuse.length > 0)).toEqual([]);
       await provider.listOwn(signal());
@@ -46,17 +51,19 @@ for (const version of testVersions) {
     });
 
     test("keys made, ended and listed at the same time neither lose privileges nor leave anything", async () => {
-      let going = true;
+      const over = new AbortController();
       const listing = (async () => {
-        while (going) await provider.listOwn(signal());
+        while (!over.signal.aborted) await provider.listOwn(signal());
       })();
-      const orders = Array.from({ length: 60 }, (_, index) => resource.order(["write", "everything", "read"][index % 3]));
+      const orders = Array.from({ length: 60 }, (_, index) =>
+        resource.order(["write", "everything", "read"][index % 3]),
+      );
       await inParallel(6, orders, async (order) => {
         const client = await resource.client(await provider.create(order, signal()));
         await client.query("select id from orders");
         await provider.end(order.nativeName, signal());
       });
-      going = false;
+      over.abort();
       await listing;
       await provider.listOwn(signal());
       expect(await resource.marked()).toEqual([]);
@@ -72,14 +79,17 @@ for (const version of testVersions) {
     test("made and ended at the same time: either order, never half", async () => {
       for (let round = 0; round < 10; round++) {
         const order = resource.order("read");
-        const [made] = await Promise.allSettled([provider.create(order, signal()), provider.end(order.nativeName, signal())]);
+        const [made] = await Promise.allSettled([
+          provider.create(order, signal()),
+          provider.end(order.nativeName, signal()),
+        ]);
         expect(made.status).toBe("fulfilled");
         await provider.end(order.nativeName, signal());
         expect(await resource.marked()).toEqual([]);
       }
     });
 
-    test("200 open sessions are closed by 200 endings at once", async () => {
+    test("120 open sessions are closed by 120 endings at once", async () => {
       const orders = Array.from({ length: 120 }, () => resource.order("read"));
       const logins = await Promise.all(orders.map((order) => provider.create(order, signal())));
       const clients = await Promise.all(logins.map((login) => resource.client(login)));
@@ -87,7 +97,6 @@ for (const version of testVersions) {
       const ends = await Promise.all(orders.map((order) => provider.end(order.nativeName, signal())));
       expect(ends.map(({ closedSessions }) => closedSessions)).toEqual(orders.map(() => 1));
       await closed;
-      await sleep(0);
       expect(await resource.marked()).toEqual([]);
     });
   });

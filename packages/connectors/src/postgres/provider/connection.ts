@@ -81,7 +81,8 @@ export class Connection {
    * and then the connection is no longer open; else a failed call leaves no transaction behind.
    */
   async run(sql: string, phase: Exclude<Phase, "connect">, signal: AbortSignal): Promise<readonly Rows[]> {
-    if (!this.open) throw new OutsideError("resource_unreachable", "none", `${this.#server}: the connection was closed`);
+    if (!this.open)
+      throw new OutsideError("resource_unreachable", "none", `${this.#server}: the connection was closed`);
     try {
       const results = await this.#bounded(
         // Several statements answer several results, which the types of `pg` do not say.
@@ -90,7 +91,7 @@ export class Connection {
         phase,
         signal,
       );
-      return (Array.isArray(results) ? results : [results]).map((result) => result.rows);
+      return (Array.isArray(results) ? results : [results]).map((result): Rows => result.rows);
     } catch (error) {
       await this.rollBack(signal);
       throw error;
@@ -126,7 +127,8 @@ export class Connection {
   }
 
   async #bounded<T>(call: () => Promise<T>, limitMs: number, phase: Phase, signal: AbortSignal): Promise<T> {
-    if (signal.aborted) throw new OutsideError("cancelled", "none", `${this.#server}: cancelled before anything was sent`);
+    if (signal.aborted)
+      throw new OutsideError("cancelled", "none", `${this.#server}: cancelled before anything was sent`);
     const effect = phase === "change" ? "maybe" : "none";
     let given: OutsideError | undefined;
     const giveUp = (reason: OutsideError): void => {
@@ -172,7 +174,12 @@ function clientConfig(options: ConnectionOptions, socket: Socket): ClientConfig 
     password: () => options.password,
     ssl: options.ssl,
     application_name: options.name,
-    options: Object.entries({ ...pinned, statement_timeout: statementMs, lock_timeout: lockMs, idle_in_transaction_session_timeout: statementMs })
+    options: Object.entries({
+      ...pinned,
+      statement_timeout: statementMs,
+      lock_timeout: lockMs,
+      idle_in_transaction_session_timeout: statementMs,
+    })
       .map(([setting, value]) => `-c ${setting}=${value}`)
       .join(" "),
     keepAlive: true,

@@ -8,7 +8,7 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import { readNativeName } from "@cardea/core/contract/native-name";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { toTime } from "@cardea/core/documents/primitives";
-import type { Pattern } from "@cardea/core/documents/pattern";
+import type { Facet, Pattern } from "@cardea/core/documents/pattern";
 import type { CreatedLogin, LeaseOrder, ProviderHost } from "../../connector.ts";
 import type { PostgresConfig, RoleConfig } from "../spec/config.ts";
 import { toGrants } from "../spec/privileges.ts";
@@ -24,8 +24,7 @@ import { rowsOf, tlsMode, type Server } from "./server.ts";
 
 /** The native roles that a key becomes a member of: existing ones, or a bundle of ours. */
 export type Membership =
-  | { readonly kind: "member"; readonly roles: readonly string[] }
-  | { readonly kind: "bundle"; readonly bundle: Bundle };
+  { readonly kind: "member"; readonly roles: readonly string[] } | { readonly kind: "bundle"; readonly bundle: Bundle };
 
 export interface CreateContext {
   readonly server: Server;
@@ -43,34 +42,52 @@ const maxTurns = 5;
  * Which native roles enforce exactly the order's permissions.
  * @throws CardeaError `role_unknown`; `narrowing_unenforceable` where native privileges cannot say what approvers left
  */
-export function membershipOf(config: PostgresConfig, markKey: Uint8Array, order: Pick<LeaseOrder, "role" | "patterns">): Membership {
+export function membershipOf(
+  config: PostgresConfig,
+  markKey: Uint8Array,
+  order: Pick<LeaseOrder, "role" | "patterns">,
+): Membership {
   const role: RoleConfig | undefined = Object.hasOwn(config.roles, order.role) ? config.roles[order.role] : undefined;
   if (role === undefined) throw new CardeaError("role_unknown", `the resource has no role \`${order.role}\``);
   if ("member" in role) {
-    if (samePatterns(order.patterns, rolePatterns(role, config.connect.databases))) return { kind: "member", roles: role.member };
-    throw new CardeaError("narrowing_unenforceable", `the role \`${order.role}\` is an existing native role and cannot be narrowed`);
+    if (samePatterns(order.patterns, rolePatterns(role, config.connect.databases)))
+      return { kind: "member", roles: role.member };
+    throw new CardeaError(
+      "narrowing_unenforceable",
+      `the role \`${order.role}\` is an existing native role and cannot be narrowed`,
+    );
   }
   const grants = toGrants(order.patterns);
-  if (!grants.ok) throw new CardeaError("narrowing_unenforceable", `the role \`${order.role}\` cannot be narrowed so: ${grants.detail}`);
+  if (!grants.ok)
+    throw new CardeaError(
+      "narrowing_unenforceable",
+      `the role \`${order.role}\` cannot be narrowed so: ${grants.detail}`,
+    );
   if (grants.value.length === 0) throw new CardeaError("narrowing_unenforceable", "nothing is left of the permissions");
   return { kind: "bundle", bundle: bundleOf(markKey, grants.value) };
 }
 
 function samePatterns(a: readonly Pattern[], b: readonly Pattern[]): boolean {
-  const text = (patterns: readonly Pattern[]): string => canonicalJson(patterns.map((pattern) => canonicalJson(normal(pattern))).sort());
+  const text = (patterns: readonly Pattern[]): string =>
+    canonicalJson(patterns.map((pattern) => canonicalJson(normal(pattern))).sort());
   return text(a) === text(b);
 }
 
 function normal(pattern: Pattern): Pattern {
-  const facets = Object.entries(pattern.facets ?? {}).map(([name, facet]) => [
+  const facets = Object.entries(pattern.facets ?? {}).map(([name, facet]): [string, Facet] => [
     name,
     facet.matcher === "flag" ? facet : { ...facet, values: [...new Set(facet.values)].sort() },
   ]);
-  return { name: pattern.name, ...(facets.length === 0 ? {} : { facets: Object.fromEntries(facets) as Pattern["facets"] }) };
+  return { name: pattern.name, ...(facets.length === 0 ? {} : { facets: Object.fromEntries(facets) }) };
 }
 
 /** Makes the login of an order, in place of whatever an earlier call for the same order left. */
-export async function createLogin(context: CreateContext, order: LeaseOrder, membership: Membership, signal: AbortSignal): Promise<CreatedLogin> {
+export async function createLogin(
+  context: CreateContext,
+  order: LeaseOrder,
+  membership: Membership,
+  signal: AbortSignal,
+): Promise<CreatedLogin> {
   const { server, admin, config } = context;
   if (readNativeName(context.host.markKey, order.nativeName).kind !== "ours") {
     throw new TypeError(`\`${order.nativeName}\` is not the name of a login of ours`);
@@ -146,10 +163,19 @@ interface Look {
 }
 
 /** What the roles are at this moment, in every database that the resource names. */
-async function look(server: Server, admin: Admin, membership: Membership, roles: readonly string[], signal: AbortSignal): Promise<Look> {
+async function look(
+  server: Server,
+  admin: Admin,
+  membership: Membership,
+  roles: readonly string[],
+  signal: AbortSignal,
+): Promise<Look> {
   const answers = await Promise.all(
     server.databases.map((database) => {
-      const lacking = membership.kind === "bundle" ? lackingSql(grantsIn(membership.bundle.grants, database), membership.bundle.name) : "select 0 as lacking";
+      const lacking =
+        membership.kind === "bundle"
+          ? lackingSql(grantsIn(membership.bundle.grants, database), membership.bundle.name)
+          : "select 0 as lacking";
       const shared = database === server.home ? `${sharedFlawsSql(roles)};\n` : "";
       return server.read(database, `${lacking};\n${shared}${databaseFlawsSql(roles, admin)}`, signal);
     }),
@@ -171,9 +197,13 @@ async function judge(
   const members = rowsOf(z.object({ name: z.string() }), memberOf).map((row) => row.name);
   const lacksRole = roles.find((role) => !members.includes(role));
   if (lacksRole !== undefined) {
-    throw new CardeaError("resource_privilege_missing", `\`${admin.user}\` could not make the login a member of \`${lacksRole}\``);
+    throw new CardeaError(
+      "resource_privilege_missing",
+      `\`${admin.user}\` could not make the login a member of \`${lacksRole}\``,
+    );
   }
-  for (const [role, why] of flaws) throw new CardeaError("resource_role_unsafe", `\`${role}\` may not be given to a direct key: ${why}`);
+  for (const [role, why] of flaws)
+    throw new CardeaError("resource_role_unsafe", `\`${role}\` may not be given to a direct key: ${why}`);
   if (membership.kind === "bundle" && !current) await ensureBundle(server, admin, membership.bundle, signal);
 }
 

@@ -33,10 +33,12 @@ export class EndBatch {
     return new Promise<Ended>((done, fail) => {
       const abort = (): void => fail(new OutsideError("cancelled", "maybe", "cancelled while a login was being ended"));
       signal.addEventListener("abort", abort, { once: true });
-      const settled = <T>(then: (value: T) => void) => (value: T): void => {
-        signal.removeEventListener("abort", abort);
-        then(value);
-      };
+      const settled =
+        <T>(then: (value: T) => void) =>
+        (value: T): void => {
+          signal.removeEventListener("abort", abort);
+          then(value);
+        };
       this.#waiting.push({ name, done: settled(done), failed: settled(fail) });
       this.#start();
     });
@@ -68,7 +70,8 @@ export class EndBatch {
   }
 }
 
-type Outcome = { readonly ok: true; readonly value: ReadonlyMap<string, Ended> } | { readonly ok: false; readonly error: unknown };
+type Outcome =
+  { readonly ok: true; readonly value: ReadonlyMap<string, Ended> } | { readonly ok: false; readonly error: unknown };
 
 /** Begins again where another process removed a login between two steps: 42704, undefined_object. */
 async function attempt(end: () => Promise<ReadonlyMap<string, Ended>>): Promise<Outcome> {

@@ -53,11 +53,16 @@ type Login = z.infer<typeof Login>;
  * Ends all of the logins, or fails as a whole. Names without a login succeed.
  * @throws OutsideError; CardeaError `lease_stuck` naming what is in the way
  */
-export async function endLogins(context: EndContext, names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Ended>> {
+export async function endLogins(
+  context: EndContext,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Ended>> {
   const { server, admin } = context;
   for (const name of names) {
     const mark = readNativeName(context.markKey, name);
-    if (mark.kind !== "ours" || mark.deadlineMs === 0) throw new TypeError(`\`${name}\` is not the name of a login of ours`);
+    if (mark.kind !== "ours" || mark.deadlineMs === 0)
+      throw new TypeError(`\`${name}\` is not the name of a login of ours`);
   }
   await server.settle(signal);
   const [rows] = await server.read(server.home, lookSql(names, admin), signal);
@@ -66,7 +71,9 @@ export async function endLogins(context: EndContext, names: readonly string[], s
   if (logins.length === 0) return results;
 
   const oids = logins.map((login) => login.oid);
-  const first = (await server.change(server.home, `begin; ${shutSql(logins, admin)}; commit;\n${closeSql(oids)}`, signal)).at(-1);
+  const first = (
+    await server.change(server.home, `begin; ${shutSql(logins, admin)}; commit;\n${closeSql(oids)}`, signal)
+  ).at(-1);
   const closed = await closeSessions(server, oids, first, signal);
   const left = await remove(context, logins, signal);
   for (const login of logins) {
@@ -108,10 +115,16 @@ function shutSql(logins: readonly Login[], admin: Admin): string {
   const revokes = logins.flatMap((login) =>
     login.memberships
       .filter((membership) => membership.revocable)
-      .map(({ role, grantor }) => ({ role, login: login.name, by: admin.grantOptions && grantor !== admin.user ? ` granted by ${quoteIdent(grantor)}` : "" })),
+      .map(({ role, grantor }) => ({
+        role,
+        login: login.name,
+        by: admin.grantOptions && grantor !== admin.user ? ` granted by ${quoteIdent(grantor)}` : "",
+      })),
   );
   return [
-    ...logins.map(({ name }) => `alter role ${quoteIdent(name)} nologin password null connection limit 0 valid until '-infinity'`),
+    ...logins.map(
+      ({ name }) => `alter role ${quoteIdent(name)} nologin password null connection limit 0 valid until '-infinity'`,
+    ),
     ...revokes
       .sort((a, b) => (a.role < b.role ? -1 : a.role > b.role ? 1 : 0))
       .map(({ role, login, by }) => `revoke ${quoteIdent(role)} from ${quoteIdent(login)}${by}`),
@@ -119,7 +132,11 @@ function shutSql(logins: readonly Login[], admin: Admin): string {
 }
 
 /** Drops the roles. What they left is cleared only where the server says that something is left; answers it by login. */
-async function remove(context: EndContext, logins: readonly Login[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
+async function remove(
+  context: EndContext,
+  logins: readonly Login[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, readonly string[]>> {
   const { server } = context;
   const left = new Map<string, readonly string[]>();
   // Dropping would wait for a prepared transaction until the lock's time-out.
@@ -138,7 +155,13 @@ async function remove(context: EndContext, logins: readonly Login[], signal: Abo
     answers = await dropAfterClearing(server, logins, bundles, signal);
   }
   const survivors = rowsOf(z.object({ pid: z.int() }), answers.at(-2));
-  if (survivors.length > 0) await closeSessions(server, logins.map((login) => login.oid), [], signal);
+  if (survivors.length > 0)
+    await closeSessions(
+      server,
+      logins.map((login) => login.oid),
+      [],
+      signal,
+    );
   for (const { role, owned } of rowsOf(z.object({ role: z.string(), owned: z.array(z.string()) }), answers.at(-1))) {
     const ours = readNativeName(context.markKey, role).kind === "ours";
     if (ours) await clearBundle(context, role, signal);
@@ -179,9 +202,13 @@ async function dropAfterClearing(
   } catch (error) {
     if (!hasState(error, "2BP01") && !hasState(error, "55P03")) throw error;
     const what = (error.detail ?? error.message).split("\n").slice(0, 10).join("; ");
-    throw new CardeaError("lease_stuck", `the login cannot be removed: ${what}; take it away from \`${logins.map(({ name }) => name).join("`, `")}\` by hand`, {
-      cause: error,
-    });
+    throw new CardeaError(
+      "lease_stuck",
+      `the login cannot be removed: ${what}; take it away from \`${logins.map(({ name }) => name).join("`, `")}\` by hand`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -50,7 +50,8 @@ export function toFault(error: unknown, phase: Phase, server: string): OutsideEr
     const code = error.code === undefined ? "resource_fault" : codeOf(error.code);
     return new ServerFault(code, rolledBack ? "none" : "maybe", `${server}: ${error.message}`, error);
   }
-  const code: ErrorCode = phase === "connect" && isConfiguration(error) ? "resource_config_invalid" : "resource_unreachable";
+  const code: ErrorCode =
+    phase === "connect" && isConfiguration(error) ? "resource_config_invalid" : "resource_unreachable";
   return new ServerFault(code, phase === "change" ? "maybe" : "none", `${server}: ${wordsOf(error)}`, error);
 }
 
@@ -58,7 +59,10 @@ export function toFault(error: unknown, phase: Phase, server: string): OutsideEr
 export function isContended(error: unknown): boolean {
   if (!(error instanceof ServerFault) || error.sqlState === undefined) return false;
   // Catalogue rows that two sessions change or remove at once have no code of their own.
-  return contended.has(error.sqlState) || (error.sqlState === "XX000" && /concurrently|could not find tuple/.test(error.message));
+  return (
+    contended.has(error.sqlState) ||
+    (error.sqlState === "XX000" && /concurrently|could not find tuple/.test(error.message))
+  );
 }
 
 /** Whether the server refused with this SQLSTATE. */

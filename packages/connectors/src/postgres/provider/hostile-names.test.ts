@@ -45,16 +45,28 @@ for (const version of testVersions) {
     });
 
     test.each(names)("quoted names and values come back as they were: %j", async (name) => {
-      expect(await resource.su(`select 1 as ${quoteIdent(name)}, ${quoteLiteral(name)} as v`)).toEqual([{ [name]: 1, v: name }]);
+      expect(await resource.su(`select 1 as ${quoteIdent(name)}, ${quoteLiteral(name)} as v`)).toEqual([
+        { [name]: 1, v: name },
+      ]);
       for (const setting of ["on", "off"]) {
-        const [row] = await resource.su(`set standard_conforming_strings = ${setting}; set escape_string_warning = off; select ${quoteLiteral(name)} as v`);
+        const [row] = await resource.su(
+          `set standard_conforming_strings = ${setting}; set escape_string_warning = off; select ${quoteLiteral(name)} as v`,
+        );
         expect(row).toEqual({ v: name });
       }
       await resource.su("reset standard_conforming_strings");
     });
 
     /** Fewer, each of several kinds: a database takes a while. */
-    const whole = [`"; drop role postgres; --`, `it's quo"te back\\slash %I`, "new\nline rtl\u202e", "日本語 $$x$$", "*", "a.b", "é".repeat(31) + "e"];
+    const whole = [
+      `"; drop role postgres; --`,
+      `it's quo"te back\\slash %I`,
+      "new\nline rtl\u202e",
+      "日本語 $$x$$",
+      "*",
+      "a.b",
+      "é".repeat(31) + "e",
+    ];
 
     test("a database, schemas, tables, columns, native roles and an administrator of such names", async () => {
       for (const name of whole) {
@@ -95,14 +107,20 @@ for (const version of testVersions) {
           const order = resource.order(role, { patterns });
           const login = await provider.create(order, signal());
           const client = await resource.client(login, name);
-          if (role === "exact") await client.query(`insert into ${q}.${q} (${q}) values ('x'); update ${q}.${q} set ${q} = 'y'; select * from ${q}.${q}`);
+          if (role === "exact")
+            await client.query(
+              `insert into ${q}.${q} (${q}) values ('x'); update ${q}.${q} set ${q} = 'y'; select * from ${q}.${q}`,
+            );
           if (role === "all") await client.query(`select * from ${q}.${q}`);
           expect(await provider.end(order.nativeName, signal()), name).toEqual({ closedSessions: 1, misuse: [] });
         }
         // What such a name leaves behind is taken away too.
         const order = resource.order("native", { patterns: rolePatterns(roles.native, [name]) });
         await provider.create(order, signal());
-        await resource.su(`create table ${q}.left_behind (i int); alter table ${q}.left_behind owner to ${order.nativeName}`, name);
+        await resource.su(
+          `create table ${q}.left_behind (i int); alter table ${q}.left_behind owner to ${order.nativeName}`,
+          name,
+        );
         expect((await provider.end(order.nativeName, signal())).misuse).toHaveLength(1);
         await resource.su(`drop table ${q}.left_behind`, name);
         await provider.listOwn(signal());
@@ -117,7 +135,16 @@ for (const version of testVersions) {
       await resource.su(`create table "evil\u202e\n\u001b[2J" (i int)`);
       const provider = resource.open((config) => ({
         ...config,
-        roles: { evil: { grant: [{ tables: [formatTableName({ schema: "public", table: "evil\u202e\n\u001b[2J" })], privileges: ["delete"] }] } },
+        roles: {
+          evil: {
+            grant: [
+              {
+                tables: [formatTableName({ schema: "public", table: "evil\u202e\n\u001b[2J" })],
+                privileges: ["delete"],
+              },
+            ],
+          },
+        },
       }));
       const { missing } = await provider.inspect(signal());
       expect(missing).toHaveLength(1);

@@ -36,14 +36,26 @@ export async function inspect(
   signal: AbortSignal,
 ): Promise<Inspection> {
   if (admin.version < oldest) {
-    throw new CardeaError("resource_too_old", `PostgreSQL ${admin.release} is not supported: 15 is the oldest version that is`);
+    throw new CardeaError(
+      "resource_too_old",
+      `PostgreSQL ${admin.release} is not supported: 15 is the oldest version that is`,
+    );
   }
   const askedAtMs = host.clock.now();
   const [natives, inventory] = await Promise.all([nativeRoles(server, admin, signal), publicInventory(server, signal)]);
   const members = [...new Set(Object.values(config.roles).flatMap((role) => ("member" in role ? role.member : [])))];
-  const ours = new Set(natives.filter(({ name }) => readNativeName(host.markKey, name).kind !== "foreign").map(({ name }) => name));
-  const offered = natives.filter(({ name, system, superuser }) => !ours.has(name) && !system && !superuser && name !== admin.user).slice(0, 200);
-  const flaws = await inspectFlaws(server, admin, [...new Set([...members, ...offered.map(({ name }) => name)])], signal);
+  const ours = new Set(
+    natives.filter(({ name }) => readNativeName(host.markKey, name).kind !== "foreign").map(({ name }) => name),
+  );
+  const offered = natives
+    .filter(({ name, system, superuser }) => !ours.has(name) && !system && !superuser && name !== admin.user)
+    .slice(0, 200);
+  const flaws = await inspectFlaws(
+    server,
+    admin,
+    [...new Set([...members, ...offered.map(({ name }) => name)])],
+    signal,
+  );
 
   const lacking: MissingPrivilege[] = [...adminLacks(admin)];
   const warnings: string[] = [...adminWarnings(admin, admin.atMs - askedAtMs), ...publicWarnings(inventory)];
@@ -55,8 +67,11 @@ export async function inspect(
       const lacks = role.member.flatMap((member) => memberLacks(admin, natives, member));
       lacking.push(...lacks);
       if (lacks.length === 0) lacking.push(...(await exceeds(server, name, role.actions, role.member, signal)));
-      const unsafe = role.member.flatMap((member) => (flaws.has(member) ? [`\`${member}\`: ${flaws.get(member) ?? ""}`] : []));
-      if (unsafe.length > 0) warnings.push(`the role \`${name}\` cannot be given to direct keys and is left out: ${unsafe.join("; ")}`);
+      const unsafe = role.member.flatMap((member) =>
+        flaws.has(member) ? [`\`${member}\`: ${flaws.get(member) ?? ""}`] : [],
+      );
+      if (unsafe.length > 0)
+        warnings.push(`the role \`${name}\` cannot be given to direct keys and is left out: ${unsafe.join("; ")}`);
       else roles[name] = { patterns, vias: ["direct"], narrows: [], ...described };
     } else {
       lacking.push(...(await grantLacks(server, admin, patterns, signal)));
@@ -72,7 +87,11 @@ export async function inspect(
     publicPrivileges: inventory,
     offers: offered.map(({ name }) => {
       const why = flaws.get(name);
-      return { nativeRole: name, safeForDirect: why === undefined, ...(why === undefined ? {} : { why: plain(why, 500) }) };
+      return {
+        nativeRole: name,
+        safeForDirect: why === undefined,
+        ...(why === undefined ? {} : { why: plain(why, 500) }),
+      };
     }),
   };
 }
@@ -97,32 +116,54 @@ function adminLacks(admin: Admin): readonly MissingPrivilege[] {
   const user = quoteIdent(admin.user);
   return [
     ...(admin.standby ? [missing("the server is a standby that only reads: name the primary in `connect.host`")] : []),
-    ...(admin.superuser || admin.createRole ? [] : [missing(`\`${admin.user}\` may not create roles`, `alter role ${user} createrole;`)]),
+    ...(admin.superuser || admin.createRole
+      ? []
+      : [missing(`\`${admin.user}\` may not create roles`, `alter role ${user} createrole;`)]),
     ...(admin.superuser || admin.signals
       ? []
-      : [missing(`\`${admin.user}\` may not end sessions of others`, `grant pg_signal_backend to ${user}${admin.grantOptions ? " with inherit true" : ""};`)]),
+      : [
+          missing(
+            `\`${admin.user}\` may not end sessions of others`,
+            `grant pg_signal_backend to ${user}${admin.grantOptions ? " with inherit true" : ""};`,
+          ),
+        ]),
     ...(admin.superuser || admin.inherits || admin.grantOptions
       ? []
-      : [missing(`\`${admin.user}\` does not inherit the rights of roles that it is a member of`, `alter role ${user} inherit;`)]),
+      : [
+          missing(
+            `\`${admin.user}\` does not inherit the rights of roles that it is a member of`,
+            `alter role ${user} inherit;`,
+          ),
+        ]),
   ];
 }
 
 function adminWarnings(admin: Admin, skewMs: number): readonly string[] {
   return [
     ...(admin.superuser ? [`\`${admin.user}\` is a superuser; CREATEROLE and a few grants are enough`] : []),
-    ...(admin.version >= newestTested + 10_000 ? [`PostgreSQL ${admin.release} is newer than what Cardea was tested with`] : []),
+    ...(admin.version >= newestTested + 10_000
+      ? [`PostgreSQL ${admin.release} is newer than what Cardea was tested with`]
+      : []),
     ...(Math.abs(skewMs) > maxClockSkewMs
-      ? [`the server's clock is ${Math.round(Math.abs(skewMs) / 1_000)} s ${skewMs > 0 ? "ahead of" : "behind"} ours; keys expire by the server's`]
+      ? [
+          `the server's clock is ${Math.round(Math.abs(skewMs) / 1_000)} s ${skewMs > 0 ? "ahead of" : "behind"} ours; keys expire by the server's`,
+        ]
       : []),
   ];
 }
 
 function memberLacks(admin: Admin, natives: readonly Native[], member: string): readonly MissingPrivilege[] {
   const native = natives.find(({ name }) => name === member);
-  if (native === undefined) return [missing(`there is no native role \`${member}\``, `create role ${quoteIdent(member)} nologin;`)];
+  if (native === undefined)
+    return [missing(`there is no native role \`${member}\``, `create role ${quoteIdent(member)} nologin;`)];
   if (native.admits) return [];
   const options = admin.grantOptions ? "with admin true, inherit false, set false" : "with admin option";
-  return [missing(`\`${admin.user}\` may not make keys members of \`${member}\``, `grant ${quoteIdent(member)} to ${quoteIdent(admin.user)} ${options};`)];
+  return [
+    missing(
+      `\`${admin.user}\` may not make keys members of \`${member}\``,
+      `grant ${quoteIdent(member)} to ${quoteIdent(admin.user)} ${options};`,
+    ),
+  ];
 }
 
 /** A native role that can do more than its configuration says would give more than what was approved. */
@@ -139,7 +180,9 @@ async function exceeds(
   const byAction = new Map<string, string[]>();
   for (const { action, what } of excess) byAction.set(action, [...(byAction.get(action) ?? []), what]);
   return [...byAction].map(([action, what]) =>
-    missing(`the role \`${name}\` does not say \`${action}\`, but its native roles can do that on ${nameList(what)}: add it to \`actions\`, or take the privilege away`),
+    missing(
+      `the role \`${name}\` does not say \`${action}\`, but its native roles can do that on ${nameList(what)}: add it to \`actions\`, or take the privilege away`,
+    ),
   );
 }
 
@@ -166,8 +209,15 @@ async function grantLacks(
 }
 
 /** From 16 on only who made a role, or was given it, can end it: after a change of administrators the old one's roles need handing over. */
-function orphanedMarks(natives: readonly Native[], ours: ReadonlySet<string>, admin: Admin, markKey: Uint8Array): readonly MissingPrivilege[] {
-  const orphaned = natives.filter(({ name, admits }) => ours.has(name) && !admits && readNativeName(markKey, name).kind === "ours");
+function orphanedMarks(
+  natives: readonly Native[],
+  ours: ReadonlySet<string>,
+  admin: Admin,
+  markKey: Uint8Array,
+): readonly MissingPrivilege[] {
+  const orphaned = natives.filter(
+    ({ name, admits }) => ours.has(name) && !admits && readNativeName(markKey, name).kind === "ours",
+  );
   if (orphaned.length === 0) return [];
   const names = orphaned.map(({ name }) => name);
   return [

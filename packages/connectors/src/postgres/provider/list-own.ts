@@ -55,27 +55,45 @@ export async function listOwn(context: ListContext, signal: AbortSignal): Promis
   return { ours, forged };
 }
 
-async function tidy(context: ListContext, row: Row, what: "bundle" | "holder", signal: AbortSignal): Promise<"removed" | "kept"> {
+async function tidy(
+  context: ListContext,
+  row: Row,
+  what: "bundle" | "holder",
+  signal: AbortSignal,
+): Promise<"removed" | "kept"> {
   const { server, admin, markKey, log } = context;
   const unused = row.members === 0 && !row.owns;
   if (unused && (await context.unlessInUse(row.name, () => removeBundle(server, row.name, signal)))) return "removed";
   if (what === "holder" || unused) return "kept";
   if (row.altered) {
     log.warn({ role: row.name }, "a bundle was altered by somebody");
-    await server.change(server.home, `alter role ${quoteIdent(row.name)} nologin; alter role ${quoteIdent(row.name)} reset all`, signal);
+    await server.change(
+      server.home,
+      `alter role ${quoteIdent(row.name)} nologin; alter role ${quoteIdent(row.name)} reset all`,
+      signal,
+    );
   }
   if (row.owns) {
     log.warn({ role: row.name }, "a bundle owns something, which a key must have left on it");
     await tolerating(context, row.name, "lease_stuck", () => clearBundle(context, row.name, signal));
   }
   const bundle = readBundle(markKey, row.name, row.comment);
-  if (bundle === undefined) log.warn({ role: row.name }, "a bundle does not say what it gives, so it cannot be kept up to date");
-  else await tolerating(context, row.name, "resource_privilege_missing", () => ensureBundle(server, admin, bundle, signal));
+  if (bundle === undefined)
+    log.warn({ role: row.name }, "a bundle does not say what it gives, so it cannot be kept up to date");
+  else
+    await tolerating(context, row.name, "resource_privilege_missing", () =>
+      ensureBundle(server, admin, bundle, signal),
+    );
   return "kept";
 }
 
 /** What is said elsewhere too (at the end of a lease, at inspection) must not stop the listing. */
-async function tolerating({ log }: ListContext, role: string, code: ErrorCode, work: () => Promise<void>): Promise<void> {
+async function tolerating(
+  { log }: ListContext,
+  role: string,
+  code: ErrorCode,
+  work: () => Promise<void>,
+): Promise<void> {
   try {
     await work();
   } catch (error) {

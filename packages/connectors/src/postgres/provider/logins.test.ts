@@ -7,7 +7,8 @@ import { newNativeName } from "@cardea/core/contract/native-name";
 import { startTestCluster, testServer, testVersions, type TestCluster } from "@cardea/testing/cluster";
 import { FaultProxy } from "../../conformance/fault-proxy.ts";
 import type { Provider } from "../../connector.ts";
-import { systemRandom, testResource, type TestResource } from "../testing/resource.ts";
+import { systemRandom } from "../testing/system-sources.ts";
+import { testResource, type TestResource } from "../testing/resource.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(20_000);
 
@@ -53,7 +54,10 @@ for (const version of testVersions) {
       test("closes sessions in other databases, idle in transaction, owning temporary tables, sleeping and having become the role", async () => {
         const order = resource.order("read");
         const login = await provider.create(order, signal());
-        const clients = await Promise.all([resource.client(login, "postgres"), ...[1, 2, 3, 4].map(() => resource.client(login))]);
+        const clients = await Promise.all([
+          resource.client(login, "postgres"),
+          ...[1, 2, 3, 4].map(() => resource.client(login)),
+        ]);
         const [elsewhere, idle, temporary, sleeping, become] = clients;
         await idle?.query("begin; select * from orders for share").catch(() => undefined);
         await temporary?.query("create temporary table mine as select 1 as n");
@@ -69,9 +73,13 @@ for (const version of testVersions) {
       test("waits for a session that takes its time to go: its temporary tables are not taken for something left behind", async () => {
         const order = resource.order("read");
         const client = await resource.client(await provider.create(order, signal()));
-        await client.query("do $$ begin for i in 1..1500 loop execute format('create temporary table mine%s (i int, t text)', i); commit; end loop; end $$");
+        await client.query(
+          "do $$ begin for i in 1..400 loop execute format('create temporary table mine%s (i int, t text)', i); commit; end loop; end $$",
+        );
         expect(await provider.end(order.nativeName, signal())).toEqual({ closedSessions: 1, misuse: [] });
-        expect(await resource.su("select count(*)::int as n from pg_class where relname like 'mine%'")).toEqual([{ n: 0 }]);
+        expect(await resource.su("select count(*)::int as n from pg_class where relname like 'mine%'")).toEqual([
+          { n: 0 },
+        ]);
       });
 
       test("a connection still waiting with its password is refused when it comes, and does not hold up the end", async () => {
@@ -110,7 +118,12 @@ for (const version of testVersions) {
           () => "refused",
         );
         await expect
-          .poll(() => resource.su(`select count(*)::int as n from pg_locks where locktype = 'object' and classid = 'pg_database'::regclass and not granted`, "postgres"))
+          .poll(() =>
+            resource.su(
+              `select count(*)::int as n from pg_locks where locktype = 'object' and classid = 'pg_database'::regclass and not granted`,
+              "postgres",
+            ),
+          )
           .toEqual([{ n: 1 }]);
         let over = false;
         const ending = provider.end(order.nativeName, signal()).finally(() => (over = true));
@@ -118,7 +131,9 @@ for (const version of testVersions) {
         expect(over).toBe(false);
         await resource.su("rollback", "postgres");
         await ending;
-        expect(await resource.su(`select count(*)::int as n from pg_stat_activity where datname = '${gate}'`, "postgres")).toEqual([{ n: 0 }]);
+        expect(
+          await resource.su(`select count(*)::int as n from pg_stat_activity where datname = '${gate}'`, "postgres"),
+        ).toEqual([{ n: 0 }]);
         expect(await entering).toMatch(/entered|refused/);
         await resource.su(`drop database ${gate}`, "postgres");
       });
@@ -135,7 +150,9 @@ for (const version of testVersions) {
         });
         await sleep(150);
         await provider.end(order.nativeName, signal());
-        const alive = await resource.su(`select count(*)::int as n from pg_stat_activity where usename like 'cardea%' or (usename is null and usesysid is not null)`);
+        const alive = await resource.su(
+          `select count(*)::int as n from pg_stat_activity where usename like 'cardea%' or (usename is null and usesysid is not null)`,
+        );
         going = false;
         await Promise.all(storm);
         expect(alive).toEqual([{ n: 0 }]);
@@ -150,7 +167,10 @@ for (const version of testVersions) {
         await cut.listOwn(signal());
         // Turn 1 looks, turn 2 shuts; its answer is lost.
         proxy.arm({ mode: "unanswered", turn: 2 });
-        await expect(cut.end(order.nativeName, signal())).rejects.toMatchObject({ code: "resource_unreachable", effect: "maybe" });
+        await expect(cut.end(order.nativeName, signal())).rejects.toMatchObject({
+          code: "resource_unreachable",
+          effect: "maybe",
+        });
         expect(
           await resource.su(`select rolcanlogin, rolpassword, rolconnlimit, (select count(*)::int from pg_auth_members where member = r.oid) as memberships
             from pg_authid r where rolname = '${order.nativeName}'`),
@@ -169,13 +189,23 @@ for (const version of testVersions) {
         await resource.su("begin; lock table pg_authid in share mode");
         const order = resource.order("read");
         const creating = dying.create(order, signal()).catch((error: unknown) => error);
-        await expect.poll(() => resource.su(`select count(*)::int as n from pg_locks where relation = 'pg_authid'::regclass and not granted`)).toEqual([{ n: 1 }]);
+        await expect
+          .poll(() =>
+            resource.su(
+              `select count(*)::int as n from pg_locks where relation = 'pg_authid'::regclass and not granted`,
+            ),
+          )
+          .toEqual([{ n: 1 }]);
         proxy.cutAll();
         expect(await creating).toMatchObject({ effect: "maybe" });
         // Another process takes over. It has no memory of the first one's connections.
         const next = resource.open();
         await next.end(order.nativeName, signal());
-        expect(await resource.su(`select count(*)::int as n from pg_locks where relation = 'pg_authid'::regclass and not granted`)).toEqual([{ n: 0 }]);
+        expect(
+          await resource.su(
+            `select count(*)::int as n from pg_locks where relation = 'pg_authid'::regclass and not granted`,
+          ),
+        ).toEqual([{ n: 0 }]);
         await resource.su("commit");
         await sleep(100);
         expect(await resource.marked()).toEqual([]);
@@ -189,7 +219,13 @@ for (const version of testVersions) {
         const order = resource.order("read");
         const given = new AbortController();
         const creating = own.create(order, given.signal).catch((error: unknown) => error);
-        await expect.poll(() => resource.su(`select count(*)::int as n from pg_locks where relation = 'pg_authid'::regclass and not granted`)).toEqual([{ n: 1 }]);
+        await expect
+          .poll(() =>
+            resource.su(
+              `select count(*)::int as n from pg_locks where relation = 'pg_authid'::regclass and not granted`,
+            ),
+          )
+          .toEqual([{ n: 1 }]);
         given.abort();
         expect(await creating).toMatchObject({ code: "cancelled", effect: "maybe" });
         await own.end(order.nativeName, signal());
@@ -203,7 +239,9 @@ for (const version of testVersions) {
       test("is found to have changed its settings", async () => {
         const order = resource.order("read");
         const client = await resource.client(await provider.create(order, signal()));
-        await client.query(`alter role ${order.nativeName} set search_path = 'evil'; alter role ${order.nativeName} in database ${resource.databases[0] ?? ""} set work_mem = '1GB'`);
+        await client.query(
+          `alter role ${order.nativeName} set search_path = 'evil'; alter role ${order.nativeName} in database ${resource.databases[0] ?? ""} set work_mem = '1GB'`,
+        );
         const { misuse } = await provider.end(order.nativeName, signal());
         expect(misuse).toEqual(["the login's settings were changed: `search_path`, `work_mem`"]);
       });
@@ -216,7 +254,9 @@ for (const version of testVersions) {
           ...config,
           connect: { ...config.connect, user: cluster.superuser.user, password: { value: cluster.superuser.password } },
         }));
-        expect((await asSuperuser.end(order.nativeName, signal())).misuse).toEqual(["the login's password was changed"]);
+        expect((await asSuperuser.end(order.nativeName, signal())).misuse).toEqual([
+          "the login's password was changed",
+        ]);
         const untouched = resource.order("read");
         await asSuperuser.create(untouched, signal());
         expect((await asSuperuser.end(untouched.nativeName, signal())).misuse).toEqual([]);
@@ -226,7 +266,9 @@ for (const version of testVersions) {
         const order = resource.order("read");
         const other = `friend_${order.nativeName.slice(7, 17)}`;
         await provider.create(order, signal());
-        await resource.su(`create role ${other}; alter role ${order.nativeName} createdb; grant pg_read_all_data to ${order.nativeName}; grant ${order.nativeName} to ${other}`);
+        await resource.su(
+          `create role ${other}; alter role ${order.nativeName} createdb; grant pg_read_all_data to ${order.nativeName}; grant ${order.nativeName} to ${other}`,
+        );
         const { misuse } = await provider.end(order.nativeName, signal());
         expect(misuse).toEqual([
           "the login was given the attributes `createdb`",
@@ -243,7 +285,9 @@ for (const version of testVersions) {
         const order = resource.order("read");
         const login = await provider.create(order, signal());
         const [row] = await resource.su(`select rolpassword from pg_authid where rolname = '${order.nativeName}'`);
-        expect(String(row?.["rolpassword"])).toMatch(/^SCRAM-SHA-256\$4096:[A-Za-z0-9+/]{22}==\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/);
+        expect(String(row?.["rolpassword"])).toMatch(
+          /^SCRAM-SHA-256\$4096:[A-Za-z0-9+/]{22}==\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=$/,
+        );
         expect(login.secret).toMatch(/^[A-Za-z0-9_-]{43}$/);
         await (await resource.client(login)).end();
         const log = await readFile(join(cluster.socketDir, "log"), "utf8");
@@ -272,25 +316,34 @@ for (const version of testVersions) {
         await provider.end(order.nativeName, signal());
       });
 
-      test(version === 15 ? "can become its role, which is why the role must be harmless" : "cannot become its role", async () => {
-        const order = resource.order("write");
-        const client = await resource.client(await provider.create(order, signal()));
-        const [row] = await resource.su(`select r.rolname from pg_auth_members m join pg_roles r on r.oid = m.roleid where m.member = '${order.nativeName}'::regrole`);
-        const become = client.query(`set role ${String(row?.["rolname"])}`);
-        if (version === 15) await become;
-        else await expect(become).rejects.toMatchObject({ code: "42501" });
-        await provider.end(order.nativeName, signal());
-      });
+      test(
+        version === 15 ? "can become its role, which is why the role must be harmless" : "cannot become its role",
+        async () => {
+          const order = resource.order("write");
+          const client = await resource.client(await provider.create(order, signal()));
+          const [row] = await resource.su(
+            `select r.rolname from pg_auth_members m join pg_roles r on r.oid = m.roleid where m.member = '${order.nativeName}'::regrole`,
+          );
+          const become = client.query(`set role ${String(row?.["rolname"])}`);
+          if (version === 15) await become;
+          else await expect(become).rejects.toMatchObject({ code: "42501" });
+          await provider.end(order.nativeName, signal());
+        },
+      );
 
       test("a name that does not bear our mark is never touched", async () => {
         const stranger = newNativeName(systemRandom.bytes(32), new Date().getTime() + 60_000, systemRandom).name;
         await resource.su(`create role ${stranger} login`);
         await expect(provider.end(stranger, signal())).rejects.toThrow(TypeError);
-        await expect(provider.create(resource.order("read", { nativeName: stranger }), signal())).rejects.toThrow(TypeError);
+        await expect(provider.create(resource.order("read", { nativeName: stranger }), signal())).rejects.toThrow(
+          TypeError,
+        );
         const listing = await provider.listOwn(signal());
         expect(listing.forged).toContain(stranger);
         expect(listing.ours).toEqual([]);
-        expect(await resource.su(`select rolcanlogin from pg_roles where rolname = '${stranger}'`)).toEqual([{ rolcanlogin: true }]);
+        expect(await resource.su(`select rolcanlogin from pg_roles where rolname = '${stranger}'`)).toEqual([
+          { rolcanlogin: true },
+        ]);
         await resource.su(`drop role ${stranger}`);
       });
     });
@@ -299,18 +352,46 @@ for (const version of testVersions) {
       const flaws: readonly [string, (role: string) => string, RegExp][] = [
         ["can log in", (role) => `alter role ${role} login`, /can log in/],
         ["has an attribute", (role) => `alter role ${role} createdb`, /`createdb`/],
-        ["owns something", (role) => `create table owned_by_${role} (i int); alter table owned_by_${role} owner to ${role}`, /owns `table public\.owned_by_/],
-        ["can create in a schema", (role) => `grant create on schema public to ${role}`, /create in `schema public of db0_/],
-        ["can create in its database", (role) => `do $$ begin execute format('grant create on database %I to ${role}', current_database()); end $$`, /create in `database db0_/],
-        ["is a member of a powerful role", (role) => `grant pg_execute_server_program to ${role}`, /member of `pg_execute_server_program`/],
-        ["inherits one that owns", (role) => `create role over_${role}; grant over_${role} to ${role}; create schema s_${role} authorization over_${role}`, /owns `schema s_/],
-        ["can admit others", (role) => `create role in_${role}; grant in_${role} to ${role} with admin option`, /can admit members to/],
+        [
+          "owns something",
+          (role) => `create table owned_by_${role} (i int); alter table owned_by_${role} owner to ${role}`,
+          /owns `table public\.owned_by_/,
+        ],
+        [
+          "can create in a schema",
+          (role) => `grant create on schema public to ${role}`,
+          /create in `schema public of db0_/,
+        ],
+        [
+          "can create in its database",
+          (role) => `do $$ begin execute format('grant create on database %I to ${role}', current_database()); end $$`,
+          /create in `database db0_/,
+        ],
+        [
+          "is a member of a powerful role",
+          (role) => `grant pg_execute_server_program to ${role}`,
+          /member of `pg_execute_server_program`/,
+        ],
+        [
+          "inherits one that owns",
+          (role) =>
+            `create role over_${role}; grant over_${role} to ${role}; create schema s_${role} authorization over_${role}`,
+          /owns `schema s_/,
+        ],
+        [
+          "can admit others",
+          (role) => `create role in_${role}; grant in_${role} to ${role} with admin option`,
+          /can admit members to/,
+        ],
       ];
 
       test.each(flaws)("must not be one that %s: refused at registration and at issue", async (_name, harm, words) => {
         const role = `risky_${systemRandom.bytes(4).reduce((text, byte) => text + byte.toString(16), "")}`;
         await resource.su(`create role ${role} nologin; grant ${role} to ${resource.admin} with admin option`);
-        const risky = resource.open((config) => ({ ...config, roles: { risky: { member: [role], actions: ["sql.*"] } } }));
+        const risky = resource.open((config) => ({
+          ...config,
+          roles: { risky: { member: [role], actions: ["sql.*"] } },
+        }));
         const before = await risky.inspect(signal());
         expect(before.missing).toEqual([]);
         const patterns = before.roles["risky"]?.patterns ?? [];
@@ -322,7 +403,10 @@ for (const version of testVersions) {
         const after = await risky.inspect(signal());
         expect(after.roles).toEqual({});
         expect(after.warnings.find((warning) => warning.includes("`risky`"))).toMatch(words);
-        expect(after.offers.find((offer) => offer.nativeRole === role)).toMatchObject({ safeForDirect: false, why: expect.stringMatching(words) as string });
+        expect(after.offers.find((offer) => offer.nativeRole === role)).toMatchObject({
+          safeForDirect: false,
+          why: expect.stringMatching(words) as string,
+        });
         await expect(risky.create(resource.order("risky", { patterns }), signal())).rejects.toMatchObject({
           code: "resource_role_unsafe",
           message: expect.stringMatching(words) as string,

@@ -26,7 +26,12 @@ export function missingGrants(
   return [...groups.values()].map((group) => describe(admin, grants, group, database));
 }
 
-function describe(admin: Pick<Admin, "user">, grants: readonly Grant[], rows: readonly PlanRow[], database: string): MissingPrivilege {
+function describe(
+  admin: Pick<Admin, "user">,
+  grants: readonly Grant[],
+  rows: readonly PlanRow[],
+  database: string,
+): MissingPrivilege {
   const to = `to ${quoteIdent(admin.user)} with grant option;`;
   const grant = grants[rows[0]?.grant ?? -1];
   const privilege = grant === undefined ? "" : privilegeSql(grant);
@@ -35,9 +40,15 @@ function describe(admin: Pick<Admin, "user">, grants: readonly Grant[], rows: re
   const where = `in database \`${database}\``;
   switch (rows[0]?.what) {
     case "table":
-      return missing(`\`${admin.user}\` may not grant ${privilege} on ${shown} ${where}`, `grant ${privilege} on table ${objects()} ${to}`);
+      return missing(
+        `\`${admin.user}\` may not grant ${privilege} on ${shown} ${where}`,
+        `grant ${privilege} on table ${objects()} ${to}`,
+      );
     case "sequence":
-      return missing(`\`${admin.user}\` may not grant usage on the sequences ${shown} ${where}, which inserting needs`, `grant usage on sequence ${objects()} ${to}`);
+      return missing(
+        `\`${admin.user}\` may not grant usage on the sequences ${shown} ${where}, which inserting needs`,
+        `grant usage on sequence ${objects()} ${to}`,
+      );
     case "schema": {
       const schemas = rows.map((row) => row.schema);
       return missing(
@@ -46,10 +57,15 @@ function describe(admin: Pick<Admin, "user">, grants: readonly Grant[], rows: re
       );
     }
     case "database":
-      return missing(`\`${admin.user}\` may not let others connect to database \`${database}\``, `grant connect on database ${quoteIdent(database)} ${to}`);
+      return missing(
+        `\`${admin.user}\` may not let others connect to database \`${database}\``,
+        `grant connect on database ${quoteIdent(database)} ${to}`,
+      );
     case "absent":
     case undefined:
-      return missing(`${shown} ${where} does not exist${grant?.columns === undefined ? "" : " or lacks a column that the role names"}`);
+      return missing(
+        `${shown} ${where} does not exist${grant?.columns === undefined ? "" : " or lacks a column that the role names"}`,
+      );
   }
 }
 
@@ -61,7 +77,10 @@ export function missing(what: string, fix?: string): MissingPrivilege {
 /** Names for people: the first few, then how many more. */
 export function nameList(names: readonly string[]): string {
   const rest = names.length - namesShown;
-  const shown = names.slice(0, namesShown).map((name) => `\`${name}\``).join(", ");
+  const shown = names
+    .slice(0, namesShown)
+    .map((name) => `\`${name}\``)
+    .join(", ");
   return rest > 0 ? `${shown} and ${rest} more` : shown;
 }
 

@@ -36,7 +36,11 @@ export interface NativeAction {
 }
 
 /** The actions of these roles and of all they are members of, in the databases that the resource names; the first hundred of each. */
-export async function nativeActions(server: Server, roles: readonly string[], signal: AbortSignal): Promise<readonly NativeAction[]> {
+export async function nativeActions(
+  server: Server,
+  roles: readonly string[],
+  signal: AbortSignal,
+): Promise<readonly NativeAction[]> {
   const answers = await Promise.all(server.databases.map((database) => server.read(database, sql(roles), signal)));
   return answers.flatMap(([rows]) =>
     rowsOf(Row, rows).flatMap(({ privilege, what }): NativeAction[] => {

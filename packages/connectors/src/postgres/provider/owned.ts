@@ -30,7 +30,11 @@ export function holderName(markKey: Uint8Array): string {
  * Clears everything that depends on a login; answers it in words. Idempotent.
  * @throws CardeaError `lease_stuck` naming what cannot be moved
  */
-export async function clearLogin(context: OwnedContext, login: string, signal: AbortSignal): Promise<readonly string[]> {
+export async function clearLogin(
+  context: OwnedContext,
+  login: string,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const { server } = context;
   const holder = await prepare(context, login, signal);
   const found = [...(await rollBackPrepared(server, login, signal))];
@@ -39,7 +43,15 @@ export async function clearLogin(context: OwnedContext, login: string, signal: A
     if (things.length === 0) continue;
     await disarm(server, database, things, signal);
     const move = `reassign owned by ${quoteIdent(login)} to ${quoteIdent(holder)}`;
-    await moveOut(context, database, login, holder, things, [move, `drop owned by ${quoteIdent(login)} restrict`], signal);
+    await moveOut(
+      context,
+      database,
+      login,
+      holder,
+      things,
+      [move, `drop owned by ${quoteIdent(login)} restrict`],
+      signal,
+    );
     found.push(...describe(things, database));
   }
   return found;
@@ -86,15 +98,23 @@ async function inDatabase<T>(database: string, role: string, work: () => Promise
     return await work();
   } catch (error) {
     if (!hasState(error, "42501") && !hasState(error, "55000")) throw error;
-    throw new CardeaError("lease_stuck", `\`${role}\` left something in the database \`${database}\`, which cannot be entered: ${error.message}`, {
-      cause: error,
-    });
+    throw new CardeaError(
+      "lease_stuck",
+      `\`${role}\` left something in the database \`${database}\`, which cannot be entered: ${error.message}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 /** A transaction that a login prepared outlives its sessions and holds its locks for ever. Only its owner can roll it back. */
 async function rollBackPrepared(server: Server, role: string, signal: AbortSignal): Promise<readonly string[]> {
-  const [rows] = await server.read(server.home, `select gid, database::text from pg_prepared_xacts where owner = ${quoteLiteral(role)}`, signal);
+  const [rows] = await server.read(
+    server.home,
+    `select gid, database::text from pg_prepared_xacts where owner = ${quoteLiteral(role)}`,
+    signal,
+  );
   const found: string[] = [];
   for (const { gid, database } of rowsOf(z.object({ gid: z.string(), database: z.string() }), rows)) {
     await server.use(database, signal, async (connection) => {
@@ -149,7 +169,10 @@ async function moveOut(
   // the transaction, and never seen outside it.
   const lend = [...context.memberRoles].sort().map(quoteIdent).join(", ");
   const to = quoteIdent(holder);
-  const attempts = [statements, ...(lend === "" ? [] : [[`grant ${lend} to ${to}`, ...statements, `revoke ${lend} from ${to}`]])];
+  const attempts = [
+    statements,
+    ...(lend === "" ? [] : [[`grant ${lend} to ${to}`, ...statements, `revoke ${lend} from ${to}`]]),
+  ];
   let refusal: unknown;
   for (const attempt of attempts) {
     try {
@@ -161,7 +184,11 @@ async function moveOut(
     }
   }
   const why = refusal instanceof Error ? refusal.message : "";
-  throw new CardeaError("lease_stuck", `${nameList(things.map(({ what }) => what))} cannot be taken from \`${role}\`: ${why}`, { cause: refusal });
+  throw new CardeaError(
+    "lease_stuck",
+    `${nameList(things.map(({ what }) => what))} cannot be taken from \`${role}\`: ${why}`,
+    { cause: refusal },
+  );
 }
 
 /** Drops functions with SECURITY DEFINER; one that others depend on goes on existing, with its caller's rights. */
@@ -178,7 +205,8 @@ async function disarm(server: Server, database: string, things: readonly Thing[]
 }
 
 function describe(things: readonly Thing[], database: string): readonly string[] {
-  const of = (kind: "owned" | "privilege"): string[] => things.filter((thing) => thing.kind === kind).map(({ what }) => what);
+  const of = (kind: "owned" | "privilege"): string[] =>
+    things.filter((thing) => thing.kind === kind).map(({ what }) => what);
   const owned = of("owned");
   const privileges = of("privilege");
   return [

@@ -75,14 +75,16 @@ export class PostgresProvider implements Provider {
     try {
       const { misuse } = await this.#ends.end(nativeName, AbortSignal.timeout(endingMs));
       // Nobody had this login, so what was found belongs to another key of the same role.
-      if (misuse.length > 0) this.#host.log.warn({ nativeName, misuse }, "traces of misuse were found while a login was taken back");
+      if (misuse.length > 0)
+        this.#host.log.warn({ nativeName, misuse }, "traces of misuse were found while a login was taken back");
     } catch (error) {
       throw asMaybe(error);
     }
   }
 
   async listOwn(signal: AbortSignal): Promise<Listing> {
-    const unlessInUse = (bundle: string, work: () => Promise<boolean>): Promise<boolean> => this.#unlessInUse(bundle, work);
+    const unlessInUse = (bundle: string, work: () => Promise<boolean>): Promise<boolean> =>
+      this.#unlessInUse(bundle, work);
     return listOwn({ ...(await this.#context(signal)), log: this.#host.log, unlessInUse }, signal);
   }
 

@@ -21,12 +21,11 @@ const InDatabase = z.object({
   languages: z.array(z.string()),
 });
 
-const Inventory = z.object({
+export interface PublicInventory {
   /** Databases that every login may connect to. */
-  connect: z.array(z.string()),
-  databases: z.array(InDatabase),
-});
-export type PublicInventory = z.infer<typeof Inventory>;
+  readonly connect: readonly string[];
+  readonly databases: readonly z.infer<typeof InDatabase>[];
+}
 
 const system = "(n.nspname ~ '^pg_' or n.nspname = 'information_schema')";
 const byName = 'collate "C"';
@@ -78,11 +77,17 @@ export function publicWarnings(inventory: PublicInventory): readonly string[] {
     const readable = Object.keys(relations).length;
     return [
       ...(schemas.create.length > 0
-        ? [`every login may create in the schemas ${schemas.create.map((schema) => `\`${schema}\``).join(", ")} of \`${database}\``]
+        ? [
+            `every login may create in the schemas ${schemas.create.map((schema) => `\`${schema}\``).join(", ")} of \`${database}\``,
+          ]
         : []),
-      ...(readable > 0 ? [`every login may use ${readable} tables or views of \`${database}\`, whatever its grant says`] : []),
+      ...(readable > 0
+        ? [`every login may use ${readable} tables or views of \`${database}\`, whatever its grant says`]
+        : []),
       ...(definerFunctions.length > 0
-        ? [`every login may call ${definerFunctions.length} functions of \`${database}\` that run with their owner's rights`]
+        ? [
+            `every login may call ${definerFunctions.length} functions of \`${database}\` that run with their owner's rights`,
+          ]
         : []),
     ];
   });

@@ -31,14 +31,19 @@ describe("quoting", () => {
 
   test("nothing inside closes a quoted name or value", () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom("'", '"', "\\", "a", "-", ";", "\n", "$"), minLength: 1, maxLength: 30 }), (text) => {
-        const name = quoteIdent(text).slice(1, -1);
-        expect(name.replaceAll('""', "")).not.toContain('"');
-        const literal = quoteLiteral(text);
-        const inside = literal.replace(/^ E/, "").slice(1, -1);
-        const escapes = literal.startsWith(" E");
-        expect((escapes ? inside.replaceAll("\\\\", "") : inside).replaceAll("''", "")).not.toMatch(escapes ? /['\\]/ : /'/);
-      }),
+      fc.property(
+        fc.string({ unit: fc.constantFrom("'", '"', "\\", "a", "-", ";", "\n", "$"), minLength: 1, maxLength: 30 }),
+        (text) => {
+          const name = quoteIdent(text).slice(1, -1);
+          expect(name.replaceAll('""', "")).not.toContain('"');
+          const literal = quoteLiteral(text);
+          const inside = literal.replace(/^ E/, "").slice(1, -1);
+          const escapes = literal.startsWith(" E");
+          expect((escapes ? inside.replaceAll("\\\\", "") : inside).replaceAll("''", "")).not.toMatch(
+            escapes ? /['\\]/ : /'/,
+          );
+        },
+      ),
     );
   });
 

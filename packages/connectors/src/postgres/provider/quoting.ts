@@ -10,7 +10,8 @@ export function quoteIdent(name: string): string {
   checkText(name);
   if (name === "") throw new RangeError("a name cannot be empty");
   // A longer one would be truncated with a notice, and then mean another object.
-  if (Buffer.byteLength(name) > maxIdentifierBytes) throw new RangeError(`a name cannot exceed ${maxIdentifierBytes} bytes`);
+  if (Buffer.byteLength(name) > maxIdentifierBytes)
+    throw new RangeError(`a name cannot exceed ${maxIdentifierBytes} bytes`);
   return `"${name.replaceAll('"', '""')}"`;
 }
 

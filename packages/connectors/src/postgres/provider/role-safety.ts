@@ -24,7 +24,11 @@ const powerful = [
   "pg_database_owner",
 ];
 
-const Row = z.object({ role: z.string(), flaw: z.enum(["login", "attribute", "powerful", "admits", "owns", "create", "onward"]), what: z.string() });
+const Row = z.object({
+  role: z.string(),
+  flaw: z.enum(["login", "attribute", "powerful", "admits", "owns", "create", "onward"]),
+  what: z.string(),
+});
 export type RoleFlaw = z.infer<typeof Row>;
 
 const words: Record<RoleFlaw["flaw"], (names: string) => string> = {
@@ -45,7 +49,10 @@ export function flawsInWords(flaws: readonly RoleFlaw[]): ReadonlyMap<string, st
     byRole.set(role, ofRole.set(flaw, [...(ofRole.get(flaw) ?? []), what]));
   }
   return new Map(
-    [...byRole].map(([role, ofRole]) => [role, [...ofRole].map(([flaw, what]) => words[flaw](nameList([...new Set(what)]))).join("; ")]),
+    [...byRole].map(([role, ofRole]) => [
+      role,
+      [...ofRole].map(([flaw, what]) => words[flaw](nameList([...new Set(what)]))).join("; "),
+    ]),
   );
 }
 
@@ -114,7 +121,9 @@ export async function inspectFlaws(
   if (roles.length === 0) return new Map();
   const answers = await Promise.all([
     server.read(server.home, sharedFlawsSql(roles), signal),
-    ...server.databases.map((database) => server.read(database, `${databaseFlawsSql(roles, admin)};\n${onwardFlawsSql(roles)}`, signal)),
+    ...server.databases.map((database) =>
+      server.read(database, `${databaseFlawsSql(roles, admin)};\n${onwardFlawsSql(roles)}`, signal),
+    ),
   ]);
   return flawsInWords(answers.flat().flatMap((rows) => [...readFlaws(rows)]));
 }

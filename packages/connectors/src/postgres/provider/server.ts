@@ -99,14 +99,14 @@ export class Server {
   async settle(signal: AbortSignal): Promise<void> {
     for (let round = 0; this.#doubtful.size > 0 || !this.#earlierAreGone; round++) {
       const doubtful = [...this.#doubtful];
+      // Only who came before us: a dead process's last `settle` must not end the connections of its successor.
       const earlier = this.#earlierAreGone
         ? "false"
-        : `application_name like ${quoteLiteral(`${this.#tag} %`)} and application_name not like ${quoteLiteral(`${this.#tag} ${this.#instance} %`)}`;
+        : `other.backend_start < own.backend_start and other.application_name like ${quoteLiteral(`${this.#tag} %`)} and other.application_name not like ${quoteLiteral(`${this.#tag} ${this.#instance} %`)}`;
       const [rows] = await this.read(
         this.home,
-        `select pg_terminate_backend(pid) from pg_stat_activity
-          where usesysid = (select usesysid from pg_stat_activity where pid = pg_backend_pid())
-            and (application_name = any(${quoteTexts(doubtful)}) or ${earlier})`,
+        `select pg_terminate_backend(other.pid) from pg_stat_activity own join pg_stat_activity other using (usesysid)
+          where own.pid = pg_backend_pid() and (other.application_name = any(${quoteTexts(doubtful)}) or ${earlier})`,
         signal,
       );
       if ((rows ?? []).length === 0) {

@@ -51,7 +51,10 @@ export async function closeSessions(
     const open = seen.filter(({ kind }) => kind !== "starting" || waitedMs < startingGraceMs);
     if (open.length === 0) return new Map([...ended].map(([oid, pids]) => [oid, pids.size]));
     if (waitedMs > maxWaitMs) {
-      throw new CardeaError("lease_stuck", `sessions of the login do not end (backends ${open.map(({ pid }) => pid).join(", ")})`);
+      throw new CardeaError(
+        "lease_stuck",
+        `sessions of the login do not end (backends ${open.map(({ pid }) => pid).join(", ")})`,
+      );
     }
     await pause(stepMs, signal);
     waitedMs += stepMs;

@@ -29,7 +29,12 @@ const full = {
 describe("a resource's configuration", () => {
   test("has defaults that restrict nothing by accident and trust nothing by accident", () => {
     const config = PostgresConfig.parse(minimal);
-    expect(config).toMatchObject({ labels: {}, owners: { groups: [] }, connect: { port: 5432 }, roles: { read: { actions: ["sql.*"] } } });
+    expect(config).toMatchObject({
+      labels: {},
+      owners: { groups: [] },
+      connect: { port: 5432 },
+      roles: { read: { actions: ["sql.*"] } },
+    });
     expect(config.connect.tls).toBeUndefined();
   });
 
@@ -41,7 +46,11 @@ describe("a resource's configuration", () => {
 
   test.each<[string, object, string]>([
     ["an unknown field", { ...full, extra: 1 }, ""],
-    ["an unknown field of a role", { ...full, roles: { read: { member: ["a"], privileges: ["select"] } } }, "roles.read"],
+    [
+      "an unknown field of a role",
+      { ...full, roles: { read: { member: ["a"], privileges: ["select"] } } },
+      "roles.read",
+    ],
     ["a role that is both", { ...full, roles: { read: { member: ["a"], grant: [] } } }, "roles.read"],
     ["no role", { ...full, roles: {} }, "roles"],
     ["a role's name", { ...full, roles: { "Read It": { member: ["a"] } } }, "roles"],
@@ -49,8 +58,16 @@ describe("a resource's configuration", () => {
     ["no database", { ...full, connect: { ...full.connect, databases: [] } }, "connect.databases"],
     ["a database twice", { ...full, connect: { ...full.connect, databases: ["a", "a"] } }, "connect.databases"],
     ["a native role of 64 bytes", { ...full, roles: { read: { member: ["é".repeat(32)] } } }, "roles.read"],
-    ["a table without schema", { ...full, roles: { w: { grant: [{ tables: ["orders"], privileges: ["select"] }] } } }, "roles.w"],
-    ["a system schema", { ...full, roles: { w: { grant: [{ tables: ["pg_catalog.*"], privileges: ["select"] }] } } }, "roles.w"],
+    [
+      "a table without schema",
+      { ...full, roles: { w: { grant: [{ tables: ["orders"], privileges: ["select"] }] } } },
+      "roles.w",
+    ],
+    [
+      "a system schema",
+      { ...full, roles: { w: { grant: [{ tables: ["pg_catalog.*"], privileges: ["select"] }] } } },
+      "roles.w",
+    ],
     ["a privilege", { ...full, roles: { w: { grant: [{ tables: ["a.b"], privileges: ["all"] }] } } }, "roles.w"],
     ["an action", { ...full, roles: { read: { member: ["a"], actions: ["sql.selct"] } } }, "roles.read"],
     ["an empty list of actions", { ...full, roles: { read: { member: ["a"], actions: [] } } }, "roles.read"],
@@ -64,15 +81,21 @@ describe("a resource's configuration", () => {
   });
 
   test("an error names the field and repeats no secret", () => {
-    const parsed = PostgresConfig.safeParse({ ...full, connect: { ...full.connect, password: { value: "hunter2", extra: 1 } } });
+    const parsed = PostgresConfig.safeParse({
+      ...full,
+      connect: { ...full.connect, password: { value: "hunter2", extra: 1 } },
+    });
     expect(parsed.success).toBe(false);
     expect(JSON.stringify(parsed.error?.issues)).not.toContain("hunter2");
   });
 
   test("its roles are patterns that core understands", () => {
     const config = PostgresConfig.parse(full);
-    for (const role of Object.values(config.roles)) expect(Patterns.min(1).safeParse(rolePatterns(role, config.connect.databases)).success).toBe(true);
-    expect(rolePatterns(config.roles["write"] ?? { member: [], actions: [] }, ["orders"]).map(({ name }) => name)).toEqual(["sql.select", "sql.insert", "sql.update"]);
+    for (const role of Object.values(config.roles))
+      expect(Patterns.min(1).safeParse(rolePatterns(role, config.connect.databases)).success).toBe(true);
+    expect(
+      rolePatterns(config.roles["write"] ?? { member: [], actions: [] }, ["orders"]).map(({ name }) => name),
+    ).toEqual(["sql.select", "sql.insert", "sql.update"]);
   });
 });
 
@@ -80,7 +103,14 @@ describe("what the kind can do", () => {
   test("is stated in core's terms: direct keys, whose addresses and uses nothing limits", () => {
     expect(Capabilities.parse(postgresSpec.capabilities)).toEqual(postgresSpec.capabilities);
     expect(postgresSpec.capabilities.vias).toEqual({
-      direct: { expiry: "native", sessions: "native", closesSessions: "native", sourceIps: "none", uses: "none", hold: "none" },
+      direct: {
+        expiry: "native",
+        sessions: "native",
+        closesSessions: "native",
+        sourceIps: "none",
+        uses: "none",
+        hold: "none",
+      },
     });
   });
 

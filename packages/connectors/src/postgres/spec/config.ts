@@ -56,12 +56,18 @@ const TablePattern = z
   .string()
   .max(256)
   .refine((text) => parseTableName(text) !== undefined, "not a table such as `public.orders` or `public.*`")
-  .refine((text) => !isSystemSchema(parseTableName(text)?.schema ?? ""), "a system schema: every login has what it gives");
+  .refine(
+    (text) => !isSystemSchema(parseTableName(text)?.schema ?? ""),
+    "a system schema: every login has what it gives",
+  );
 
-const PrivilegeText = z.string().max(2_000).superRefine((text, context) => {
-  const privilege = parsePrivilege(text);
-  if (!privilege.ok) context.addIssue({ code: "custom", message: privilege.detail });
-});
+const PrivilegeText = z
+  .string()
+  .max(2_000)
+  .superRefine((text, context) => {
+    const privilege = parsePrivilege(text);
+    if (!privilege.ok) context.addIssue({ code: "custom", message: privilege.detail });
+  });
 
 /** An existing native role. Its name is the role's own, so `Cardea` adds no privilege. */
 const MemberRole = z.strictObject({
@@ -103,7 +109,9 @@ export const PostgresConfig = z.strictObject({
   labels: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,62}$/, "not a label"), plainText(100)).default({}),
   owners: z.strictObject({ groups: z.array(Name).max(100) }).default({ groups: [] }),
   connect: Connect,
-  roles: z.record(Name, z.union([MemberRole, GrantRole])).refine((roles) => Object.keys(roles).length > 0, "names no role"),
+  roles: z
+    .record(Name, z.union([MemberRole, GrantRole]))
+    .refine((roles) => Object.keys(roles).length > 0, "names no role"),
   /** The native role that approved DDL runs as. */
   ddl: z.strictObject({ as: Identifier }).optional(),
   gateway: Gateway.optional(),

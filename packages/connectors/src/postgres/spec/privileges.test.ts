@@ -13,12 +13,26 @@ describe("privileges as configuration writes them", () => {
     expect(parsePrivilege(text)).toEqual({ ok: true, value: privilege });
   });
 
-  test.each(["", "all", "SELECT", "references", "trigger", "execute", "delete(a)", "truncate(a)", "update()", "update(a,)", "update(,a)", "update(a b)", "update(a", "update(a);drop", "select, insert", 'update("a)'])(
-    "%j is none",
-    (text) => {
-      expect(parsePrivilege(text)).toMatchObject({ ok: false, code: "invalid_privilege" });
-    },
-  );
+  test.each([
+    "",
+    "all",
+    "SELECT",
+    "references",
+    "trigger",
+    "execute",
+    "delete(a)",
+    "truncate(a)",
+    "update()",
+    "update(a,)",
+    "update(,a)",
+    "update(a b)",
+    "update(a",
+    "update(a);drop",
+    "select, insert",
+    'update("a)',
+  ])("%j is none", (text) => {
+    expect(parsePrivilege(text)).toMatchObject({ ok: false, code: "invalid_privilege" });
+  });
 });
 
 describe("permissions and grants", () => {
@@ -55,8 +69,14 @@ describe("permissions and grants", () => {
     ["a demand", { ...select, facets: { ...select.facets, requireWhere: { matcher: "flag", value: true } } }],
     ["an unknown facet", { ...select, facets: { ...select.facets, rows: { matcher: "set", values: ["1"] } } }],
     ["columns of a delete", { ...update, name: "sql.delete" }],
-    ["a table that is none", { ...select, facets: { ...select.facets, tables: { matcher: "names", values: ["orders"] } } }],
-    ["a facet of another matcher", { ...select, facets: { ...select.facets, tables: { matcher: "set", values: ["public.orders"] } } }],
+    [
+      "a table that is none",
+      { ...select, facets: { ...select.facets, tables: { matcher: "names", values: ["orders"] } } },
+    ],
+    [
+      "a facet of another matcher",
+      { ...select, facets: { ...select.facets, tables: { matcher: "set", values: ["public.orders"] } } },
+    ],
   ])("%s cannot be enforced", (_name, pattern) => {
     expect(toGrants([select, pattern])).toMatchObject({ ok: false, code: "narrowing_unenforceable" });
   });

@@ -109,7 +109,8 @@ function toGrant(pattern: Pattern): Result<Grant, "narrowing_unenforceable"> {
     return unenforceable(`\`${pattern.name}\` names no databases or no tables`);
   }
   const names = tables.values.map(parseTableName);
-  if (names.some((table) => table === undefined)) return unenforceable(`\`${pattern.name}\` names something that is no table`);
+  if (names.some((table) => table === undefined))
+    return unenforceable(`\`${pattern.name}\` names something that is no table`);
   if (columns !== undefined && (columns.matcher !== "set" || !columnPrivileges.includes(name))) {
     return unenforceable(`\`${pattern.name}\` cannot be limited to columns`);
   }

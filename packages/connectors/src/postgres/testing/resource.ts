@@ -2,16 +2,16 @@
  * A PostgreSQL resource for tests: databases, an administrator without superuser rights, native roles and tables of its own in a cluster
  * that several tests may share. Only tests call it.
  */
-import { randomBytes } from "node:crypto";
 import { Client } from "pg";
 import { newId } from "@cardea/core/contract/ids";
 import { newNativeName, readNativeName } from "@cardea/core/contract/native-name";
 import type { Clock } from "@cardea/core/lib/clock";
-import type { Random } from "@cardea/core/lib/random";
+import { toHex } from "@cardea/core/lib/hex";
 import type { CreatedLogin, LeaseOrder, Provider, ProviderHost } from "../../connector.ts";
 import { postgres } from "../connector.ts";
 import type { PostgresConfig } from "../spec/config.ts";
 import { rolePatterns } from "../spec/roles.ts";
+import { systemClock, systemRandom } from "./system-sources.ts";
 
 /** What a test needs of a cluster: a superuser who signs in by password on loopback. */
 export interface ClusterAddress {
@@ -52,12 +52,9 @@ export interface ResourceOptions {
   readonly secondsToLive?: number;
 }
 
-export const systemRandom: Random = { bytes: (length) => new Uint8Array(randomBytes(length)) };
-export const systemClock: Clock = { now: () => new Date().getTime() };
-
 /** Makes a resource. `orders` (owned by a role without login) has 3 rows; `read` is a member role, `write` and `everything` bundles. */
 export async function testResource(cluster: ClusterAddress, options: ResourceOptions = {}): Promise<TestResource> {
-  const suffix = randomBytes(5).toString("hex");
+  const suffix = toHex(systemRandom.bytes(5));
   const databases = Array.from({ length: options.databases ?? 1 }, (_, index) => `db${index}_${suffix}`);
   const [admin, reader, owner, password] = [`adm_${suffix}`, `reader_${suffix}`, `owner_${suffix}`, `pw_${suffix}`];
   const markKey = systemRandom.bytes(32);
@@ -103,11 +100,19 @@ export async function testResource(cluster: ClusterAddress, options: ResourceOpt
   const config = postgres.spec.schema.parse({
     name: `r-${suffix}`,
     kind: "postgres",
-    connect: { host: cluster.host, port: options.port ?? cluster.port, databases, user: admin, password: { value: password } },
+    connect: {
+      host: cluster.host,
+      port: options.port ?? cluster.port,
+      databases,
+      user: admin,
+      password: { value: password },
+    },
     roles: {
       read: { member: [reader], actions: ["sql.select"] },
       write: { grant: [{ tables: ["public.orders"], privileges: ["select", "insert", "update(status, note)"] }] },
-      everything: { grant: [{ tables: ["public.*"], privileges: ["select", "insert", "update", "delete", "truncate"] }] },
+      everything: {
+        grant: [{ tables: ["public.*"], privileges: ["select", "insert", "update", "delete", "truncate"] }],
+      },
     },
   });
   const host: ProviderHost = {

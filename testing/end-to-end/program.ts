@@ -1,0 +1,95 @@
+/** Runs one of our programs as a user does, as a process of its own, and keeps what it says. Built code only. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { repositoryRoot } from "../documentation.ts";
+
+export interface Program extends AsyncDisposable {
+  readonly process: ChildProcess;
+  /** Everything said so far, on both streams. */
+  output(): string;
+  /** Resolves once the words were said. @throws Error with all that was said, when the program ended or took too long */
+  says(words: string, timeoutMs?: number): Promise<void>;
+  /** Resolves with the exit code, or the signal's name. */
+  ended(): Promise<number | string>;
+}
+
+export interface ProgramOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly input?: string;
+}
+
+export function startServerProgram(args: readonly string[], options: ProgramOptions = {}): Program {
+  return startProgram(join(repositoryRoot, "packages/server/dist/main.js"), args, options);
+}
+
+export function startCli(args: readonly string[], options: ProgramOptions = {}): Program {
+  return startProgram(join(repositoryRoot, "packages/cli/bin/cardea.js"), args, options);
+}
+
+/** Runs a command to its end. */
+export async function runCli(
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<{ readonly exit: number | string; readonly output: string }> {
+  await using program = startCli(args, options);
+  const exit = await program.ended();
+  return { exit, output: program.output() };
+}
+
+function startProgram(module: string, args: readonly string[], { cwd, env, input }: ProgramOptions): Program {
+  const child = spawn(process.execPath, [module, ...args], {
+    cwd,
+    env: { ...process.env, NO_COLOR: "1", ...env },
+    stdio: "pipe",
+  });
+  let said = "";
+  const listeners = new Set<() => void>();
+  const hear = (chunk: Buffer) => {
+    said += chunk.toString();
+    for (const listener of listeners) listener();
+  };
+  child.stdout.on("data", hear);
+  child.stderr.on("data", hear);
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(input ?? "");
+  const exited: Promise<number | string> = once(child, "close").then(
+    () => child.exitCode ?? child.signalCode ?? "unknown",
+  );
+  return {
+    process: child,
+    output: () => said,
+    ended: () => exited,
+    says: (words, timeoutMs = 60_000) =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => {
+          give(`\`${words}\` was not said within ${String(timeoutMs)} ms`);
+        }, timeoutMs);
+        const look = () => {
+          if (!said.includes(words)) return;
+          done();
+          resolve();
+        };
+        const done = () => {
+          clearTimeout(timer);
+          listeners.delete(look);
+        };
+        const give = (why: string) => {
+          done();
+          reject(new Error(`${why}; all that was said:\n${said}`));
+        };
+        void exited.then((how) => {
+          if (!said.includes(words)) give(`the program ended with ${String(how)} before it said \`${words}\``);
+        });
+        listeners.add(look);
+        look();
+      }),
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+      const insist = setTimeout(() => child.kill("SIGKILL"), 20_000);
+      await exited;
+      clearTimeout(insist);
+    },
+  };
+}
