@@ -51,7 +51,7 @@ describe("a key over the link", () => {
   test("is made, opens the resource, and is gone after its release", async () => {
     const resource = await testResource(cluster);
     await using linked = await startLinkedControl(cluster);
-    await using _outpost = await startLinkedOutpost(linked, [resource.config]);
+    await using outpost = await startLinkedOutpost(linked, [resource.config]);
     await untilReady(linked.control, resource.config.name);
 
     const { grant, key } = await obtain(linked, resource);
@@ -69,7 +69,7 @@ describe("a key over the link", () => {
   test("ends by the outpost's own clock with the link down, and the control plane learns of it later", async () => {
     const resource = await testResource(cluster);
     await using linked = await startLinkedControl(cluster);
-    await using _outpost = await startLinkedOutpost(linked, [resource.config]);
+    await using outpost = await startLinkedOutpost(linked, [resource.config]);
     await untilReady(linked.control, resource.config.name);
     const { grant, key } = await obtain(linked, resource, "3s");
     const client = await resource.client({ user: key.user, secret: key.secret });
@@ -91,7 +91,7 @@ describe("a key over the link", () => {
     await outpost.outpost.close();
     await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
     expect(await logins(resource)).toHaveLength(1);
-    await using _again = await outpost.restart();
+    await using again = await outpost.restart();
     expect(await until("the grant is over", () => ended(linked, grant))).toBe("revoked");
     expect(await logins(resource)).toEqual([]);
     await resource.close();
@@ -100,7 +100,7 @@ describe("a key over the link", () => {
   test("asked for many at once is made once each", async () => {
     const resource = await testResource(cluster);
     await using linked = await startLinkedControl(cluster);
-    await using _outpost = await startLinkedOutpost(linked, [resource.config]);
+    await using outpost = await startLinkedOutpost(linked, [resource.config]);
     await untilReady(linked.control, resource.config.name);
     const keys = await Promise.all(Array.from({ length: 12 }, () => obtain(linked, resource)));
     expect(new Set(await logins(resource))).toEqual(new Set(keys.map(({ key }) => key.user)));

@@ -4,7 +4,7 @@ import { revokeGrant } from "@cardea/control/grants/revoke";
 import { showGrant } from "@cardea/control/grants/show";
 import { testResource, type TestResource } from "@cardea/connectors/postgres/testing/resource";
 import type { GrantId } from "@cardea/core/contract/ids";
-import { pausePoints, type PausePoint } from "@cardea/outpost/system-pause-points";
+import { pausePoints, type PausePoint } from "@cardea/outpost/pause-points";
 import { newDeliveryKey, openSealedKey } from "@cardea/sdk/delivery-key";
 import { startTestCluster, type TestCluster } from "./cluster.ts";
 import { startLinkedControl, until, untilReady, type LinkedControl } from "./linked.ts";

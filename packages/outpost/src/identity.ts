@@ -61,8 +61,8 @@ export function writeMembership(directory: string, membership: Membership): Prom
 }
 
 async function read<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
+  const text = await readFile(path, "utf8").catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw new CardeaError("data_directory_invalid", `\`${path}\` cannot be read`, { cause: error });
   });
   if (text === undefined) return undefined;

@@ -24,10 +24,11 @@ import { leaseCounts } from "./store/leases.ts";
 import { lockDirectory } from "./store/lock.ts";
 import { Spool } from "./store/spool.ts";
 import { Store } from "./store/store.ts";
+import { systemMonotonic } from "./system.ts";
 import { TaskDesk } from "./tasks.ts";
 import { ClockMemory } from "./trust/clock-memory.ts";
 import { SteadyClock } from "./trust/steady-clock.ts";
-import { systemMonotonic, type Monotonic } from "./trust/system-monotonic.ts";
+import type { Monotonic } from "./trust/monotonic.ts";
 import { TrustState } from "./trust/trust-state.ts";
 
 export interface OutpostOptions {
@@ -102,7 +103,10 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     const reconciler = new Reconciler({ store, teller, ender, steady, monotonic, tuning, clock, log });
     const desk = new TaskDesk({ store, spool, issuer, ender, registry, log });
     closers.push(() => desk.close());
-    closers.push(() => Promise.resolve(registry.stop()));
+    closers.push(() => {
+      registry.stop();
+      return Promise.resolve();
+    });
 
     const link = new LinkClient({
       address,

@@ -3,7 +3,7 @@ import { readNativeName } from "@cardea/core/contract/native-name";
 import { startTestCluster, testServer } from "@cardea/testing/cluster";
 import { conformance } from "../conformance/conformance.ts";
 import { FaultProxy } from "../conformance/fault-proxy.ts";
-import { testResource } from "./testing/resource.ts";
+import { testResource } from "./fixture/resource.ts";
 
 // Each version with one of the two ways to give privileges; what else differs between them is in the provider's own tests.
 for (const [version, kind] of [

@@ -21,6 +21,16 @@ export async function reportingAlterations<T>(control: Control, work: Promise<T>
   }
 }
 
+/** Like `reportingAlterations`, for lists: what was altered is left out, so that one such row does not hide the others. */
+export async function unlessAltered<T>(control: Control, work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reportingAlterations(control, work);
+  } catch (error) {
+    if (error instanceof CardeaError && (error.code === "evidence_signature" || error.code === "evidence_mismatch")) return undefined;
+    throw error;
+  }
+}
+
 /** Logs that the row with this id was altered. Never throws: what was found is refused in any case. */
 export async function reportAltered(control: Control, id: string): Promise<void> {
   const seen = told.get(control) ?? new Recent<string, true>(maxTold);

@@ -10,6 +10,7 @@ import type { Actor, Control } from "../control.ts";
 import { maybeOneGrantLocked, type StoredGrant } from "../store/grants.ts";
 import { transact } from "../store/transaction.ts";
 import { grantIds } from "./ids.ts";
+import { originOf } from "./origin.ts";
 
 /**
  * The secret, sealed by the outpost to the requester's delivery key; for the requester alone, as often as they like until the grant ends.
@@ -20,7 +21,8 @@ export async function fetchKey(control: Control, actor: Actor, id: GrantId): Pro
   const fetching = transact(control, async (tx) => {
     const grant = await maybeOneGrantLocked(tx, control.keys, id);
     // Whoever is not the requester learns nothing, not even that there is a key.
-    if (grant === undefined || grant.requester !== actor.subject) throw new CardeaError("not_found", `there is no key for grant \`${id}\`, or it is not yours`);
+    const request = grant && (await originOf(tx, control, grant));
+    if (grant === undefined || request?.document.asked.requester.id !== actor.subject) throw new CardeaError("not_found", `there is no key for grant \`${id}\`, or it is not yours`);
     const sealed = sealedKey(grant, toTime(control.clock.now()));
     await record(tx, control, {
       type: "key.delivered",

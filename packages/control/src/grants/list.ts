@@ -4,7 +4,7 @@ import type { Page } from "@cardea/core/contract/api/common";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { GrantId } from "@cardea/core/contract/ids";
 import type { GrantState } from "@cardea/core/lifecycle/states";
-import { reportAltered } from "../audit/altered.ts";
+import { reportAltered, unlessAltered } from "../audit/altered.ts";
 import type { Actor, Control } from "../control.ts";
 import { currentRoster } from "../people/roster.ts";
 import { manyGrants, type GrantFilter } from "../store/grants.ts";
@@ -24,7 +24,7 @@ export async function listGrants(control: Control, actor: Actor, query: z.output
   for (let looked = 0; looked < maxLookedAt; looked += rowsAtOnce) {
     const rows = await manyGrants(control.db, control.keys, { ...filterOf(actor, query), before, limit: rowsAtOnce });
     for (const row of rows) {
-      const seen = "altered" in row ? undefined : await maybeSee(control.db, control, actor, roster, row);
+      const seen = "altered" in row ? undefined : await unlessAltered(control, maybeSee(control.db, control, actor, roster, row));
       if ("altered" in row) await reportAltered(control, row.altered);
       if (seen !== undefined && belongs(actor, seen, query)) {
         if (items.length === query.limit) return { items, next: items.at(-1)?.id };

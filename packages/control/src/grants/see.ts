@@ -5,8 +5,9 @@ import type { Vote } from "@cardea/core/documents/vote";
 import type { Actor, Control, Tx } from "../control.ts";
 import { currentRoster, rosterIn, type RosterView } from "../people/roster.ts";
 import { maybeOneGrant, maybeOneGrantLocked, type StoredGrant } from "../store/grants.ts";
-import { manyVotes, maybeOneRequest } from "../store/requests.ts";
+import { manyVotes } from "../store/requests.ts";
 import type { Signed } from "../store/signed.ts";
+import { originOf } from "./origin.ts";
 
 /** A grant with what it came from. */
 export interface SeenGrant {
@@ -37,12 +38,9 @@ export async function seeGrant(control: Control, actor: Actor, id: GrantId): Pro
 
 /** The grant with what it came from, or undefined where the caller may not see it. */
 export async function maybeSee(db: Tx | Control["db"], control: Control, actor: Actor, roster: RosterView, grant: StoredGrant): Promise<SeenGrant | undefined> {
-  const request = await maybeOneRequest(db, control.keys, grant.request);
-  if (request === undefined || grant.signed.document.request !== request.signed.digest) {
-    throw new CardeaError("evidence_mismatch", `the stored grant \`${grant.id}\` is not of the request that its row names`);
-  }
+  const request = await originOf(db, control, grant);
   const votes = await manyVotes(db, control.keys, grant.request);
-  const seen = { grant, request: request.signed, votes, roster };
+  const seen = { grant, request, votes, roster };
   return isVisible(actor, seen) ? seen : undefined;
 }
 

@@ -65,7 +65,8 @@ export class LinkConnection {
       socket.once("close", () => {
         clearInterval(this.#beat);
         for (const unsubscribe of this.#unsubscribe) unsubscribe();
-        void Promise.allSettled([this.#draining, this.#stating, this.#tasks.close()]).then(() => resolve());
+        const done = (): void => resolve();
+        Promise.allSettled([this.#draining, this.#stating, this.#tasks.close()]).then(done, done);
       });
     });
     frames.listen((frame) => this.#hear(frame));
@@ -94,7 +95,10 @@ export class LinkConnection {
 
   /** 1001: going away. */
   async close(): Promise<void> {
-    if (this.#socket.readyState === this.#socket.CLOSED) return await this.closed;
+    if (this.#socket.readyState === this.#socket.CLOSED) {
+      await this.closed;
+      return;
+    }
     this.#socket.close(1001);
     const impatient = setTimeout(() => this.#socket.terminate(), 1_000);
     await this.closed;

@@ -83,12 +83,16 @@ async function inherit(tx: Tx, control: Control, { id, enrolledAt }: Enrolment, 
   }
 }
 
+// @hpke/core declares its keys as `CryptoKey`, a name that only a browser's library knows: what WebCrypto imports.
+type Key = Awaited<ReturnType<typeof globalThis.crypto.subtle.importKey>>;
+
 const suite = new CipherSuite({ kem: new DhkemP256HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
 
 /** `undefined` where the key is no point of the curve. */
 async function sealMarkSeed(keys: ControlKeys, { name, sealKey }: EnrolHello): Promise<SealedKey | undefined> {
   try {
-    const recipientPublicKey = await suite.kem.deserializePublicKey(fromBase64Url(sealKey));
+    // A `CryptoKey`, see `Key`.
+    const recipientPublicKey = (await suite.kem.deserializePublicKey(fromBase64Url(sealKey))) as Key;
     const { enc, ct } = await suite.seal(
       { recipientPublicKey, info: encoder.encode(markSeedInfo) },
       markSeedOf(keys.installation, name),

@@ -6,7 +6,6 @@ import type { Enrolment } from "@cardea/core/contract/enrolment";
 import type { AuditType } from "@cardea/core/contract/audit-types";
 import { GrantId, type EventId } from "@cardea/core/contract/ids";
 import { EndReason, type LinkEvent, type Receipt, type TaskResult } from "@cardea/core/contract/link";
-import type { Json } from "@cardea/core/documents/canonical";
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
 import { never } from "@cardea/core/lib/never";
 import type { Control, Tx } from "../control.ts";
@@ -126,8 +125,7 @@ async function applyEvent(tx: Tx, control: Control, outpost: Enrolment, told: Li
     await endedByItself(tx, control, outpost, event);
     return;
   }
-  // What the wire carries as JSON is canonical JSON's domain.
-  await record(tx, control, { type: event.type, ids: event.ids, data: event.data as Record<string, Json>, at: event.at, eventId: event.id });
+  await record(tx, control, { type: event.type, ids: event.ids, data: event.data, at: event.at, eventId: event.id });
 }
 
 /** An outpost ends leases by its own clock too, without a task; `over` says that nothing of the grant is left then. */

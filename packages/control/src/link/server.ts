@@ -76,9 +76,10 @@ class LinkServer implements Link {
   }
 
   #track(work: Promise<void>): void {
-    const done = work.catch((error: unknown) => this.#control.log.error({ err: error }, "a link failed"));
+    const done: Promise<void> = work
+      .catch((error: unknown) => this.#control.log.error({ err: error }, "a link failed"))
+      .then(() => void this.#serving.delete(done));
     this.#serving.add(done);
-    void done.finally(() => this.#serving.delete(done));
   }
 
   async #serve(socket: WebSocket): Promise<void> {

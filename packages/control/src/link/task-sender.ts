@@ -130,6 +130,7 @@ export class TaskSender {
   }
 
   async #sendTask({ id, task }: TakenTask): Promise<void> {
+    // Without evidence a waiting task is what is sent, but for its id; a spread forgets which of the kinds it was.
     if (task.type !== "issue") this.#wire.send({ kind: "task", task: { ...task, id } as Task });
     else if (!(await this.#sendIssue(id, task.grant))) this.#waiting.set(id, { grant: task.grant, sinceMs: this.#control.clock.now() });
   }

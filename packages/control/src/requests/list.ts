@@ -7,7 +7,7 @@ import { mayVote } from "@cardea/core/approval/eligible";
 import { tally } from "@cardea/core/approval/tally";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Vote } from "@cardea/core/documents/vote";
-import { reportAltered } from "../audit/altered.ts";
+import { reportAltered, unlessAltered } from "../audit/altered.ts";
 import type { Actor, Control } from "../control.ts";
 import { currentRoster, type RosterView } from "../people/roster.ts";
 import { maybeOneGrant } from "../store/grants.ts";
@@ -28,21 +28,31 @@ export async function listRequests(control: Control, actor: Actor, query: z.outp
   for (let looked = 0; looked < maxLookedAt; looked += rowsAtOnce) {
     const rows = await manyRequests(control.db, control.keys, { ...filterOf(actor, query), before, limit: rowsAtOnce });
     for (const row of rows) {
-      if ("altered" in row) {
-        await reportAltered(control, row.altered);
-      } else {
-        const votes = await manyVotes(control.db, control.keys, row.id);
-        if (belongs(actor, roster, row, votes, query, nowMs)) {
-          if (items.length === query.limit) return { items, next: items.at(-1)?.id };
-          const grant = row.state === "approved" ? await maybeOneGrant(control.db, control.keys, { request: row.id }) : undefined;
-          items.push(requestView({ roster, actor: actor.subject, request: row, votes, grant, nowMs }));
-        }
-      }
+      if ("altered" in row) await reportAltered(control, row.altered);
+      const view = "altered" in row ? undefined : await unlessAltered(control, viewOf({ control, actor, roster, query, nowMs }, row));
+      if (view !== undefined && items.length === query.limit) return { items, next: items.at(-1)?.id };
+      if (view !== undefined) items.push(view);
       before = "altered" in row ? row.altered : row.id;
     }
     if (rows.length < rowsAtOnce) return { items };
   }
   return before === undefined ? { items } : { items, next: before };
+}
+
+interface Looking {
+  readonly control: Control;
+  readonly actor: Actor;
+  readonly roster: RosterView;
+  readonly query: z.output<typeof RequestsQuery>;
+  readonly nowMs: number;
+}
+
+/** The request as listed, or undefined where it does not belong in this list. */
+async function viewOf({ control, actor, roster, query, nowMs }: Looking, request: StoredRequest): Promise<RequestView | undefined> {
+  const votes = await manyVotes(control.db, control.keys, request.id);
+  if (!belongs(actor, roster, request, votes, query, nowMs)) return undefined;
+  const grant = request.state === "approved" ? await maybeOneGrant(control.db, control.keys, { request: request.id }) : undefined;
+  return requestView({ roster, actor: actor.subject, request, votes, grant, nowMs });
 }
 
 function filterOf(actor: Actor, { state, resource, requester, view }: z.output<typeof RequestsQuery>): Omit<RequestFilter, "before" | "limit"> {

@@ -19,6 +19,7 @@ import { demandWholeLog } from "../audit/guard.ts";
 import { recordAll, type AuditEvent } from "../audit/record.ts";
 import type { Actor, Control, Tx } from "../control.ts";
 import { createGrant } from "../grants/create.ts";
+import { originOf } from "../grants/origin.ts";
 import { demandPolicy } from "../policy/current.ts";
 import { currentRoster, type RosterView } from "../people/roster.ts";
 import { maybeOneGrant, manyReviewsOwed, type StoredGrant } from "../store/grants.ts";
@@ -132,7 +133,8 @@ function isP256Point(bytes: Uint8Array): boolean {
 async function refuseForeignExtension(tx: Tx, control: Control, actor: Actor, input: SubmitRequestParsed): Promise<void> {
   if (input.extends === undefined) return;
   const grant = await maybeOneGrant(tx, control.keys, { id: input.extends });
-  const own = grant?.requester === actor.subject && grant.resource === input.resource && grant.role === askedRole(input.ask);
+  const asked = grant && (await originOf(tx, control, grant)).document.asked;
+  const own = asked?.requester.id === actor.subject && asked.resource === input.resource && askedRole(asked.ask) === askedRole(input.ask);
   const open = grant?.state === "active" && timeMs(grant.signed.document.window.notAfter) > control.clock.now();
   if (!own || !open) {
     throw new CardeaError("extends_invalid", `\`${input.extends}\` is not an active grant of yours for this role on \`${input.resource}\`; ask without extending`);

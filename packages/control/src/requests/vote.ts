@@ -24,6 +24,7 @@ import { checkStanding } from "../policy/standing.ts";
 import type { StoredGrant } from "../store/grants.ts";
 import type { StoredPolicy } from "../store/policies.ts";
 import { decideRequest, insertVote, manyVotes, maybeOneRequestLocked, setReminders, type StoredRequest } from "../store/requests.ts";
+import { isInLog } from "../store/log.ts";
 import { resourceById, specByDigest } from "../store/resources.ts";
 import { signDocument, type Signed } from "../store/signed.ts";
 import { transact } from "../store/transaction.ts";
@@ -59,6 +60,9 @@ export async function castVote(control: Control, actor: Actor, id: RequestId, in
   return requestView({ ...outcome, actor: actor.subject, nowMs: control.clock.now() });
 }
 
+/** A row put back to `pending` is not: what ended it is in the log. */
+const settledTypes = ["request.approved", "request.denied", "request.withdrawn", "request.expired"] as const;
+
 interface Voting {
   readonly tx: Tx;
   readonly control: Control;
@@ -77,6 +81,9 @@ async function vote(voting: Voting): Promise<Outcome> {
   if (document.decision.expiresAt <= toTime(control.clock.now())) {
     await expireIn(tx, control, roster, request, "timed_out");
     return { refusal: new CardeaError("request_expired", `the request expired at ${document.decision.expiresAt}; it must be asked again`) };
+  }
+  if (await isInLog(tx, request.id, settledTypes)) {
+    throw new CardeaError("evidence_mismatch", `the request \`${request.id}\` was decided already, as the log says: its row was altered`, { extra: { altered: request.id } });
   }
   if (input.digest !== digest) throw new CardeaError("conflict", "the request is not the one that you saw: its digest differs; look at it again");
   if (votes.length >= maxVotes) throw new CardeaError("rate_limited", `the request has ${maxVotes} votes; withdraw it and ask again`);

@@ -204,6 +204,15 @@ export async function maybeOneEntry(db: Db, eventId: EventId): Promise<StoredEnt
   return row === undefined ? undefined : { index: row.index, leaf: row.leaf, salt: row.salt ?? undefined, data: row.data ?? undefined };
 }
 
+/** Whether the log, or what waits for its place in it, names this id in an entry of one of these types. */
+export async function isInLog(db: Db, ref: string, types: readonly string[]): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`
+    select exists (select from audit_entries where refs @> array[${ref}]::text[] and type = any (${[...types]}::text[]))
+        or exists (select from audit_pending, unnest(${[...types]}::text[]) as type
+                    where strpos(event, ${ref}) > 0 and strpos(event, '"type":"' || type || '"') > 0) as found`.execute(db);
+  return rows[0]?.found === true;
+}
+
 export interface EntryFilter {
   readonly type?: string | undefined;
   /** Entries that name this id. */

@@ -123,7 +123,14 @@ function people(n: number, groups: readonly string[], over: Partial<Scene["peopl
 
 const version2 = (rules: readonly Rule[]): Policy => samplePolicy(rules, 2);
 const denyEverything: Rule = { name: "freeze", effect: "deny", message: "nothing changes during the freeze" };
-const allowRule = (over: object = {}): Rule => AllowRule.parse({ name: "engineers-allowed", permits: { roles: ["write"] }, limits: { maxDuration: "4h" }, effect: "allow", ...over });
+const allowRule = (over: object = {}): Rule =>
+  AllowRule.parse({
+    name: "engineers-allowed",
+    permits: { roles: ["write"] },
+    limits: { maxDuration: "4h" },
+    effect: "allow",
+    ...over,
+  });
 const otherScene = sampleScene({ n: 2, asked: { justification: "another matter entirely" } });
 
 const withoutAKey: readonly Cheat[] = [

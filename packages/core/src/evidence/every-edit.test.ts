@@ -28,13 +28,18 @@ const verdict = (evidence: unknown) => {
 
 /** A base64url text whose last character holds bits that belong to no byte: not the one canonical text of anything. */
 function isLoose(value: unknown): boolean {
-  return typeof value === "string" && /^[A-Za-z0-9_-]{43}$|^[A-Za-z0-9_-]{86,87}$/.test(value) && parseBase64Url(value) === undefined;
+  return (
+    typeof value === "string" &&
+    /^[A-Za-z0-9_-]{43}$|^[A-Za-z0-9_-]{86,87}$/.test(value) &&
+    parseBase64Url(value) === undefined
+  );
 }
 
 function* pathsOf(value: unknown, path: Path = []): Generator<Path> {
   if (path.length > 0) yield path;
   if (typeof value !== "object" || value === null) return;
-  for (const [key, member] of Object.entries(value)) yield* pathsOf(member, [...path, Array.isArray(value) ? Number(key) : key]);
+  for (const [key, member] of Object.entries(value))
+    yield* pathsOf(member, [...path, Array.isArray(value) ? Number(key) : key]);
 }
 
 function at(root: unknown, path: Path): unknown {
@@ -59,7 +64,7 @@ function similar(value: unknown): unknown[] {
   if (typeof value === "number") return [value + 1, value - 1];
   if (typeof value === "boolean") return [!value];
   if (typeof value !== "string") return [];
-  const [first = "", last = ""] = [value.slice(0, 1), value.slice(-1)];
+  const [first, last] = [value.slice(0, 1), value.slice(-1)];
   const other = (char: string) => (char === "a" ? "b" : char === "1" ? "2" : /[0-9]/.test(char) ? "1" : "a");
   return [other(first) + value.slice(1), value.slice(0, -1) + other(last), value.slice(0, -1), `${value}a`];
 }
@@ -92,14 +97,24 @@ describe("evidence of which one thing was altered is refused", () => {
   it("whichever field or element is left out", () => {
     // Which policy is in force an outpost knows by itself; leaving it out hides nothing from it.
     for (const path of paths.filter((one) => one.join(".") !== "current")) {
-      const result = verdict(edited(path, (holder, key) => (Array.isArray(holder) ? holder.splice(Number(key), 1) : Reflect.deleteProperty(holder, key))));
+      const result = verdict(
+        edited(path, (holder, key) =>
+          Array.isArray(holder) ? holder.splice(Number(key), 1) : Reflect.deleteProperty(holder, key),
+        ),
+      );
       expect(result, path.join(".")).toMatch(/^evidence_/);
     }
   });
 
   it("whichever element is doubled", () => {
-    for (const path of paths.filter((one) => typeof one.at(-1) === "number" && one[0] !== "signatures" && one[0] !== "log")) {
-      const result = verdict(edited(path, (holder, key) => (holder as unknown as unknown[]).splice(Number(key), 0, structuredClone(holder[key]))));
+    for (const path of paths.filter(
+      (one) => typeof one.at(-1) === "number" && one[0] !== "signatures" && one[0] !== "log",
+    )) {
+      const result = verdict(
+        edited(path, (holder, key) =>
+          (holder as unknown as unknown[]).splice(Number(key), 0, structuredClone(holder[key])),
+        ),
+      );
       expect(result, path.join(".")).toMatch(/^evidence_/);
     }
   });

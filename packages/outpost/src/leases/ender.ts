@@ -16,7 +16,7 @@ import type { ResourceHost } from "../resources/host.ts";
 import type { Tuning } from "../settings.ts";
 import { changeLease, dueLeases, nextDueMs, removeLease, resourcesWithLeases, type EndingLease, type LeaseRecord } from "../store/leases.ts";
 import type { Store } from "../store/store.ts";
-import { pausePoint } from "../system-pause-points.ts";
+import { pausePoint } from "../pause-points.ts";
 import type { SteadyClock } from "../trust/steady-clock.ts";
 import { tellEnding, tellGone, tellMisuse, tellStuck, type Teller } from "./events.ts";
 import type { InHand } from "./in-hand.ts";

@@ -22,7 +22,7 @@ import type { Tuning } from "../settings.ts";
 import { addLease, changeLease, type IntendedLease, type LiveLease } from "../store/leases.ts";
 import type { Failure } from "../store/spool.ts";
 import type { Store } from "../store/store.ts";
-import { pausePoint } from "../system-pause-points.ts";
+import { pausePoint } from "../pause-points.ts";
 import type { SteadyClock } from "../trust/steady-clock.ts";
 import type { TrustState } from "../trust/trust-state.ts";
 import type { Ender } from "./ender.ts";
@@ -90,7 +90,10 @@ export class Issuer {
   async #issue(task: IssueTask): Promise<void> {
     const ordered = await this.#judge(task);
     if (ordered === undefined) return;
-    if (!ordered.ok) return await this.#fail(task.id, ordered);
+    if (!ordered.ok) {
+      await this.#fail(task.id, ordered);
+      return;
+    }
     await pausePoint("issue.verified");
     const { host } = ordered.value;
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#options.tuning.createMs)]);
@@ -106,7 +109,7 @@ export class Issuer {
   async #judge(task: IssueTask): Promise<Result<Order, ErrorCode> | undefined> {
     const used = await this.#checkUnused(task);
     if (used !== "unused") return used;
-    const { trust, hostOf } = this.#options;
+    const { trust, hostOf, tuning } = this.#options;
     const notNow = trust.whyNotNow();
     if (notNow !== undefined) return notNow;
     const verified = trust.admit(task.evidence, task.consistency);
@@ -118,6 +121,7 @@ export class Issuer {
     if (deliverTo === undefined) return refused("delivery_key_required", "the request names no key to seal the secret to");
     const host = hostOf(spec.id);
     if (host === undefined) return refused("resource_unknown", `\`${spec.name}\` is not configured at this outpost`);
+    await host.lookedAt(AbortSignal.any([this.#closing.signal, AbortSignal.timeout(tuning.createMs)]));
     const not = host.whyNotIssuing() ?? whyOutdated(host, verified, grant.permissions.role);
     if (not !== undefined) return not;
     return ok({ task: task.id, host, verified, deliverTo, role: grant.permissions.role, deadlineMs: timeMs(grant.window.notAfter) });
@@ -145,7 +149,10 @@ export class Issuer {
   async #make(order: Order): Promise<void> {
     const { inHand, ender, tuning } = this.#options;
     const lease = await this.#intend(order);
-    if (lease === undefined) return await this.#fail(order.task, refused("evidence_replayed", "the grant was used meanwhile"));
+    if (lease === undefined) {
+      await this.#fail(order.task, refused("evidence_replayed", "the grant was used meanwhile"));
+      return;
+    }
     const wanted = inHand.take(lease.id);
     try {
       await pausePoint("lease.intended");

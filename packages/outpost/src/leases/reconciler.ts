@@ -11,7 +11,7 @@ import type { Clock } from "@cardea/core/lib/clock";
 import type { ResourceHost } from "../resources/host.ts";
 import type { Tuning } from "../settings.ts";
 import type { Store } from "../store/store.ts";
-import type { Monotonic } from "../trust/system-monotonic.ts";
+import type { Monotonic } from "../trust/monotonic.ts";
 import type { SteadyClock } from "../trust/steady-clock.ts";
 import type { Ender } from "./ender.ts";
 import type { Teller } from "./events.ts";

@@ -8,7 +8,7 @@ import type { Clock } from "@cardea/core/lib/clock";
 import { never } from "@cardea/core/lib/never";
 import type { Tuning } from "../settings.ts";
 import type { Spool } from "../store/spool.ts";
-import { pausePoint } from "../system-pause-points.ts";
+import { pausePoint } from "../pause-points.ts";
 import type { Dialled } from "./dial.ts";
 import type { Frame } from "./frames.ts";
 
@@ -59,7 +59,7 @@ export class LinkSession {
       socket.once("close", () => {
         clearTimeout(this.#flushing);
         clearTimeout(this.#silence);
-        void this.#chain.then(resolve);
+        this.#chain.then(resolve, resolve);
       });
     });
     frames.listen((frame) => this.#hear(frame));
@@ -106,8 +106,13 @@ export class LinkSession {
       this.#place = place;
       this.#told.set(message.id, place);
       this.#say(message);
-      if (message.kind === "receipt") void pausePoint("receipt.sent");
+      if (message.kind === "receipt") this.#pauseAfterReceipt();
     }
+  }
+
+  #pauseAfterReceipt(): void {
+    const log = this.#options.log;
+    pausePoint("receipt.sent").catch((error: unknown) => log.error({ err: error }, "a pause failed"));
   }
 
   #say(message: FromOutpost): void {
@@ -146,7 +151,7 @@ export class LinkSession {
         if (!(await work.state(message))) this.#pong();
         return;
       case "ack":
-        await this.#acknowledge(message.ids);
+        this.#acknowledge(message.ids);
         return;
       case "ping":
         this.#pong();
@@ -156,13 +161,12 @@ export class LinkSession {
     }
   }
 
-  async #acknowledge(ids: readonly EventId[]): Promise<void> {
+  #acknowledge(ids: readonly EventId[]): void {
     const places = ids.map((id) => this.#told.get(id)).filter((place) => place !== undefined);
     for (const id of ids) this.#told.delete(id);
     // Not awaited before more is told: an acknowledged message that is told again after a crash does no harm.
-    void this.#options.spool.acknowledge(places).catch((error: unknown) => this.#options.log.error({ err: error }, "the spool cannot be shortened"));
+    this.#options.spool.acknowledge(places).catch((error: unknown) => this.#options.log.error({ err: error }, "the spool cannot be shortened"));
     this.flush(0);
-    return Promise.resolve();
   }
 
   #listenForSilence(): void {

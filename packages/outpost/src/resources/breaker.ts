@@ -5,7 +5,7 @@
 import type { ErrorCode } from "@cardea/core/contract/errors";
 import type { Random } from "@cardea/core/lib/random";
 import { backoffMs } from "../jitter.ts";
-import type { Monotonic } from "../trust/system-monotonic.ts";
+import type { Monotonic } from "../trust/monotonic.ts";
 
 const reachCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["resource_unreachable", "resource_timeout", "resource_unauthorized"]);
 

@@ -45,6 +45,7 @@ export class ResourceHost {
   readonly issuing: Lane;
   readonly endings: number;
   readonly #provider: Provider | undefined;
+  readonly #waiting = new Set<() => void>();
   #found: Found | undefined;
   #fault: CardeaError | undefined;
 
@@ -69,6 +70,21 @@ export class ResourceHost {
       this.#found = outcome;
       this.#fault = undefined;
     }
+    for (const looked of this.#waiting) looked();
+  }
+
+  /** Waits for the first look's outcome, or the signal: right after a start nothing is known of the resource yet. */
+  async lookedAt(signal: AbortSignal): Promise<void> {
+    if (this.#found !== undefined || this.#fault !== undefined || signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#waiting.add(done);
+      signal.addEventListener("abort", done, { once: true });
+    });
   }
 
   /** Why nothing can be issued here now. */

@@ -23,7 +23,7 @@ import { backoffMs } from "../jitter.ts";
 import { openSealed } from "../sealing.ts";
 import type { Tuning } from "../settings.ts";
 import type { Store } from "../store/store.ts";
-import type { Monotonic } from "../trust/system-monotonic.ts";
+import type { Monotonic } from "../trust/monotonic.ts";
 import { readConfigFile, readEntry, secretsFor, type Configured, type Connectors, type Entry, type SecretSource } from "./config.ts";
 import { ResourceHost, type Found } from "./host.ts";
 
@@ -218,7 +218,9 @@ export class Registry {
   #lookSoon(kept: Kept, afterMs: number): void {
     if (this.#closing.signal.aborted || this.#listener === undefined) return;
     clearTimeout(kept.timer);
-    kept.timer = setTimeout(() => void this.#look(kept), afterMs);
+    kept.timer = setTimeout(() => {
+      this.#look(kept).catch((error: unknown) => this.#options.log.error({ err: error, resource: kept.host.name }, "a look failed"));
+    }, afterMs);
   }
 
   /** One look at a time; whoever asks meanwhile gets its outcome. */

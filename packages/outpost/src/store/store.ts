@@ -63,7 +63,7 @@ export class Store {
     const found = store.facts.get("format");
     if (found === undefined) store.facts.putSync("format", formatVersion);
     else if (found !== formatVersion) {
-      throw new CardeaError("data_directory_invalid", `the store in \`${directory}\` has format \`${String(found)}\`, and this version reads \`${String(formatVersion)}\`; start the version that made it`);
+      throw new CardeaError("data_directory_invalid", `the store in \`${directory}\` has format \`${JSON.stringify(found)}\`, and this version reads \`${String(formatVersion)}\`; start the version that made it`);
     }
     return store;
   }

@@ -4,7 +4,7 @@
  * lengthens no lease: deadlines go by the later of the wall clock and what has passed since it was last sure.
  */
 import type { Clock } from "@cardea/core/lib/clock";
-import type { Monotonic } from "./system-monotonic.ts";
+import type { Monotonic } from "./monotonic.ts";
 
 export interface SteadyOptions {
   readonly clock: Clock;

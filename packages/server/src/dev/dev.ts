@@ -1,5 +1,5 @@
 /** `npm start`: the whole of Cardea on this machine, in development mode, until Ctrl-C. */
-import { appendFile, mkdir } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { untilAsked } from "../programs/parent.ts";
 import { readSettings } from "../settings/settings.ts";
@@ -28,7 +28,7 @@ export async function main(): Promise<number> {
 
 /** The children's logs go to files; what they say is for whoever looks for it, not for the newcomer's terminal. */
 function lineWriter(directory: string): (name: string, line: string) => void {
-  let last: Promise<void> = mkdir(directory, { recursive: true, mode: 0o700 }).then(() => undefined);
+  let last: Promise<void> = Promise.resolve();
   return (name, line) => {
     last = last
       .then(() => appendFile(join(directory, `${name.replaceAll(" ", "-")}.log`), `${line}\n`, { mode: 0o600 }))

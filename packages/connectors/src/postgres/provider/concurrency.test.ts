@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestCluster, testServer, testVersions, type TestCluster } from "@cardea/testing/cluster";
 import type { LeaseOrder, Provider } from "../../connector.ts";
-import { testResource, type TestResource } from "../testing/resource.ts";
+import { testResource, type TestResource } from "../fixture/resource.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(60_000);
 

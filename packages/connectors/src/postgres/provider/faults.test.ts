@@ -5,7 +5,7 @@ import { OutsideError, type ErrorCode } from "@cardea/core/contract/errors";
 import type { Provider } from "../../connector.ts";
 import type { PostgresConfig } from "../spec/config.ts";
 import { rolePatterns } from "../spec/roles.ts";
-import { testResource, type TestResource } from "../testing/resource.ts";
+import { testResource, type TestResource } from "../fixture/resource.ts";
 import type { Connection } from "./connection.ts";
 import { Server } from "./server.ts";
 

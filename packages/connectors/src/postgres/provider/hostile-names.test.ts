@@ -3,7 +3,7 @@ import { startTestCluster, testServer, testVersions, type TestCluster } from "@c
 import { plainText } from "@cardea/core/documents/primitives";
 import { formatTableName } from "../spec/table-name.ts";
 import { rolePatterns } from "../spec/roles.ts";
-import { testResource, type TestResource } from "../testing/resource.ts";
+import { testResource, type TestResource } from "../fixture/resource.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(30_000);

@@ -7,8 +7,8 @@ import { newNativeName } from "@cardea/core/contract/native-name";
 import { startTestCluster, testServer, testVersions, type TestCluster } from "@cardea/testing/cluster";
 import { FaultProxy } from "../../conformance/fault-proxy.ts";
 import type { Provider } from "../../connector.ts";
-import { systemRandom } from "../testing/system-sources.ts";
-import { testResource, type TestResource } from "../testing/resource.ts";
+import { systemRandom } from "../fixture/system.ts";
+import { testResource, type TestResource } from "../fixture/resource.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(20_000);
 

@@ -3,7 +3,7 @@ import { startTestCluster, testServer, testVersions, type TestCluster } from "@c
 import type { Pattern } from "@cardea/core/documents/pattern";
 import type { Provider } from "../../connector.ts";
 import type { PostgresConfig } from "../spec/config.ts";
-import { testResource, type TestResource } from "../testing/resource.ts";
+import { testResource, type TestResource } from "../fixture/resource.ts";
 import { holderName } from "./owned.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(20_000);

@@ -88,7 +88,7 @@ export function databaseFlawsSql(roles: readonly string[], admin: Pick<Admin, "g
 }
 
 /** Privileges within one database that the roles can hand on to others, who would keep them. Slower: for registration only. */
-export function onwardFlawsSql(roles: readonly string[]): string {
+function onwardFlawsSql(roles: readonly string[]): string {
   return `${closureSql(roles)}, acls(what, acl) as (
       select n.nspname || '.' || c.relname, c.relacl from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relacl is not null
       union all select n.nspname || '.' || c.relname, a.attacl from pg_attribute a join pg_class c on c.oid = a.attrelid

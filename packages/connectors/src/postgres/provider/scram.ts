@@ -9,7 +9,7 @@ import { toBase64Url } from "@cardea/core/lib/base64url";
 import type { Random } from "@cardea/core/lib/random";
 
 /** RFC 7677's number, and the least that some clients (pgjdbc) accept. */
-export const scramIterations = 4_096;
+const scramIterations = 4_096;
 
 const derive = promisify(pbkdf2);
 

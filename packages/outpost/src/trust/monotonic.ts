@@ -2,5 +2,3 @@
 export interface Monotonic {
   nowMs(): number;
 }
-
-export const systemMonotonic: Monotonic = { nowMs: () => performance.now() };

@@ -3,6 +3,7 @@
  * environment alone (`CARDEA_TORTURE=1` and `CARDEA_PAUSE_AT=lease.created,…`), so that what is tested is what ships; otherwise each is an
  * awaited constant. A name followed by `#3` stops the third time it is reached.
  */
+import { pauseAt } from "./system.ts";
 
 /** In the order in which a grant meets them. */
 export const pausePoints = [
@@ -19,7 +20,7 @@ export const pausePoints = [
 ] as const;
 export type PausePoint = (typeof pausePoints)[number];
 
-const waits = readWaits();
+const waits = readWaits(pauseAt);
 const reached = new Map<string, number>();
 
 /** Returns at once, unless this point was named: then it says so on standard error and never returns. */
@@ -32,9 +33,8 @@ export async function pausePoint(name: PausePoint): Promise<void> {
   await new Promise<never>(() => undefined);
 }
 
-function readWaits(): ReadonlyMap<string, number> | undefined {
-  const { CARDEA_TORTURE: enabled, CARDEA_PAUSE_AT: names } = process.env;
-  if (enabled !== "1" || names === undefined) return undefined;
+function readWaits(names: string | undefined): ReadonlyMap<string, number> | undefined {
+  if (names === undefined) return undefined;
   return new Map(
     names.split(",").map((entry): [string, number] => {
       const [name = "", count = "1"] = entry.trim().split("#");
