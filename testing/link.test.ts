@@ -52,6 +52,7 @@ describe("a key over the link", () => {
     const resource = await testResource(cluster);
     await using linked = await startLinkedControl(cluster);
     await using outpost = await startLinkedOutpost(linked, [resource.config]);
+    expect(outpost.outpost.name).toBe("outpost");
     await untilReady(linked.control, resource.config.name);
 
     const { grant, key } = await obtain(linked, resource);
@@ -70,6 +71,7 @@ describe("a key over the link", () => {
     const resource = await testResource(cluster);
     await using linked = await startLinkedControl(cluster);
     await using outpost = await startLinkedOutpost(linked, [resource.config]);
+    expect(outpost.outpost.name).toBe("outpost");
     await untilReady(linked.control, resource.config.name);
     const { grant, key } = await obtain(linked, resource, "3s");
     const client = await resource.client({ user: key.user, secret: key.secret });
@@ -86,12 +88,14 @@ describe("a key over the link", () => {
     const resource = await testResource(cluster);
     await using linked = await startLinkedControl(cluster);
     await using outpost = await startLinkedOutpost(linked, [resource.config]);
+    expect(outpost.outpost.name).toBe("outpost");
     await untilReady(linked.control, resource.config.name);
     const { grant } = await obtain(linked, resource);
     await outpost.outpost.close();
     await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
     expect(await logins(resource)).toHaveLength(1);
     await using again = await outpost.restart();
+    expect(again.outpost.id).toBe(outpost.outpost.id);
     expect(await until("the grant is over", () => ended(linked, grant))).toBe("revoked");
     expect(await logins(resource)).toEqual([]);
     await resource.close();
@@ -101,6 +105,7 @@ describe("a key over the link", () => {
     const resource = await testResource(cluster);
     await using linked = await startLinkedControl(cluster);
     await using outpost = await startLinkedOutpost(linked, [resource.config]);
+    expect(outpost.outpost.name).toBe("outpost");
     await untilReady(linked.control, resource.config.name);
     const keys = await Promise.all(Array.from({ length: 12 }, () => obtain(linked, resource)));
     expect(new Set(await logins(resource))).toEqual(new Set(keys.map(({ key }) => key.user)));

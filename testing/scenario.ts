@@ -81,16 +81,21 @@ const people: Readonly<Record<string, Partial<CreatePerson>>> = {
   eve: {},
 };
 
-/** Fills an empty, migrated installation. */
+/** Fills an empty, migrated installation: these people, and `robo`, an agent that acts for `ada`. */
 export async function scenario(control: Control, policy: string = scenarioPolicy): Promise<Scenario> {
   await currentRoster(control);
   const seed = control.random.bytes(32);
   const outpost = newId("outpost", control.clock, control.random);
   const resource = newId("resource", control.clock, control.random);
   await transact(control, async (tx) => {
+    const ids = new Map<string, SubjectId>();
     for (const [name, person] of Object.entries(people)) {
-      await addSubject(tx, control, newId("subject", control.clock, control.random), CreatePerson.parse({ name, ...person }), undefined);
+      const subject = newId("subject", control.clock, control.random);
+      ids.set(name, subject);
+      await addSubject(tx, control, subject, CreatePerson.parse({ name, ...person }), undefined);
     }
+    const robo = CreatePerson.parse({ name: "robo", kind: "agent", actsFor: ids.get("ada"), groups: ["engineering", "on-call"] });
+    await addSubject(tx, control, newId("subject", control.clock, control.random), robo, undefined);
     const enrolment = Enrolment.parse({
       v: 1,
       id: outpost,

@@ -6,7 +6,7 @@ import { toTime, type Time } from "../documents/primitives.ts";
 import type { Facts, Request } from "../documents/request.ts";
 import type { RosterEntry } from "../documents/roster.ts";
 import { ok, refused, type Refused, type Result } from "../lib/result.ts";
-import { decide } from "../policy/decide.ts";
+import { decide, whyDenied } from "../policy/decide.ts";
 import type { Digests } from "./belonging.ts";
 import type { ProvenRoster } from "./roster.ts";
 
@@ -87,20 +87,16 @@ function checkStill(then: Decision, now: Decision, policy: Policy): Result<undef
 }
 
 function checkDenied(
-  current: Policy,
+  policy: Policy,
   { asked }: Request,
   { spec }: Evidence,
   facts: Facts,
-  at: Time,
+  createdAt: Time,
 ): Result<undefined, "evidence_decision"> {
-  const denyRules = {
-    ...current,
-    document: { ...current.document, rules: current.document.rules.filter((rule) => rule.effect === "deny") },
-  };
-  const decision = decide({ policy: denyRules, asked, spec, facts, createdAt: at });
-  return decision.rule === undefined
+  const denied = whyDenied({ policy, asked, spec, facts, createdAt });
+  return denied === undefined
     ? ok(undefined)
-    : disagree(`rule \`${decision.rule}\` of the current policy refuses the request`);
+    : disagree(`rule \`${denied.rule}\` of the current policy refuses the request`);
 }
 
 function newest(policies: readonly (Policy | undefined)[]): Policy {

@@ -77,7 +77,7 @@ export class LinkClient {
         // The first time and then now and then: a control plane that is away for a night must not fill the disk.
         if (failures === 0 || failures % 60 === 0) log.warn({ code: fault?.code ?? "internal", ...(fault === undefined && { err: error }) }, words);
       }
-      if (!signal.aborted) await sleep(backoffMs(tuning.redialMs, failures, random), undefined, { signal }).catch(() => undefined);
+      await sleep(backoffMs(tuning.redialMs, failures, random), undefined, { signal }).catch(() => undefined);
     }
   }
 

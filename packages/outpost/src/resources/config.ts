@@ -92,7 +92,7 @@ export function secretsFor(source: SecretSource, environment: Readonly<Record<st
 function words(error: z.ZodError): string {
   return error.issues
     .slice(0, 5)
-    .map(({ path, message }) => `\`${path.map(String).join(".") || "(whole)"}\`: ${message}`)
+    .map(({ path, message }) => `\`${path.length === 0 ? "(whole)" : path.map(String).join(".")}\`: ${message}`)
     .join("; ");
 }
 

@@ -6,25 +6,18 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { readNativeName } from "@cardea/core/contract/native-name";
-import { canonicalJson } from "@cardea/core/documents/canonical";
 import { toTime } from "@cardea/core/documents/primitives";
-import type { Facet, Pattern } from "@cardea/core/documents/pattern";
 import type { CreatedLogin, LeaseOrder, ProviderHost } from "../../connector.ts";
-import type { PostgresConfig, RoleConfig } from "../spec/config.ts";
-import { toGrants } from "../spec/privileges.ts";
-import { rolePatterns } from "../spec/roles.ts";
+import type { PostgresConfig } from "../spec/config.ts";
 import type { Admin } from "./admin.ts";
 import { grantsIn, lackingSql } from "./bundle-plan.ts";
-import { bundleOf, ensureBundle, type Bundle } from "./bundles.ts";
+import { ensureBundle } from "./bundles.ts";
 import { hasState } from "./faults.ts";
+import type { Membership } from "./membership.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
-import { databaseFlawsSql, flawsInWords, readFlaws, sharedFlawsSql } from "./role-safety.ts";
+import { reachSql, RoleFlaws } from "./role-safety.ts";
 import { newLoginSecret } from "./scram.ts";
 import { rowsOf, tlsMode, type Server } from "./server.ts";
-
-/** The native roles that a key becomes a member of: existing ones, or a bundle of ours. */
-export type Membership =
-  { readonly kind: "member"; readonly roles: readonly string[] } | { readonly kind: "bundle"; readonly bundle: Bundle };
 
 export interface CreateContext {
   readonly server: Server;
@@ -38,49 +31,6 @@ export interface CreateContext {
 /** How often a login or a bundle that comes or goes between two steps is met with another try. */
 const maxTurns = 5;
 
-/**
- * Which native roles enforce exactly the order's permissions.
- * @throws CardeaError `role_unknown`; `narrowing_unenforceable` where native privileges cannot say what approvers left
- */
-export function membershipOf(
-  config: PostgresConfig,
-  markKey: Uint8Array,
-  order: Pick<LeaseOrder, "role" | "patterns">,
-): Membership {
-  const role: RoleConfig | undefined = Object.hasOwn(config.roles, order.role) ? config.roles[order.role] : undefined;
-  if (role === undefined) throw new CardeaError("role_unknown", `the resource has no role \`${order.role}\``);
-  if ("member" in role) {
-    if (samePatterns(order.patterns, rolePatterns(role, config.connect.databases)))
-      return { kind: "member", roles: role.member };
-    throw new CardeaError(
-      "narrowing_unenforceable",
-      `the role \`${order.role}\` is an existing native role and cannot be narrowed`,
-    );
-  }
-  const grants = toGrants(order.patterns);
-  if (!grants.ok)
-    throw new CardeaError(
-      "narrowing_unenforceable",
-      `the role \`${order.role}\` cannot be narrowed so: ${grants.detail}`,
-    );
-  if (grants.value.length === 0) throw new CardeaError("narrowing_unenforceable", "nothing is left of the permissions");
-  return { kind: "bundle", bundle: bundleOf(markKey, grants.value) };
-}
-
-function samePatterns(a: readonly Pattern[], b: readonly Pattern[]): boolean {
-  const text = (patterns: readonly Pattern[]): string =>
-    canonicalJson(patterns.map((pattern) => canonicalJson(normal(pattern))).sort());
-  return text(a) === text(b);
-}
-
-function normal(pattern: Pattern): Pattern {
-  const facets = Object.entries(pattern.facets ?? {}).map(([name, facet]): [string, Facet] => [
-    name,
-    facet.matcher === "flag" ? facet : { ...facet, values: [...new Set(facet.values)].sort() },
-  ]);
-  return { name: pattern.name, ...(facets.length === 0 ? {} : { facets: Object.fromEntries(facets) }) };
-}
-
 /** Makes the login of an order, in place of whatever an earlier call for the same order left. */
 export async function createLogin(
   context: CreateContext,
@@ -93,18 +43,17 @@ export async function createLogin(
     throw new TypeError(`\`${order.nativeName}\` is not the name of a login of ours`);
   }
   const roles = membership.kind === "bundle" ? [membership.bundle.name] : membership.roles;
-  const { secret, verifier } = await newLoginSecret(context.host.random);
-  const sql = loginSql(order, roles, verifier, admin);
+  const secret = newLoginSecret(context.host.random);
   for (let turn = 1; ; turn++) {
-    // Side by side, since the server spends some 3 ms on hashing and as long on looking. Both are awaited before anything is judged.
+    // Side by side, since the server spends some 3 ms on hashing. Both are awaited before anything is judged.
     const [made, looked] = await Promise.allSettled([
-      server.change(server.home, sql, signal),
+      secret.then(({ verifier }) => server.change(server.home, loginSql(order, roles, verifier, admin), signal)),
       look(server, admin, membership, roles, signal),
     ]);
     if (made.status === "fulfilled") {
       try {
         await judge(context, membership, roles, made.value.at(-1), settled(looked), signal);
-        return { user: order.nativeName, secret, endpoint: endpoint(config) };
+        return { user: order.nativeName, secret: (await secret).secret, endpoint: endpoint(config) };
       } catch (error) {
         // The login is there and nobody has its secret. A crash here leaves it to recovery, which ends it in the same way.
         await context.end(order.nativeName);
@@ -170,20 +119,20 @@ async function look(
   roles: readonly string[],
   signal: AbortSignal,
 ): Promise<Look> {
-  const answers = await Promise.all(
-    server.databases.map((database) => {
+  const flaws = new RoleFlaws();
+  const complete = await Promise.all(
+    server.databases.map(async (database) => {
+      const where = database === server.home ? "first" : "other";
       const lacking =
         membership.kind === "bundle"
           ? lackingSql(grantsIn(membership.bundle.grants, database), membership.bundle.name)
           : "select 0 as lacking";
-      const shared = database === server.home ? `${sharedFlawsSql(roles)};\n` : "";
-      return server.read(database, `${lacking};\n${shared}${databaseFlawsSql(roles, admin)}`, signal);
+      const [reach, rows] = await server.read(database, `${reachSql(roles, admin, where)};\n${lacking}`, signal);
+      flaws.addReach(reach);
+      return rowsOf(z.object({ lacking: z.int() }), rows).every((row) => row.lacking === 0);
     }),
   );
-  return {
-    flaws: flawsInWords(answers.flatMap(([, ...flaws]) => flaws.flatMap((rows) => [...readFlaws(rows)]))),
-    current: answers.every(([rows]) => rowsOf(z.object({ lacking: z.int() }), rows).every((row) => row.lacking === 0)),
-  };
+  return { flaws: flaws.inWords(), current: !complete.includes(false) };
 }
 
 async function judge(

@@ -88,12 +88,10 @@ for (const version of testVersions) {
       });
 
       test("narrowed to one database gives nothing in the other", async () => {
-        const patterns = resource
-          .order("write")
-          .patterns.map((pattern): Pattern => ({
-            ...pattern,
-            facets: { ...pattern.facets, databases: { matcher: "set", values: [database()] } },
-          }));
+        const patterns = resource.order("write").patterns.map((pattern): Pattern => ({
+          ...pattern,
+          facets: { ...pattern.facets, databases: { matcher: "set", values: [database()] } },
+        }));
         const order = resource.order("write", { patterns });
         const login = await provider.create(order, signal());
         await (await resource.client(login)).query("select id from orders");

@@ -6,12 +6,13 @@
 import type { CreatedLogin, Ended, Inspection, LeaseOrder, Listing, Provider, ProviderHost } from "../../connector.ts";
 import type { PostgresConfig } from "../spec/config.ts";
 import { readAdmin, type Admin } from "./admin.ts";
-import { createLogin, membershipOf } from "./create.ts";
+import { createLogin } from "./create.ts";
 import { EndBatch } from "./end-batch.ts";
 import { endLogins, type EndContext } from "./end.ts";
 import { asMaybe } from "./faults.ts";
 import { inspect } from "./inspect.ts";
 import { KeyedLock } from "./keyed-lock.ts";
+import { membershipOf } from "./membership.ts";
 import { listOwn } from "./list-own.ts";
 import { Server } from "./server.ts";
 

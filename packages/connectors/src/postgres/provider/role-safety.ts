@@ -8,10 +8,11 @@ import { z } from "zod";
 import type { Admin } from "./admin.ts";
 import { nameList } from "./missing.ts";
 import { quoteTexts } from "./quoting.ts";
+import type { Rows } from "./connection.ts";
 import { rowsOf, type Server } from "./server.ts";
 
 /** Predefined roles whose members reach the server's files, programs and other sessions. */
-const powerful = [
+const powerful = new Set([
   "pg_execute_server_program",
   "pg_read_server_files",
   "pg_write_server_files",
@@ -22,16 +23,24 @@ const powerful = [
   "pg_create_subscription",
   "pg_use_reserved_connections",
   "pg_database_owner",
-];
+]);
 
-const Row = z.object({
+/** One role of those that were asked about, and one that it can act as (itself among them). */
+const Reach = z.object({
   role: z.string(),
-  flaw: z.enum(["login", "attribute", "powerful", "admits", "owns", "create", "onward"]),
-  what: z.string(),
+  reached: z.string(),
+  canLogin: z.boolean(),
+  attributes: z.array(z.string()),
+  admits: z.array(z.string()),
+  owns: z.array(z.string()),
+  creates: z.array(z.string()),
 });
-export type RoleFlaw = z.infer<typeof Row>;
 
-const words: Record<RoleFlaw["flaw"], (names: string) => string> = {
+const Onward = z.object({ role: z.string(), what: z.string() });
+
+type Flaw = "login" | "attribute" | "powerful" | "admits" | "owns" | "create" | "onward";
+
+const words: Record<Flaw, (names: string) => string> = {
   login: (names) => `${names} can log in`,
   attribute: (names) => `it has the attributes ${names}`,
   powerful: (names) => `it is a member of ${names}`,
@@ -41,54 +50,80 @@ const words: Record<RoleFlaw["flaw"], (names: string) => string> = {
   onward: (names) => `it can grant on ${names}`,
 };
 
-/** Why each of the roles may not be given to a direct key; a role that is not among them may. */
-export function flawsInWords(flaws: readonly RoleFlaw[]): ReadonlyMap<string, string> {
-  const byRole = new Map<string, Map<RoleFlaw["flaw"], string[]>>();
-  for (const { role, flaw, what } of flaws) {
-    const ofRole = byRole.get(role) ?? new Map<RoleFlaw["flaw"], string[]>();
-    byRole.set(role, ofRole.set(flaw, [...(ofRole.get(flaw) ?? []), what]));
+/** Gathers what speaks against roles, from as many answers as there are databases. */
+export class RoleFlaws {
+  readonly #found = new Map<string, Map<Flaw, Set<string>>>();
+
+  /** Takes the answer to `reachSql`. */
+  addReach(rows: Rows | undefined): void {
+    for (const { role, reached, canLogin, attributes, admits, owns, creates } of rowsOf(Reach, rows)) {
+      this.#add(role, "login", canLogin ? [reached] : []);
+      this.#add(role, "attribute", attributes);
+      this.#add(role, "powerful", powerful.has(reached) ? [reached] : []);
+      this.#add(role, "admits", admits);
+      this.#add(role, "owns", owns);
+      this.#add(role, "create", creates);
+    }
   }
-  return new Map(
-    [...byRole].map(([role, ofRole]) => [
-      role,
-      [...ofRole].map(([flaw, what]) => words[flaw](nameList([...new Set(what)]))).join("; "),
-    ]),
-  );
-}
 
-export function readFlaws(rows: readonly unknown[] | undefined): readonly RoleFlaw[] {
-  return rowsOf(Row, rows);
-}
+  /** Takes the answer to `onwardSql`. */
+  addOnward(rows: Rows | undefined): void {
+    for (const { role, what } of rowsOf(Onward, rows)) this.#add(role, "onward", [what]);
+  }
 
-/** Flaws that the shared catalogues know, from whatever database. `thorough` false leaves out what only registration looks at. */
-export function sharedFlawsSql(roles: readonly string[]): string {
-  return `${closureSql(roles)}
-    select role, 'login' as flaw, rolname::text as what from closure where rolcanlogin
-    union all select role, 'attribute', a.name from closure, lateral (values (rolsuper, 'superuser'), (rolcreaterole, 'createrole'), (rolcreatedb, 'createdb'),
-      (rolreplication, 'replication'), (rolbypassrls, 'bypassrls')) as a(has, name) where a.has
-    union all select role, 'powerful', rolname::text from closure where rolname = any(${quoteTexts(powerful)})
-    union all select c.role, 'admits', m.roleid::regrole::text from closure c join pg_auth_members m on m.member = c.oid and m.admin_option
-    union all select c.role, 'owns', coalesce(case when d.dbid in (0, here.oid) then pg_describe_object(d.classid, d.objid, d.objsubid) end, 'something in ' || db.datname, 'something')
-      from closure c join lateral (
-        select * from pg_shdepend where refclassid = 'pg_authid'::regclass and refobjid = c.oid and deptype = 'o' limit 20) d on true
-      join pg_database here on here.datname = current_database() left join pg_database db on db.oid = d.dbid
-    union all select c.role, 'create', 'database ' || db.datname from closure c, pg_database db where has_database_privilege(c.oid, db.oid, 'create')
-    union all select c.role, 'create', 'tablespace ' || t.spcname from closure c, pg_tablespace t where has_tablespace_privilege(c.oid, t.oid, 'create')`;
+  /** Why each of the roles may not be given to a direct key; a role that is not among them may. */
+  inWords(): ReadonlyMap<string, string> {
+    return new Map(
+      [...this.#found].map(([role, flaws]) => [
+        role,
+        [...flaws].map(([flaw, what]) => words[flaw](nameList([...what]))).join("; "),
+      ]),
+    );
+  }
+
+  #add(role: string, flaw: Flaw, what: readonly string[]): void {
+    if (what.length === 0) return;
+    const flaws = this.#found.get(role) ?? new Map<Flaw, Set<string>>();
+    this.#found.set(role, flaws.set(flaw, new Set([...(flaws.get(flaw) ?? []), ...what])));
+  }
 }
 
 /**
- * Flaws within one database. What PUBLIC may create, everybody may; from 16 on it would belong to the key's own login, which its end
- * takes care of, but on 15 it can be made to belong to the role.
+ * What the roles can act as, and what those are and own and may create: in the first database everything that the shared catalogues know
+ * too, in the others only what they add. One statement, because planning is most of its cost, and it runs for every key.
+ *
+ * What PUBLIC may create, everybody may. From 16 on that belongs to the key's own login, which its end takes care of; on 15 a member
+ * can make it belong to the role.
  */
-export function databaseFlawsSql(roles: readonly string[], admin: Pick<Admin, "grantOptions">): string {
+export function reachSql(
+  roles: readonly string[],
+  admin: Pick<Admin, "grantOptions">,
+  where: "first" | "other",
+): string {
   const publicToo = admin.grantOptions ? "and not has_schema_privilege('public', n.oid, 'create')" : "";
-  return `${closureSql(roles)}
-    select c.role, 'create' as flaw, 'schema ' || n.nspname || ' of ' || current_database() as what from closure c, pg_namespace n
-     where n.nspname !~ '^pg_(toast|temp)' and has_schema_privilege(c.oid, n.oid, 'create') ${publicToo}`;
+  const schemas = `array(select 'schema ' || n.nspname || ' of ' || current_database() from pg_namespace n
+      where n.nspname !~ '^pg_(toast|temp)' and has_schema_privilege(c.oid, n.oid, 'create') ${publicToo})`;
+  if (where === "other") {
+    return `${closureSql(roles)} select c.role, c.role as reached, false as "canLogin", '{}'::text[] as attributes, '{}'::text[] as admits,
+      '{}'::text[] as owns, ${schemas} as creates from closure c`;
+  }
+  return `${closureSql(roles)} select c.role, r.rolname::text as reached, r.rolcanlogin as "canLogin",
+      array_remove(array[case when r.rolsuper then 'superuser' end, case when r.rolcreaterole then 'createrole' end,
+        case when r.rolcreatedb then 'createdb' end, case when r.rolreplication then 'replication' end,
+        case when r.rolbypassrls then 'bypassrls' end], null) as attributes,
+      array(select m.roleid::regrole::text from pg_auth_members m where m.member = c.oid and m.admin_option) as admits,
+      array(select case when d.dbid in (0, (select oid from pg_database where datname = current_database()))
+                   then coalesce(pg_describe_object(d.classid, d.objid, d.objsubid), 'something')
+                   else 'something in ' || (select datname from pg_database where oid = d.dbid) end
+              from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = c.oid and d.deptype = 'o' limit 20) as owns,
+      array(select 'database ' || datname from pg_database db where has_database_privilege(c.oid, db.oid, 'create'))
+        || array(select 'tablespace ' || spcname from pg_tablespace t where has_tablespace_privilege(c.oid, t.oid, 'create'))
+        || ${schemas} as creates
+    from closure c join pg_roles r on r.oid = c.oid`;
 }
 
 /** Privileges within one database that the roles can hand on to others, who would keep them. Slower: for registration only. */
-function onwardFlawsSql(roles: readonly string[]): string {
+function onwardSql(roles: readonly string[]): string {
   return `${closureSql(roles)}, acls(what, acl) as (
       select n.nspname || '.' || c.relname, c.relacl from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relacl is not null
       union all select n.nspname || '.' || c.relname, a.attacl from pg_attribute a join pg_class c on c.oid = a.attrelid
@@ -97,17 +132,15 @@ function onwardFlawsSql(roles: readonly string[]): string {
       union all select nspname::text, nspacl from pg_namespace where nspacl is not null
       union all select datname::text, datacl from pg_database where datacl is not null
     )
-    select c.role, 'onward' as flaw, acls.what from acls cross join lateral aclexplode(acls.acl) e join closure c on c.oid = e.grantee
-     where e.is_grantable group by 1, 2, 3 limit 200`;
+    select c.role, acls.what from acls cross join lateral aclexplode(acls.acl) e join closure c on c.oid = e.grantee
+     where e.is_grantable group by 1, 2 limit 200`;
 }
 
 /** Every role that each of the roles can act as, itself included. */
 function closureSql(roles: readonly string[]): string {
-  return `with recursive reached(role, oid) as (
+  return `with recursive closure(role, oid) as (
       select rolname::text, oid from pg_roles where rolname = any(${quoteTexts(roles)})
-      union select r.role, m.roleid from pg_auth_members m join reached r on m.member = r.oid
-    ), closure as (
-      select reached.role, pg_roles.* from reached join pg_roles on pg_roles.oid = reached.oid
+      union select c.role, m.roleid from pg_auth_members m join closure c on m.member = c.oid
     )`;
 }
 
@@ -119,11 +152,15 @@ export async function inspectFlaws(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {
   if (roles.length === 0) return new Map();
-  const answers = await Promise.all([
-    server.read(server.home, sharedFlawsSql(roles), signal),
-    ...server.databases.map((database) =>
-      server.read(database, `${databaseFlawsSql(roles, admin)};\n${onwardFlawsSql(roles)}`, signal),
-    ),
-  ]);
-  return flawsInWords(answers.flat().flatMap((rows) => [...readFlaws(rows)]));
+  const flaws = new RoleFlaws();
+  await Promise.all(
+    server.databases.map(async (database) => {
+      const where = database === server.home ? "first" : "other";
+      const sql = `${reachSql(roles, admin, where)};\n${onwardSql(roles)}`;
+      const [reach, onward] = await server.read(database, sql, signal);
+      flaws.addReach(reach);
+      flaws.addOnward(onward);
+    }),
+  );
+  return flaws.inWords();
 }

@@ -1,0 +1,56 @@
+/** Which native roles a key becomes a member of, so that it may do exactly what was approved. */
+import { CardeaError } from "@cardea/core/contract/errors";
+import { canonicalJson } from "@cardea/core/documents/canonical";
+import type { Facet, Pattern } from "@cardea/core/documents/pattern";
+import type { LeaseOrder } from "../../connector.ts";
+import type { PostgresConfig, RoleConfig } from "../spec/config.ts";
+import { toGrants } from "../spec/privileges.ts";
+import { rolePatterns } from "../spec/roles.ts";
+import { bundleOf, type Bundle } from "./bundles.ts";
+
+/** The native roles that a key becomes a member of: existing ones, or a bundle of ours. */
+export type Membership =
+  { readonly kind: "member"; readonly roles: readonly string[] } | { readonly kind: "bundle"; readonly bundle: Bundle };
+
+/**
+ * Which native roles enforce exactly the order's permissions.
+ * @throws CardeaError `role_unknown`; `narrowing_unenforceable` where native privileges cannot say what approvers left
+ */
+export function membershipOf(
+  config: PostgresConfig,
+  markKey: Uint8Array,
+  order: Pick<LeaseOrder, "role" | "patterns">,
+): Membership {
+  const role: RoleConfig | undefined = Object.hasOwn(config.roles, order.role) ? config.roles[order.role] : undefined;
+  if (role === undefined) throw new CardeaError("role_unknown", `the resource has no role \`${order.role}\``);
+  if ("member" in role) {
+    if (samePatterns(order.patterns, rolePatterns(role, config.connect.databases)))
+      return { kind: "member", roles: role.member };
+    throw new CardeaError(
+      "narrowing_unenforceable",
+      `the role \`${order.role}\` is an existing native role and cannot be narrowed`,
+    );
+  }
+  const grants = toGrants(order.patterns);
+  if (!grants.ok)
+    throw new CardeaError(
+      "narrowing_unenforceable",
+      `the role \`${order.role}\` cannot be narrowed so: ${grants.detail}`,
+    );
+  if (grants.value.length === 0) throw new CardeaError("narrowing_unenforceable", "nothing is left of the permissions");
+  return { kind: "bundle", bundle: bundleOf(markKey, grants.value) };
+}
+
+function samePatterns(a: readonly Pattern[], b: readonly Pattern[]): boolean {
+  const text = (patterns: readonly Pattern[]): string =>
+    canonicalJson(patterns.map((pattern) => canonicalJson(normal(pattern))).sort());
+  return text(a) === text(b);
+}
+
+function normal(pattern: Pattern): Pattern {
+  const facets = Object.entries(pattern.facets ?? {}).map(([name, facet]): [string, Facet] => [
+    name,
+    facet.matcher === "flag" ? facet : { ...facet, values: [...new Set(facet.values)].sort() },
+  ]);
+  return { name: pattern.name, ...(facets.length === 0 ? {} : { facets: Object.fromEntries(facets) }) };
+}
