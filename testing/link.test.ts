@@ -3,7 +3,7 @@ import { fetchKey } from "@cardea/control/grants/key";
 import { releaseGrant } from "@cardea/control/grants/release";
 import { revokeGrant } from "@cardea/control/grants/revoke";
 import { showGrant } from "@cardea/control/grants/show";
-import { testResource, type TestResource } from "@cardea/connectors/postgres/testing/resource";
+import { testResource, type TestResource } from "@cardea/connectors/postgres/fixture/resource";
 import type { GrantId } from "@cardea/core/contract/ids";
 import type { DeliveredKey } from "@cardea/core/contract/delivery";
 import { newDeliveryKey, openSealedKey } from "@cardea/sdk/delivery-key";

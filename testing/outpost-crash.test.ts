@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fetchKey } from "@cardea/control/grants/key";
 import { revokeGrant } from "@cardea/control/grants/revoke";
 import { showGrant } from "@cardea/control/grants/show";
-import { testResource, type TestResource } from "@cardea/connectors/postgres/testing/resource";
+import { testResource, type TestResource } from "@cardea/connectors/postgres/fixture/resource";
 import type { GrantId } from "@cardea/core/contract/ids";
 import { pausePoints, type PausePoint } from "@cardea/outpost/pause-points";
 import { newDeliveryKey, openSealedKey } from "@cardea/sdk/delivery-key";

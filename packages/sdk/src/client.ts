@@ -44,8 +44,6 @@ export class CardeaClient {
   applyResource = (name: string, body: operations.ApplyResource) => this.transport.call({ method: "PUT", path: `/v1/resources/${encodeURIComponent(name)}`, body, output: operations.ResourceView, waitMs: 60_000 });
   checkResource = (name: string) => this.transport.call({ method: "POST", path: `/v1/resources/${encodeURIComponent(name)}/check`, body: {}, output: operations.ResourceView, waitMs: 60_000 });
 
-  removeResource = (name: string) => this.#call("DELETE", `/v1/resources/${encodeURIComponent(name)}`);
-
   submit = (body: requests.SubmitRequest, idempotencyKey?: string) => this.#post("/v1/requests", body, requests.RequestView, idempotencyKey);
   requests = (query: Query = {}) => this.#get("/v1/requests", requests.RequestsPage, query);
   request = (id: RequestId, { wait = 0, signal, since }: Waiting & { since?: string } = {}) =>

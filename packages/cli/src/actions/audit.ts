@@ -119,14 +119,17 @@ function verifiedWords({ origin, size, root, grewFrom, types }: VerifiedLog, who
 
 function auditTable(entries: readonly AuditEntry[], terminal: Terminal): string {
   if (entries.length === 0) return "no entries";
-  const rows = entries.map(({ index, leaf, data, salt, words }) => {
+  const rows = entries.map(({ index, leaf, data, salt, actor }) => {
     // What stands beside the log is only as good as its commitment.
     const opens = data === undefined || salt === undefined || opensCommitment(leaf, salt, data);
-    return [String(index), leaf.at, leaf.type, opens ? words : terminal.style("red", `the data beside this entry is not what was logged: ${words}`)];
+    return [String(index), leaf.at, leaf.type, actor?.name ?? "", `${opens ? "" : `${terminal.style("red", "the data beside this entry is not what was logged")}  `}${idWords(leaf.ids)}`];
   });
-  return table(["entry", "at", "type", "what"], rows, terminal.columns);
+  return table(["entry", "at", "type", "by", "about"], rows, terminal.columns);
 }
 
+/** What an entry is about, the nearest first. Who did it, and the entry's own id, are told elsewhere. */
+const about = ["grant", "request", "subject", "approver", "resource", "lease", "key", "session", "credential", "token", "policy", "webhook", "outpost"];
+
 function idWords(ids: Readonly<Record<string, string>>): string {
-  return Object.entries(ids).map(([name, id]) => `${name} ${id}`).join("  ");
+  return about.flatMap((name) => ids[name] ?? []).join("  ");
 }

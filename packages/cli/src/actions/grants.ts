@@ -90,7 +90,7 @@ function grantTable(grants: readonly GrantView[], terminal: Terminal, nowMs: num
   const colour = { scheduled: "yellow", issuing: "yellow", active: "green", ending: "yellow", ended: "gray", failed: "red" } as const;
   const rows = grants.map((grant) => {
     const remarks = [...(grant.why === undefined ? [] : [`(${grant.why})`]), ...(grant.lease?.stuck === true ? [terminal.style("red", "stuck")] : []), ...(grant.reviewOwed ? [terminal.style("yellow", "review owed")] : [])];
-    return [grant.id, [terminal.style(colour[grant.state], grant.state), ...remarks].join(" "), grant.requester.name, grant.resource, grant.role ?? "(action)", relative(grant.document.window.notAfter, nowMs)];
+    return [grant.id, [terminal.style(colour[grant.state], grant.state), ...remarks].join(" "), grant.requester.name, grant.resource, grant.role ?? "(action)", relative(grant.endedAt ?? grant.document.window.notAfter, nowMs)];
   });
   return table(["grant", "state", "by", "resource", "role", "ends"], rows, terminal.columns);
 }

@@ -3,7 +3,7 @@ import { Permission, type CreatedPerson, type PersonView } from "@cardea/core/co
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { CardeaClient } from "@cardea/sdk/client";
 import type { Context } from "../context.ts";
-import { table } from "../output/table.ts";
+import { fields, table } from "../output/table.ts";
 import { takeAll } from "./pages.ts";
 import { duration } from "./wish.ts";
 
@@ -28,6 +28,7 @@ export interface ChangeOptions {
 export interface CreateTokenOptions {
   readonly permissions: string[];
   readonly for: string;
+  readonly subject?: string;
 }
 
 export async function listPeople(context: Context): Promise<void> {
@@ -66,6 +67,30 @@ export async function changePerson(context: Context, name: string, options: Chan
   context.terminal.result(view, `${view.entry.name}: ${standing(view.entry)}, groups ${named(view.entry.groups)}, permissions ${named(view.entry.permissions)}`);
 }
 
+export async function showPerson(context: Context, name: string): Promise<void> {
+  const person = await demandPerson(await context.client(), name);
+  const { entry, displayName, email, invitedUntil } = person;
+  context.terminal.result(
+    person,
+    fields([
+      ["name", entry.name === displayName ? entry.name : `${entry.name} (${displayName})`],
+      ["subject", `${entry.subject}, ${entry.kind}${entry.actsFor === undefined ? "" : `, acts for ${entry.actsFor}`}`],
+      ["standing", invitedUntil === undefined ? standing(entry) : `${standing(entry)}, invited until ${invitedUntil}`],
+      ["groups", named(entry.groups)],
+      ["permissions", named(entry.permissions)],
+      ...(email === undefined ? [] : [["e-mail", email] as const]),
+      ...entry.credentials.map(({ id, kind, addedAt }) => ["credential", `${id}, ${kind}, since ${addedAt}`] as const),
+    ]),
+  );
+}
+
+export async function revokeCredential(context: Context, name: string, credential: string): Promise<void> {
+  const client = await context.client();
+  const { entry } = await demandPerson(client, name);
+  const view = await client.revokeCredential(entry.subject, credential);
+  context.terminal.result(view, `${credential} is taken away from ${entry.name}, who has ${view.entry.credentials.length} left`);
+}
+
 export async function listTokens(context: Context): Promise<void> {
   const client = await context.client();
   const { terminal } = context;
@@ -75,8 +100,10 @@ export async function listTokens(context: Context): Promise<void> {
 }
 
 export async function createToken(context: Context, label: string, options: CreateTokenOptions): Promise<void> {
-  const body = { label, permissions: permissionsOf(options.permissions), lifetime: duration("--for", options.for) };
-  const token = await (await context.client()).createToken(body);
+  const asked = { label, permissions: permissionsOf(options.permissions), lifetime: duration("--for", options.for) };
+  const client = await context.client();
+  const subject = options.subject === undefined ? undefined : (await demandPerson(client, options.subject)).entry.subject;
+  const token = await client.createToken({ ...asked, ...(subject !== undefined && { subject }) });
   context.terminal.note(`${token.id}, good until ${token.expiresAt}; shown once: keep it in a secret store and pass it as CARDEA_TOKEN`);
   context.terminal.result(token, token.secret);
 }

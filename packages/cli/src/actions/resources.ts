@@ -1,16 +1,14 @@
 /** What can be asked for, and registering one's own. */
-import { parse } from "yaml";
 import type { OutpostView, ResourceView } from "@cardea/core/contract/api/operations";
 import { configureInfo } from "@cardea/core/contract/outpost-marks";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { CardeaClient } from "@cardea/sdk/client";
 import { sealTo } from "@cardea/sdk/delivery-key";
-import { z } from "zod";
 import type { Context } from "../context.ts";
 import { table } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { takeAll } from "./pages.ts";
-import { readUserFile } from "../user-files.ts";
+import { readResources } from "./resource-file.ts";
 
 export interface ApplyOptions {
   readonly outpost?: string;
@@ -27,14 +25,15 @@ export async function showResource(context: Context, name: string): Promise<void
   context.terminal.result(view, resourceWords(view, context.terminal));
 }
 
-export async function checkResource(context: Context, name: string): Promise<void> {
+export async function checkResource(context: Context, name: string): Promise<number> {
   const view = await (await context.client()).checkResource(name);
   context.terminal.result(view, resourceWords(view, context.terminal));
+  return exitOf([view]);
 }
 
 /** Registers every entry of a file. The configuration, credentials included, is sealed to the outpost here; the control plane cannot read it. */
-export async function applyResources(context: Context, file: string, options: ApplyOptions): Promise<void> {
-  const entries = readEntries(file, await readUserFile(context, file));
+export async function applyResources(context: Context, file: string, options: ApplyOptions): Promise<number> {
+  const entries = await readResources(context, file);
   const client = await context.client();
   const outpost = await chooseOutpost(client, options.outpost);
   const views: ResourceView[] = [];
@@ -43,11 +42,12 @@ export async function applyResources(context: Context, file: string, options: Ap
     views.push(await client.applyResource(entry.name, { outpost: outpost.id, sealed }));
   }
   context.terminal.result(views, views.map((view) => resourceWords(view, context.terminal)).join("\n\n"));
+  return exitOf(views);
 }
 
-export async function removeResource(context: Context, name: string): Promise<void> {
-  await (await context.client()).removeResource(name);
-  context.terminal.result({ removed: name }, `${name} is no longer offered; what is granted on it ends as it would have`);
+/** A fault where a resource cannot be used as it is; what is wrong was said. */
+function exitOf(views: readonly ResourceView[]): number {
+  return views.every(({ state }) => state === "ready" || state === "degraded") ? 0 : 1;
 }
 
 async function chooseOutpost(client: CardeaClient, wanted: string | undefined): Promise<OutpostView> {
@@ -56,21 +56,6 @@ async function chooseOutpost(client: CardeaClient, wanted: string | undefined): 
   if (outpost !== undefined && another === undefined) return outpost;
   if (outposts.length === 0) throw new CardeaError("outpost_unknown", "no outpost is enrolled; `cardea outposts invite` makes a token for one");
   throw new CardeaError("outpost_unknown", `say which outpost by --outpost: ${outposts.map(({ name }) => name).join(", ")}`);
-}
-
-const Entry = z.looseObject({ name: z.string() });
-const Entries = z.union([z.looseObject({ resources: z.array(Entry).min(1) }).transform(({ resources }) => resources), Entry.transform((entry) => [entry])]);
-
-function readEntries(file: string, text: string): readonly z.infer<typeof Entry>[] {
-  let document: unknown;
-  try {
-    document = parse(text, { maxAliasCount: 10, uniqueKeys: true });
-  } catch (cause) {
-    throw new CardeaError("resource_config_invalid", `\`${file}\` is not YAML: ${cause instanceof Error ? cause.message : "unreadable"}`, { cause });
-  }
-  const parsed = Entries.safeParse(document);
-  if (!parsed.success) throw new CardeaError("resource_config_invalid", `\`${file}\` holds neither one resource with a \`name\` nor a list \`resources\` of such`);
-  return parsed.data;
 }
 
 function resourceTable(views: readonly ResourceView[], terminal: Terminal): string {

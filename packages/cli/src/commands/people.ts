@@ -35,6 +35,18 @@ export function addPeopleCommands({ program, run }: Registry): void {
     .option("--activate", "let them in again")
     .action(run(async (context, name: string, options: ChangeOptions) => (await actions()).changePerson(context, name, options)));
 
+  people
+    .command("show")
+    .argument("<name>")
+    .description("one of them, with their credentials")
+    .action(run(async (context, name: string) => (await actions()).showPerson(context, name)));
+  people
+    .command("revoke")
+    .argument("<name>")
+    .argument("<credential>", "its id (crd_…)")
+    .description("take a credential away; sign-ins made with it end")
+    .action(run(async (context, name: string, credential: string) => (await actions()).revokeCredential(context, name, credential)));
+
   const tokens = program.command("tokens").description("API tokens: for pipelines; they never vote, sign or enrol");
   tokens
     .command("list", { isDefault: true })
@@ -46,6 +58,7 @@ export function addPeopleCommands({ program, run }: Registry): void {
     .description("print a new token, once; pipelines pass it as CARDEA_TOKEN")
     .option("--permissions <names>", "a subset of yours, separated by commas", list, ["member"])
     .option("--for <duration>", "90d at most", "30d")
+    .option("--subject <name>", "for a workload or agent instead of yourself (administrators)")
     .action(run(async (context, label: string, options: CreateTokenOptions) => (await actions()).createToken(context, label, options)));
   tokens
     .command("revoke")

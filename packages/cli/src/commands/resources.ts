@@ -1,4 +1,4 @@
-/** `resources`, `resource show|check|apply|remove`: what can be asked for, and registering one's own. */
+/** `resources`, `resource show|check|apply`: what can be asked for, and registering one's own. */
 import type { ApplyOptions } from "../actions/resources.ts";
 import type { Registry } from "../program.ts";
 
@@ -19,17 +19,12 @@ export function addResourceCommands({ program, run }: Registry): void {
   resource
     .command("check")
     .argument("<name>")
-    .description("have the outpost look at it now: reachable, and every privilege there")
+    .description("have the outpost look at it now: reachable, and every privilege there (exit 1 where not)")
     .action(run(async (context, name: string) => (await actions()).checkResource(context, name)));
   resource
     .command("apply")
     .argument("<file>", "a YAML file with one entry of `resources`, or several")
-    .description("register or change resources; the configuration is sealed to the outpost before it leaves this machine")
+    .description("register or change resources; the configuration, its secrets read here, is sealed to the outpost before it leaves this machine")
     .option("--outpost <name>", "which outpost; needed where there are several")
     .action(run(async (context, file: string, options: ApplyOptions) => (await actions()).applyResources(context, file, options)));
-  resource
-    .command("remove")
-    .argument("<name>")
-    .description("offer it no longer")
-    .action(run(async (context, name: string) => (await actions()).removeResource(context, name)));
 }

@@ -88,6 +88,9 @@ export async function takeKey(context: Context, view: RequestView): Promise<{ re
   if (grant.state === "scheduled") {
     throw new CardeaError("key_not_ready", `the window of ${grant.id} begins ${relative(grant.document.window.notBefore, context.nowMs())}; then say \`cardea key ${view.id}\``);
   }
+  if (grant.state === "ended" || grant.state === "failed") {
+    throw new CardeaError(grant.state === "ended" ? "grant_ended" : "grant_failed", `${grant.id} ${grant.state}${grant.why === undefined ? "" : ` (${grant.why})`}${grant.detail === undefined ? "" : `: ${grant.detail}`}; ask again`);
+  }
   const delivery = await findDeliveryKey(home.directory, view.document.asked.deliverTo, view.id);
   const sealed = await persistently(context, { attempts: 5 }, () => client.key(grant.id, { wait: pollSeconds, signal: context.signal }));
   return { grant, key: await openSealedKey(sealed.sealed, delivery.privateKey, sealed.digest) };

@@ -12,13 +12,11 @@ export function requestTable(views: readonly RequestView[], terminal: Terminal, 
     view.id,
     stateWords(view, terminal),
     view.requester.name,
-    view.document.asked.resource,
-    askedRole(view.document.asked.ask) ?? "(action)",
-    view.document.asked.window.duration,
+    `${askedRole(view.document.asked.ask) ?? "an action"} on ${view.document.asked.resource}, ${view.document.asked.window.duration}`,
     relative(view.document.createdAt, nowMs),
     view.document.asked.justification,
   ]);
-  return table(["request", "state", "by", "resource", "role", "for", "filed", "why"], rows, terminal.columns);
+  return table(["request", "state", "by", "asks for", "filed", "why"], rows, terminal.columns);
 }
 
 type Line = readonly [name: string, words: string];
@@ -39,7 +37,7 @@ export function requestWords(view: RequestView, terminal: Terminal, nowMs: numbe
     ...optional("emergency", asked.breakGlass === true ? "break-glass: allowed at once, reviewed afterwards" : undefined),
     ["filed", `${createdAt} (${relative(createdAt, nowMs)})`],
     ["decision", view.words],
-    ...decision.reasons.map((reason): Line => ["", reason]),
+    ...decision.reasons.filter((reason) => !view.words.includes(reason)).map((reason): Line => ["", reason]),
     ...Object.keys(facts.asserted).map((name): Line => ["asserted", `${name} = ${JSON.stringify(facts.asserted[name])} (not verified)`]),
     ...voteLines(view),
     ...stageLines(view),
@@ -89,10 +87,18 @@ function windowWords({ document: { asked, decision } }: RequestView): string {
 
 function voteLines(view: RequestView): Line[] {
   return view.votes.map(({ approver, vote, counts }) => {
-    const narrowed = vote.narrowing === undefined ? "" : `, only ${JSON.stringify(vote.narrowing)}`;
+    const narrowed = vote.narrowing === undefined ? "" : `, only ${narrowingWords(vote.narrowing)}`;
     const comment = vote.comment === "" ? "" : `: ${vote.comment}`;
     return [vote.verdict === "approve" ? "approved" : "denied", `by ${approver.name}, stage ${vote.stage}, ${vote.at}${narrowed}${counts ? "" : " (does not count)"}${comment}`];
   });
+}
+
+function narrowingWords({ duration, permissions, sourceIps }: NonNullable<RequestView["votes"][number]["vote"]["narrowing"]>): string {
+  return [
+    ...(duration === undefined ? [] : [`for ${duration}`]),
+    ...(sourceIps === undefined ? [] : [`from ${sourceIps.join(", ")}`]),
+    ...(permissions === undefined ? [] : [permissions.map(({ name, facets }) => (facets === undefined ? name : `${name} ${JSON.stringify(facets)}`)).join(", ")]),
+  ].join(", ");
 }
 
 function stageLines(view: RequestView): Line[] {

@@ -42,7 +42,7 @@ export const log: AttackList = {
     { tries: "nothing, so that the others mean something", meets: "verified", run: verifiedFromTiles },
     {
       tries: "an entry says something else",
-      meets: "root_mismatch",
+      meets: "tile_mismatch",
       run: async (ground) => {
         const { request } = await keyByErin(ground);
         const index = await indexOf(ground, request.id, "request.submitted");
@@ -53,7 +53,7 @@ export const log: AttackList = {
     },
     {
       tries: "an entry says something else, and its hash with it",
-      meets: "tile_mismatch",
+      meets: "root_mismatch",
       run: async (ground) => {
         const { request } = await keyByErin(ground);
         const index = await indexOf(ground, request.id, "request.submitted");
