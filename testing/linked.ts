@@ -106,6 +106,8 @@ export interface LinkedOutpost extends AsyncDisposable {
   readonly dataDir: string;
   /** Stops it as if it had been told to, and starts it again from its data directory. */
   restart(change?: Partial<OutpostOptions>): Promise<LinkedOutpost>;
+  /** Starts another one beside it with the same settings but for these. */
+  twin(change: Partial<OutpostOptions>): Promise<LinkedOutpost>;
 }
 
 /** Times that suit a test: retries at once, no waiting for company. */
@@ -113,6 +115,7 @@ export const quickTuning: Partial<Tuning> = {
   endRetryMs: { first: 20, max: 200 },
   breakerMs: { first: 100, max: 500 },
   redialMs: { first: 20, max: 200 },
+  replacedMs: 2_000,
   strangerGraceMs: 200,
   reconcileEveryMs: 300,
   inspectEveryMs: 300,
@@ -154,6 +157,7 @@ async function open(options: OutpostOptions): Promise<LinkedOutpost> {
       await outpost.close();
       return await open({ ...options, ...change });
     },
+    twin: (change) => open({ ...options, ...change }),
     [Symbol.asyncDispose]: async () => {
       await outpost.close();
       await rm(options.dataDir, { recursive: true, force: true });

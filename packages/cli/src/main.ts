@@ -49,8 +49,13 @@ function report(thrown: unknown): number {
 
 function asCardeaError(thrown: unknown): CardeaError {
   if (thrown instanceof CardeaError) return thrown;
-  if (thrown instanceof CommanderError) return new CardeaError("usage", `${thrown.message.replace(/^error: /, "").replaceAll("'", "`")}; \`--help\` shows how`);
+  if (thrown instanceof CommanderError) return new CardeaError("usage", `${usageWords(thrown.message)}; \`--help\` shows how`);
   return new CardeaError("internal", `internal fault: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
+}
+
+/** Commander's words in the form of ours. */
+function usageWords(message: string): string {
+  return message.replace(/^error: /, "").replace(/\s*\n\(/, " (").replace(/\.$/, "").replace("Allowed choices", "allowed choices").replaceAll("'", "`");
 }
 
 /** The problem document of an answer from the control plane, as it came. */

@@ -43,18 +43,24 @@ export function buildProgram(world: World, setExitCode: (code: number) => void):
       if (typeof exitCode === "number") setExitCode(exitCode);
     },
   };
+  program.commandsGroup("Asking, and giving back:");
+  addResourceCommands(registry);
   addAccessCommands(registry);
   addRequestCommands(registry);
-  addApprovalCommands(registry);
   addGrantCommands(registry);
-  addResourceCommands(registry);
+  program.commandsGroup("Approving:");
+  addApprovalCommands(registry);
+  program.commandsGroup("Proving:");
+  addAuditCommands(registry);
+  addEvidenceCommands(registry);
+  program.commandsGroup("Administering:");
   addPolicyCommands(registry);
   addPeopleCommands(registry);
   addOperationCommands(registry);
-  addAuditCommands(registry);
-  addEvidenceCommands(registry);
+  program.commandsGroup("Yourself:");
   addSignInCommands(registry);
-  addServerCommands(registry);
   addCompletionCommand(registry);
+  program.commandsGroup("Running Cardea:");
+  addServerCommands(registry);
   return program;
 }

@@ -27,7 +27,7 @@ export interface EnrolOptions {
  * answers, `setting_invalid` for an address, `cancelled`
  */
 export async function enrolOutpost({ dataDir, controlUrl, token: text, keys, random, tuning, log, signal }: EnrolOptions): Promise<Membership> {
-  if (text === undefined) throw new CardeaError("enrolment_invalid", "this outpost is not enrolled yet: have an administrator make a token with `cardea outposts enrol`, and start with it");
+  if (text === undefined) throw new CardeaError("enrolment_invalid", "this outpost is not enrolled yet: have an administrator make a token with `cardea outposts invite`, and start with it");
   const token = parseEnrolmentToken(text);
   if (!token.ok) throw new CardeaError(token.code, token.detail);
   const url = controlUrl ?? token.value.url;

@@ -32,6 +32,8 @@ export interface Tuning {
   /** The longest sleep: a step of the clock is noticed after it. */
   readonly maxSleepMs: number;
   readonly redialMs: { readonly first: number; readonly max: number };
+  /** After another process with the same keys took the link over: time for a person to see it. */
+  readonly replacedMs: number;
   /** Without a word from the control plane for so long the link is taken for broken. */
   readonly silenceMs: number;
   /** Events wait so long for company; receipts do not. */
@@ -54,6 +56,7 @@ export const defaultTuning: Tuning = {
   clockSkewMs: 30_000,
   maxSleepMs: 1_000,
   redialMs: { first: 100, max: 3_000 },
+  replacedMs: 30_000,
   silenceMs: 30_000,
   eventDelayMs: 20,
 };

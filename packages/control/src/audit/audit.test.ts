@@ -59,10 +59,11 @@ async function log(from: number, count: number, at: Control = control): Promise<
 }
 
 async function until<T>(look: () => Promise<T | undefined>, withinMs = 10_000): Promise<T> {
-  for (const end = performance.now() + withinMs; ; await sleep(10)) {
+  for (const end = performance.now() + withinMs; ; ) {
     const found = await look();
     if (found !== undefined) return found;
     if (performance.now() > end) throw new Error("it did not come");
+    await sleep(10);
   }
 }
 
@@ -426,4 +427,7 @@ test("heads only ever continue each other", async () => {
 test("an event too large for the log is refused before anything is stored", async () => {
   const storing = transact(control, (tx) => record(tx, control, event(0, { data: { text: "x".repeat(300_000) } })));
   await expect(storing).rejects.toMatchObject({ code: "too_large" });
+  const ids = Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`id${n}`, "x".repeat(80)]));
+  await expect(transact(control, (tx) => record(tx, control, event(0, { ids })))).rejects.toMatchObject({ code: "too_large" });
+  expect(await world.sql("select from audit_pending")).toEqual([]);
 });

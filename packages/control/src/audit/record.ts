@@ -28,6 +28,8 @@ export interface AuditEvent {
 }
 
 const maxEventLength = 256 * 1024;
+/** A leaf must fit into the 65,535 bytes of a bundle's entry, or the log would stop at it. */
+const maxIdsLength = 8 * 1024;
 
 /** Events of a transaction that are not written yet. */
 const gathered = new WeakMap<Tx, PendingEvent[]>();
@@ -35,7 +37,7 @@ const gathered = new WeakMap<Tx, PendingEvent[]>();
 /**
  * Queues an event for the log: it is logged if and only if the caller's transaction commits, in the order of the calls. All events of a
  * transaction are written by one statement, at its end.
- * @throws CardeaError `too_large` for an event beyond 256 KiB; TypeError outside of `transact`
+ * @throws CardeaError `too_large` for an event beyond 256 KiB, or with ids beyond 8 KiB; TypeError outside of `transact`
  */
 export function record(tx: Tx, control: Control, event: AuditEvent): Promise<void> {
   return recordAll(tx, control, [event]);
@@ -72,6 +74,7 @@ function pendingEvent(control: Control, { type, ids, data, actor, at, eventId }:
     data,
   };
   const event = canonicalJson(fields);
+  if (canonicalJson(fields.ids).length > maxIdsLength) throw new CardeaError("too_large", `a \`${type}\` event names more than ${maxIdsLength} characters of ids`);
   if (event.length > maxEventLength) throw new CardeaError("too_large", `a \`${type}\` event exceeds ${maxEventLength} characters`);
   return { eventId: id, event, mac: queueMac(control.keys, id, event) };
 }

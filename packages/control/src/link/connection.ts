@@ -21,6 +21,8 @@ import { TaskSender } from "./task-sender.ts";
 const beatMs = 10_000;
 /** After so long without a word the other side is taken for gone. */
 export const silenceMs = 30_000;
+/** After a state was refused the next is sent no sooner. */
+const refusedPauseMs = 1_000;
 /** Messages applied in one transaction. */
 const maxBatch = 200;
 /** Above so many unread messages the socket is not read. */
@@ -45,6 +47,8 @@ export class LinkConnection {
   readonly #sent = { checkpointSize: 0, policyVersion: 0, sincePing: false };
   /** Set by the first pong; before it nobody knows where a proof would have to begin. */
   #placed = false;
+  #pinged = false;
+  #statedAtMs = 0;
   #beat: NodeJS.Timeout | undefined;
   readonly #unsubscribe: (() => void)[] = [];
 
@@ -115,6 +119,7 @@ export class LinkConnection {
   }
 
   #ping(): void {
+    this.#pinged = true;
     this.#sent.sincePing = false;
     this.#send({ kind: "ping", at: toTime(this.#control.clock.now()) });
   }
@@ -192,7 +197,9 @@ export class LinkConnection {
     // Only where no checkpoint is under way does the answer say more than this side knows already.
     if (!this.#sent.sincePing) this.#sent.checkpointSize = checkpointSize;
     this.#placed = true;
-    this.#sendState();
+    // An outpost that refuses what it is sent says so at once; telling it again as fast would be a loop.
+    if (this.#pinged || this.#control.clock.now() - this.#statedAtMs >= refusedPauseMs) this.#sendState();
+    this.#pinged = false;
     const now = this.#control.clock.now();
     const kept = await keepConnection(this.#control.db, this.outpost.id, this.id, toTime(now), toTime(now + silenceMs), leases);
     if (!kept) this.replaced();
@@ -213,6 +220,7 @@ export class LinkConnection {
     this.#sent.checkpointSize = checkpointSize;
     this.#sent.policyVersion = policyVersion;
     this.#sent.sincePing = true;
+    this.#statedAtMs = this.#control.clock.now();
     this.#send(state);
   }
 }

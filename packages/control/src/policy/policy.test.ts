@@ -189,7 +189,9 @@ describe("before it is applied", () => {
 });
 
 describe("a stage of two places", () => {
-  beforeEach(async () => void (await apply(twoOfDba, 1)));
+  beforeEach(async () => {
+    await apply(twoOfDba, 1);
+  });
 
   test("is met by two people, however many come at once", async () => {
     await given.change("lea", { groups: ["dba"] });

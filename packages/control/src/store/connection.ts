@@ -87,10 +87,14 @@ const unavailableStates = /^(?:08|57P0[1-5]|53)/;
 const unavailableErrors = new Set(["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"]);
 const unavailableWords = /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
 
-/** The fault behind an error of pg where the database is away; `undefined` for every other error. */
+/** A lock or a statement that took longer than it may. */
+const tooLongStates = new Set(["55P03", "57014"]);
+
+/** The fault behind an error of pg where the database is away or too slow; `undefined` for every other error. */
 export function databaseFault(error: unknown): CardeaError | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   const away = unavailableStates.test(code) || unavailableErrors.has(code) || unavailableWords.test(error.message);
+  if (tooLongStates.has(code)) return new CardeaError("timeout", "the database took too long; try again", { cause: error });
   return away ? new CardeaError("database_unavailable", "the database cannot be reached", { cause: error }) : undefined;
 }

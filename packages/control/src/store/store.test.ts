@@ -12,6 +12,7 @@ import { startTestControl, type TestControl } from "@cardea/testing/control";
 import { scenario } from "@cardea/testing/scenario";
 import type { Control } from "../control.ts";
 import { openDatabase } from "./connection.ts";
+import { ensurePartitions } from "./log.ts";
 import { migrate } from "./migrate.ts";
 import { Recent } from "./recent.ts";
 import { openSigned, readSigned, signDocument, signedColumns } from "./signed.ts";
@@ -47,7 +48,8 @@ describe("states", () => {
   test("the database's legal steps are those of the core", async () => {
     const rows = await world.sql("select lifecycle, from_state, to_state from state_transition");
     const stored = rows.map((row) => `${String(row["lifecycle"])}: ${String(row["from_state"])} → ${String(row["to_state"])}`);
-    const core = Object.entries(transitions).flatMap(([lifecycle, steps]) => Object.entries(steps).flatMap(([from, to]) => to.map((state: string) => `${lifecycle}: ${from} → ${state}`)));
+    const lifecycles: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = transitions;
+    const core = Object.entries(lifecycles).flatMap(([lifecycle, steps]) => Object.entries(steps).flatMap(([from, to]) => to.map((state) => `${lifecycle}: ${from} → ${state}`)));
     expect(stored.sort()).toEqual(core.sort());
   });
 
@@ -285,15 +287,25 @@ describe("hints", () => {
 
   /** Signals from one process until the other hears it. */
   async function delivered(from: TestControl, to: TestControl, withinMs = 5_000): Promise<void> {
-    let heard = false;
-    const unsubscribe = to.control.wake.subscribe("people", () => (heard = true));
-    for (const until = performance.now() + withinMs; !heard; ) {
+    const heard = { yet: false };
+    const unsubscribe = to.control.wake.subscribe("people", () => (heard.yet = true));
+    for (const until = performance.now() + withinMs; !heard.yet; ) {
       if (performance.now() > until) throw new Error("the hint never came");
       from.control.wake.signal("people");
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     unsubscribe();
   }
+});
+
+test("the log's partitions are made ahead of the entries that need them, once", async () => {
+  const client = await world.database.connect();
+  expect(await ensurePartitions(client, 0, 10)).toBe(1_000_000);
+  expect(await ensurePartitions(client, 999_990, 1_000_010)).toBe(2_000_000);
+  expect(await ensurePartitions(client, 0, 2_000_000)).toBe(3_000_000);
+  await client.end();
+  const rows = await world.sql("select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit_entries'::regclass order by 1");
+  expect(rows.map((row) => row["name"])).toEqual(["audit_entries_p0", "audit_entries_p1", "audit_entries_p2"]);
 });
 
 test("what was used last is kept, the rest forgotten", () => {

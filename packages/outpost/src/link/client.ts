@@ -69,8 +69,11 @@ export class LinkClient {
     const { tuning, random, log } = this.#options;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
-        await this.#once(() => (failures = 0));
-        log.info("the link is down");
+        const end = await this.#once(() => (failures = 0));
+        if (end === "replaced") {
+          log.error("another process with this outpost's keys took the link over; was its data directory copied? only one of the two may run");
+          await sleep(tuning.replacedMs, undefined, { signal }).catch(() => undefined);
+        } else log.info("the link is down");
       } catch (error) {
         const fault = error instanceof CardeaError ? error : undefined;
         const words = fault?.message ?? "the link failed";
@@ -82,7 +85,7 @@ export class LinkClient {
   }
 
   /** One link, from dialling to its end. */
-  async #once(onUp: () => void): Promise<void> {
+  async #once(onUp: () => void): Promise<"closed" | "replaced"> {
     const { address, keys, membership, random, log } = this.#options;
     const { signal } = this.#closing;
     const link = await dial(address, signal);
@@ -93,7 +96,7 @@ export class LinkClient {
       onUp();
       log.info({ control: address.host }, "the link is up");
       session.start();
-      await session.ended;
+      return await session.ended;
     } finally {
       this.#session = undefined;
       link.socket.terminate();

@@ -35,10 +35,12 @@ interface SessionOptions {
 const windowSize = 500;
 const maxBufferedBytes = 4 * 1024 * 1024;
 const congestedMs = 50;
+/** How the control plane closes a link that a newer one of the same outpost has replaced. */
+const replacedCode = 4_001;
 
 export class LinkSession {
-  /** Resolves once the socket is closed and what was heard is taken in. */
-  readonly ended: Promise<void>;
+  /** Resolves once the socket is closed and what was heard is taken in; says whether another process took the link over. */
+  readonly ended: Promise<"closed" | "replaced">;
   readonly #socket: WebSocket;
   readonly #options: SessionOptions;
   /** Places in the spool of what was told and not acknowledged. */
@@ -56,10 +58,11 @@ export class LinkSession {
     this.#options = options;
     this.#listenForSilence();
     this.ended = new Promise((resolve) => {
-      socket.once("close", () => {
+      socket.once("close", (code) => {
         clearTimeout(this.#flushing);
         clearTimeout(this.#silence);
-        this.#chain.then(resolve, resolve);
+        const done = (): void => resolve(code === replacedCode ? "replaced" : "closed");
+        this.#chain.then(done, done);
       });
     });
     frames.listen((frame) => this.#hear(frame));

@@ -65,6 +65,7 @@ test("a lane runs so many at once, in order, and lets whoever gave up go", async
   const impatient = new AbortController();
   const given = lane.run(impatient.signal, work(3));
   const last = lane.run(never, work(4));
+  await new Promise((turn) => setImmediate(turn));
   expect(order).toEqual([0, 1]);
   impatient.abort(new Error("enough"));
   await expect(given).rejects.toThrow("enough");

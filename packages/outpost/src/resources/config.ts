@@ -35,7 +35,7 @@ export async function readConfigFile(path: string, connectors: Connectors): Prom
   const document = parseDocument(text);
   const [fault] = document.errors;
   if (fault !== undefined) throw new CardeaError("resource_config_invalid", `\`${path}\`, line ${String(fault.linePos?.[0].line ?? 1)}: ${firstLine(fault.message)}`);
-  const file = ConfigFile.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
+  const file = ConfigFile.safeParse(plain(document, path) ?? {});
   if (!file.success) throw new CardeaError("resource_config_invalid", `\`${path}\`: ${words(file.error)}`);
   const entries = file.data.resources.map((entry, index) => readEntry(entry, `resources[${String(index)}]`, connectors));
   const seen = new Set<string>();
@@ -44,6 +44,15 @@ export async function readConfigFile(path: string, connectors: Connectors): Prom
     seen.add(name);
   }
   return entries;
+}
+
+/** @throws CardeaError `resource_config_invalid` where aliases multiply beyond reason, the one thing that the library throws for here */
+function plain(document: ReturnType<typeof parseDocument>, path: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    throw new CardeaError("resource_config_invalid", `\`${path}\` repeats itself by aliases too often`, { cause: error });
+  }
 }
 
 /** One entry, from wherever it came. `place` names it where it has no name of its own. */

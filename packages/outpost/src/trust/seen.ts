@@ -41,11 +41,14 @@ export interface JudgedState {
   readonly policy: Policy | undefined;
 }
 
+/** The clocks of two processes of one control plane may differ by so much: a state that is older by less is taken, and moves no time back. */
+const clocksApartMs = 30_000;
+
 /** Judges a state by what was seen before. Pure. */
 export function judgeState(state: LinkState, before: Seen, trust: Trust): Result<JudgedState, Refusals> {
   const controlKey = fromBase64Url(trust.controlKey);
   const { policy, roster } = state;
-  if (timeMs(state.at) < before.stateAtMs) return refused("evidence_stale", `the state is older than one of ${new Date(before.stateAtMs).toISOString()} that was seen before`);
+  if (timeMs(state.at) + clocksApartMs < before.stateAtMs) return refused("evidence_stale", `the state is older than one of ${new Date(before.stateAtMs).toISOString()} that was seen before`);
 
   const rosterDigest = digestOf("roster", roster.head);
   if (!verifyDigest(roster.signature, "control", controlKey, rosterDigest)) return refused("evidence_signature", "the roster's head is not signed by the control plane");
@@ -71,8 +74,8 @@ export function judgeState(state: LinkState, before: Seen, trust: Trust): Result
       ...(checkpoint.value !== undefined && { checkpoint: checkpoint.value }),
       ...(policySeen !== undefined && { policy: policySeen }),
       roster: people.value,
-      stateAtMs: timeMs(state.at),
-      stateUntilMs: timeMs(state.expiresAt),
+      stateAtMs: Math.max(before.stateAtMs, timeMs(state.at)),
+      stateUntilMs: Math.max(before.stateUntilMs, timeMs(state.expiresAt)),
     },
   });
 }

@@ -74,7 +74,7 @@ async function startUp(
       logDirectory: join(settings.dataDirectory, "log-tiles"),
       ...(settings.mail !== undefined && { mail: settings.mail }),
     },
-    http: { listen: settings.listen },
+    http: { listen: settings.listen, trustedProxies: settings.trustedProxies },
     clock: systemClock,
     random: systemRandom,
     log: newLogger("control", settings.logLevel),

@@ -6,7 +6,7 @@ export function sampleOutpostConfig(shop: {
   readonly port: number;
   readonly passwordFile: string;
 }): string {
-  return `# Made by development mode; the form is that of docs/reference/outpost.md.
+  return `# Made by development mode; the form is that of docs/reference/resources-and-roles.md.
 resources:
   - name: ${sampleResource}
     kind: postgres

@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { CardeaError } from "@cardea/core/contract/errors";
+import { Cidr } from "@cardea/core/documents/primitives";
 import { parse } from "yaml";
 import { z } from "zod";
 
@@ -13,9 +14,12 @@ const Listen = z.strictObject({
   port: z.coerce.number().int().min(0).max(65_535).default(7400),
 });
 
+const Proxies = z.array(Cidr).max(100);
+
 const FileSettings = z.strictObject({
   publicUrl: z.url().optional(),
   listen: Listen.optional(),
+  trustedProxies: Proxies.optional(),
   database: z.string().min(1).optional(),
   mail: z
     .strictObject({
@@ -38,6 +42,8 @@ export interface Settings {
   readonly listen: { readonly host: string; readonly port: number };
   /** How people and outposts reach it. Its host is the WebAuthn rpId, so it is chosen once. */
   readonly publicUrl: string | undefined;
+  /** Proxies whose word on a caller's address is believed; without any, the address is the socket's. */
+  readonly trustedProxies: readonly string[];
   /** Absent: the embedded PostgreSQL. */
   readonly databaseUrl: string | undefined;
   readonly mail: { readonly url: string; readonly from: string } | undefined;
@@ -61,6 +67,10 @@ export async function readSettings(environment: NodeJS.ProcessEnv, workingDirect
       port: port(environment, "CARDEA_LISTEN_PORT", file.listen?.port ?? 7400),
     },
     publicUrl: url?.replace(/\/+$/, ""),
+    trustedProxies:
+      environment["CARDEA_TRUSTED_PROXIES"] === undefined
+        ? (file.trustedProxies ?? [])
+        : networks("CARDEA_TRUSTED_PROXIES", environment["CARDEA_TRUSTED_PROXIES"]),
     databaseUrl: environment["CARDEA_DATABASE"] ?? environment["DATABASE_URL"] ?? file.database,
     mail:
       mailUrl === undefined
@@ -96,6 +106,18 @@ async function readFileSettings(path: string, required: boolean): Promise<z.infe
     .map((issue) => `\`${issue.path.length === 0 ? "(top)" : issue.path.join(".")}\`: ${issue.message}`)
     .join("; ");
   throw new CardeaError("setting_invalid", `\`${path}\`: ${words}`);
+}
+
+function networks(name: string, text: string): string[] {
+  const parsed = Proxies.safeParse(
+    text
+      .split(",")
+      .map((part) => part.trim())
+      .filter((part) => part !== ""),
+  );
+  if (!parsed.success)
+    throw new CardeaError("setting_invalid", `${name}: \`${text}\` is no list of addresses or networks`);
+  return parsed.data;
 }
 
 function port(environment: NodeJS.ProcessEnv, name: string, fallback: number): number {
