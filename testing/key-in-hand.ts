@@ -1,7 +1,7 @@
 /** From a wish to an opened key, as a program does it that keeps its delivery key in memory. For benchmarks and torture runs. */
 import type { ClientConfig } from "pg";
-import type { RequestView, SubmitRequest } from "@cardea/core/contract/api/requests";
-import type { DeliveredKey } from "@cardea/core/contract/delivery";
+import type { RequestView, SubmitRequest } from "@cardea/core/wire/api/requests";
+import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import type { GrantId } from "@cardea/core/contract/ids";
 import type { CardeaClient } from "@cardea/sdk/client";
 import { newDeliveryKey, openSealedKey, type DeliveryKey } from "@cardea/sdk/delivery-key";

@@ -8,7 +8,7 @@ import { revokeGrant } from "@cardea/control/grants/revoke";
 import { showGrant } from "@cardea/control/grants/show";
 import { listAudit } from "@cardea/control/audit/list";
 import { testResource, type TestResource } from "@cardea/connectors/postgres/fixture/resource";
-import { AuditQuery } from "@cardea/core/contract/api/operations";
+import { AuditQuery } from "@cardea/core/wire/api/operations";
 import { newId, type GrantId } from "@cardea/core/contract/ids";
 import { newNativeName } from "@cardea/core/contract/native-name";
 import { markKeyOf, markSeedOf, resourceIdOf } from "@cardea/core/contract/outpost-marks";

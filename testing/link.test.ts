@@ -5,7 +5,7 @@ import { revokeGrant } from "@cardea/control/grants/revoke";
 import { showGrant } from "@cardea/control/grants/show";
 import { testResource, type TestResource } from "@cardea/connectors/postgres/fixture/resource";
 import type { GrantId } from "@cardea/core/contract/ids";
-import type { DeliveredKey } from "@cardea/core/contract/delivery";
+import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import { newDeliveryKey, openSealedKey } from "@cardea/sdk/delivery-key";
 import { startTestCluster, type TestCluster } from "./cluster.ts";
 import { startLinkedControl, startLinkedOutpost, until, untilReady, type LinkedControl } from "./linked.ts";

@@ -3,4 +3,5 @@ import type { ExerciseCatalog } from "@cardea/testing/exercise";
 /** Every torture run by name; `npm run torture -- NAME` loads the one named. */
 export const catalog: ExerciseCatalog = {
   attack: () => import("./attack/attack.ts"),
+  kill: () => import("./kill/kill.ts"),
 };

@@ -1,7 +1,7 @@
 /** `cardea`: people's and pipelines' commands over the API. Parses, runs one command, turns every outcome into words and an exit code. */
 import { randomFillSync } from "node:crypto";
 import { CommanderError } from "commander";
-import type { Problem } from "@cardea/core/contract/api/common";
+import type { Problem } from "@cardea/core/wire/api/conventions";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
 import type { GlobalOptions } from "./context.ts";
 import { clean, cleanJson } from "./output/clean.ts";
@@ -44,7 +44,7 @@ function report(thrown: unknown): number {
   const problem: Problem = problemOf(error) ?? { type: `urn:cardea:error:${error.code}`, title, status, detail: error.message, code: error.code, retryable };
   if (program.opts<GlobalOptions>().json === true) process.stderr.write(`${cleanJson(JSON.stringify(problem))}\n`);
   else process.stderr.write(`${clean(wordsOf(error, problem))}\n`);
-  return error.code === "cancelled" ? interruptedExit : exit;
+  return error.code === "cancelled" && interrupted.signal.aborted ? interruptedExit : exit;
 }
 
 function asCardeaError(thrown: unknown): CardeaError {

@@ -4,9 +4,9 @@
  * Providers are idempotent, keep no state that matters, and say of every outside fault whether it may have happened (`OutsideError`).
  */
 import type { z } from "zod";
-import type { DeliveredKey } from "@cardea/core/contract/delivery";
+import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import type { LeaseId } from "@cardea/core/contract/ids";
-import type { MissingPrivilege } from "@cardea/core/contract/link";
+import type { MissingPrivilege } from "@cardea/core/wire/link";
 import type { Capabilities, RoleSpec } from "@cardea/core/documents/resource-spec";
 import type { Pattern } from "@cardea/core/documents/pattern";
 import type { Clock } from "@cardea/core/lib/clock";

@@ -6,7 +6,7 @@
 import type { Kysely, Transaction } from "kysely";
 import type { Logger } from "pino";
 import type { CredentialId, SubjectId, TokenId } from "@cardea/core/contract/ids";
-import type { Permission } from "@cardea/core/contract/api/people";
+import type { Permission } from "@cardea/core/wire/api/people";
 import type { RosterEntry } from "@cardea/core/documents/roster";
 import type { Trust } from "@cardea/core/documents/trust";
 import type { Clock } from "@cardea/core/lib/clock";

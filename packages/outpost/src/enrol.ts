@@ -1,7 +1,7 @@
 /** The one time that an outpost enrols: keeps trying while nobody answers, and gives up when it is refused. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { parseEnrolmentToken } from "@cardea/core/contract/enrolment";
+import { parseEnrolmentToken } from "@cardea/core/wire/enrolment";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import type { Random } from "@cardea/core/lib/random";

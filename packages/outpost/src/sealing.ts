@@ -1,6 +1,6 @@
 /** HPKE (RFC 9180) in base mode, DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, AES-256-GCM: the one suite of everything sealed in Cardea. */
 import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "@hpke/core";
-import type { SealedKey } from "@cardea/core/contract/delivery";
+import type { SealedKey } from "@cardea/core/wire/delivery";
 import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 
 const suite = new CipherSuite({ kem: new DhkemP256HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });

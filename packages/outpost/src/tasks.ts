@@ -1,7 +1,7 @@
 /** Hands each task of the control plane to whoever does it. Every task gets a receipt sooner or later, through the spool. */
 import type { Logger } from "pino";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
-import type { Task, TaskResult } from "@cardea/core/contract/link";
+import type { Task, TaskResult } from "@cardea/core/wire/link";
 import { never } from "@cardea/core/lib/never";
 import type { Ender } from "./leases/ender.ts";
 import type { Issuer } from "./leases/issuer.ts";

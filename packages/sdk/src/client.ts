@@ -2,11 +2,11 @@
  * The typed client of Cardea's API. A method per use case, its input and output the contract's schemas; no state but the
  * transport. Commands, the web page and other people's programs use it alike.
  */
-import * as common from "@cardea/core/contract/api/common";
-import * as grants from "@cardea/core/contract/api/grants";
-import * as operations from "@cardea/core/contract/api/operations";
-import * as people from "@cardea/core/contract/api/people";
-import * as requests from "@cardea/core/contract/api/requests";
+import * as common from "@cardea/core/wire/api/conventions";
+import * as grants from "@cardea/core/wire/api/grants";
+import * as operations from "@cardea/core/wire/api/operations";
+import * as people from "@cardea/core/wire/api/people";
+import * as requests from "@cardea/core/wire/api/requests";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { GrantId, RequestId, SubjectId } from "@cardea/core/contract/ids";
 import { Evidence } from "@cardea/core/documents/evidence";

@@ -3,7 +3,7 @@
  * the private half ever reads it. WebCrypto alone, so the same code runs in Node and in a browser.
  */
 import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "@hpke/core";
-import { DeliveredKey, hpkeInfo, type SealedKey } from "@cardea/core/contract/delivery";
+import { DeliveredKey, hpkeInfo, type SealedKey } from "@cardea/core/wire/delivery";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 

@@ -1,6 +1,6 @@
 /** Proving a presence: keys that sign in, and the two exchanges in which they do. */
-import { challengeDigest, enrolmentDigest } from "@cardea/core/contract/api/sign-in";
-import type { SignedIn } from "@cardea/core/contract/api/people";
+import { challengeDigest, enrolmentDigest } from "@cardea/core/wire/api/sign-in";
+import type { SignedIn } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { ed25519PublicKey, ed25519Sign } from "@cardea/core/lib/crypto";

@@ -1,5 +1,5 @@
 /** Server-sent events from the log, in its order. An event's id is its index, so that a stream goes on where the last one broke off. */
-import { StreamedEvent } from "@cardea/core/contract/api/operations";
+import { StreamedEvent } from "@cardea/core/wire/api/operations";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
 import { parseCheckpoint } from "@cardea/core/log/checkpoint";
 import type { CardeaClient } from "./client.ts";

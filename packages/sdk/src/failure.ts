@@ -1,5 +1,5 @@
 import { CardeaError, isErrorCode, type ErrorCode } from "@cardea/core/contract/errors";
-import { Problem } from "@cardea/core/contract/api/common";
+import { Problem } from "@cardea/core/wire/api/conventions";
 
 /** What the control plane answered instead of a result: the problem document as it came, under the table's code. */
 export class ApiError extends CardeaError {

@@ -5,9 +5,9 @@
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { GrantView } from "@cardea/core/contract/api/grants";
-import type { RequestView } from "@cardea/core/contract/api/requests";
-import type { DeliveredKey } from "@cardea/core/contract/delivery";
+import type { GrantView } from "@cardea/core/wire/api/grants";
+import type { RequestView } from "@cardea/core/wire/api/requests";
+import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import { CardeaError, type ErrorCode } from "@cardea/core/contract/errors";
 import type { WishOptions } from "../commands/wish-options.ts";
 import type { Context } from "../context.ts";

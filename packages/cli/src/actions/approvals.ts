@@ -1,5 +1,5 @@
 /** What approvers do. The request is shown with its code before anything is sent, and the vote names the digest of what was shown. */
-import type { CastVote, RequestView } from "@cardea/core/contract/api/requests";
+import type { CastVote, RequestView } from "@cardea/core/wire/api/requests";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { digestOf, shortCode } from "@cardea/core/documents/digest";
 import type { Context } from "../context.ts";

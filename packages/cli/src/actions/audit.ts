@@ -1,7 +1,7 @@
 /** The log, read, followed, kept and verified. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { AuditEntry, AuditQuery } from "@cardea/core/contract/api/operations";
+import type { AuditEntry, AuditQuery } from "@cardea/core/wire/api/operations";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { opensCommitment } from "@cardea/core/documents/audit-leaf";
 import { followEvents } from "@cardea/sdk/events";

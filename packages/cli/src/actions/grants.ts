@@ -1,5 +1,5 @@
 /** What is granted, and ending it. */
-import type { GrantView } from "@cardea/core/contract/api/grants";
+import type { GrantView } from "@cardea/core/wire/api/grants";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { Context } from "../context.ts";
 import { forgetDeliveryKey } from "../keys/delivery-store.ts";

@@ -1,4 +1,4 @@
-import type { Page } from "@cardea/core/contract/api/common";
+import type { Page } from "@cardea/core/wire/api/conventions";
 
 /** Entries that one call gives at most. */
 const pageSize = 200;

@@ -1,5 +1,5 @@
 /** Who there is, and what may act for them. */
-import { Permission, type CreatedPerson, type PersonView } from "@cardea/core/contract/api/people";
+import { Permission, type CreatedPerson, type PersonView } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { CardeaClient } from "@cardea/sdk/client";
 import type { Context } from "../context.ts";

@@ -1,5 +1,5 @@
 /** The one document that decides, kept as a file and applied with a plan. */
-import type { PolicyPlan, PolicyProblem, Simulation } from "@cardea/core/contract/api/operations";
+import type { PolicyPlan, PolicyProblem, Simulation } from "@cardea/core/wire/api/operations";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
 import type { Context } from "../context.ts";
 import { readUserFile } from "../user-files.ts";

@@ -1,5 +1,5 @@
 /** Asking, and looking at what was asked. */
-import type { RequestView } from "@cardea/core/contract/api/requests";
+import type { RequestView } from "@cardea/core/wire/api/requests";
 import type { WishOptions } from "../commands/wish-options.ts";
 import type { Context } from "../context.ts";
 import { forgetDeliveryKey } from "../keys/delivery-store.ts";

@@ -1,5 +1,5 @@
 /** What can be asked for, and registering one's own. */
-import type { OutpostView, ResourceView } from "@cardea/core/contract/api/operations";
+import type { OutpostView, ResourceView } from "@cardea/core/wire/api/operations";
 import { configureInfo } from "@cardea/core/contract/outpost-marks";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { CardeaClient } from "@cardea/sdk/client";

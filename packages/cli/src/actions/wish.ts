@@ -1,5 +1,5 @@
 /** What the options of an asking command come to. */
-import type { SubmitRequest } from "@cardea/core/contract/api/requests";
+import type { SubmitRequest } from "@cardea/core/wire/api/requests";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { toTime, type Time } from "@cardea/core/documents/primitives";
 import { parseDuration } from "@cardea/core/lib/duration";

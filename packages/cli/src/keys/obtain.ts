@@ -2,9 +2,9 @@
  * From a wish to a key in hand: files the request, waits while showing who is being waited for, fetches and opens the key. What
  * `connect`, `run`, `request`, `key` and `extend` share.
  */
-import type { GrantView } from "@cardea/core/contract/api/grants";
-import type { RequestView, SubmitRequest } from "@cardea/core/contract/api/requests";
-import type { DeliveredKey } from "@cardea/core/contract/delivery";
+import type { GrantView } from "@cardea/core/wire/api/grants";
+import type { RequestView, SubmitRequest } from "@cardea/core/wire/api/requests";
+import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { openSealedKey } from "@cardea/sdk/delivery-key";

@@ -1,5 +1,5 @@
 /** How a delivered key is handed to a program: environment, connection string, passfile, JSON or a template. Never on a command line. */
-import type { DeliveredKey } from "@cardea/core/contract/delivery";
+import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import { CardeaError } from "@cardea/core/contract/errors";
 
 /** One line of a PostgreSQL passfile; `:` and `\` are escaped as its manual says. */

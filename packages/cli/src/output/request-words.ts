@@ -1,5 +1,5 @@
 /** A request as people read it: everything an approver must know, the digest code first. */
-import type { RequestView } from "@cardea/core/contract/api/requests";
+import type { RequestView } from "@cardea/core/wire/api/requests";
 import { askedRole } from "@cardea/core/documents/request";
 import { oneLine } from "./clean.ts";
 import { fields, table } from "./table.ts";

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { StreamedEvent } from "@cardea/core/contract/api/operations";
+import type { StreamedEvent } from "@cardea/core/wire/api/operations";
 import { AuditLeaf } from "@cardea/core/documents/audit-leaf";
 import type { Actor, Control } from "../control.ts";
 import { manyEntries, maybeOneLogHead } from "../store/log.ts";

@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import type { AuditEntry, AuditQuery } from "@cardea/core/contract/api/operations";
-import type { Page } from "@cardea/core/contract/api/common";
+import type { AuditEntry, AuditQuery } from "@cardea/core/wire/api/operations";
+import type { Page } from "@cardea/core/wire/api/conventions";
 import { auditTypes } from "@cardea/core/contract/audit-types";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { SubjectId } from "@cardea/core/contract/ids";

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CastVote, RequestsQuery, type RequestView } from "@cardea/core/contract/api/requests";
+import { CastVote, RequestsQuery, type RequestView } from "@cardea/core/wire/api/requests";
 import { newId, type GrantId, type RequestId } from "@cardea/core/contract/ids";
 import type { Evidence } from "@cardea/core/documents/evidence";
 import { canonicalJson } from "@cardea/core/documents/canonical";

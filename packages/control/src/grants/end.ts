@@ -1,4 +1,4 @@
-import type { EndReason } from "@cardea/core/contract/link";
+import type { EndReason } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import { record } from "../audit/record.ts";
 import type { Control, Tx } from "../control.ts";

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CastReview, GrantsQuery, RevokeGrant } from "@cardea/core/contract/api/grants";
-import { CastVote, type RequestView, type SubmitRequest } from "@cardea/core/contract/api/requests";
+import { CastReview, GrantsQuery, RevokeGrant } from "@cardea/core/wire/api/grants";
+import { CastVote, type RequestView, type SubmitRequest } from "@cardea/core/wire/api/requests";
 import { newId, type GrantId, type LeaseId } from "@cardea/core/contract/ids";
-import type { LinkEvent } from "@cardea/core/contract/link";
+import type { LinkEvent } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import { manualClock, type ManualClock } from "@cardea/core/lib/clock";
 import { startTestCluster, type TestCluster } from "@cardea/testing/cluster";

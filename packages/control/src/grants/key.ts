@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { KeyView } from "@cardea/core/contract/api/grants";
+import type { KeyView } from "@cardea/core/wire/api/grants";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { GrantId } from "@cardea/core/contract/ids";
 import { keyIdOf } from "@cardea/core/documents/grant";

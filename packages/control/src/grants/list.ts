@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import type { GrantsQuery, GrantView } from "@cardea/core/contract/api/grants";
-import type { Page } from "@cardea/core/contract/api/common";
+import type { GrantsQuery, GrantView } from "@cardea/core/wire/api/grants";
+import type { Page } from "@cardea/core/wire/api/conventions";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { GrantId } from "@cardea/core/contract/ids";
 import type { GrantState } from "@cardea/core/lifecycle/states";

@@ -5,7 +5,7 @@
 import type { AuditType } from "@cardea/core/contract/audit-types";
 import { CardeaError, isErrorCode } from "@cardea/core/contract/errors";
 import { GrantId, LeaseId, type OutpostId } from "@cardea/core/contract/ids";
-import type { LinkEvent, TaskResult } from "@cardea/core/contract/link";
+import type { LinkEvent, TaskResult } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { LeaseState } from "@cardea/core/lifecycle/states";
 import { record } from "../audit/record.ts";

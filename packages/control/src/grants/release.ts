@@ -1,8 +1,8 @@
 import type { z } from "zod";
-import type { EndView } from "@cardea/core/contract/api/grants";
+import type { EndView } from "@cardea/core/wire/api/grants";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { GrantId } from "@cardea/core/contract/ids";
-import { EndReason } from "@cardea/core/contract/link";
+import { EndReason } from "@cardea/core/wire/link";
 import type { Actor, Control } from "../control.ts";
 import type { StoredGrant } from "../store/grants.ts";
 import { transact } from "../store/transaction.ts";

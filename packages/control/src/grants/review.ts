@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { CastReview, GrantView } from "@cardea/core/contract/api/grants";
+import type { CastReview, GrantView } from "@cardea/core/wire/api/grants";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type GrantId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";

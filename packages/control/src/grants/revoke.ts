@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { EndView, RevokeGrant } from "@cardea/core/contract/api/grants";
+import type { EndView, RevokeGrant } from "@cardea/core/wire/api/grants";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { GrantId } from "@cardea/core/contract/ids";
 import { whyNever, canMeet } from "@cardea/core/approval/standing";

@@ -1,4 +1,4 @@
-import type { GrantView } from "@cardea/core/contract/api/grants";
+import type { GrantView } from "@cardea/core/wire/api/grants";
 import type { GrantId } from "@cardea/core/contract/ids";
 import { reportingAlterations } from "../audit/altered.ts";
 import type { Actor, Control } from "../control.ts";

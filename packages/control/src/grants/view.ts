@@ -1,5 +1,5 @@
 /** Grants as the API shows them. */
-import type { GrantView } from "@cardea/core/contract/api/grants";
+import type { GrantView } from "@cardea/core/wire/api/grants";
 import { keyIdOf } from "@cardea/core/documents/grant";
 import type { RosterView } from "../people/roster.ts";
 import { subjectRef } from "../requests/subject-ref.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { endpoints, type EndpointName, type EndpointReply } from "@cardea/core/contract/api/endpoints";
+import { endpoints, type EndpointName, type EndpointReply } from "@cardea/core/wire/api/endpoints";
 import type { z } from "zod";
 import { newId, type GrantId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";

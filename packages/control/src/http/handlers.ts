@@ -2,8 +2,8 @@
  * What each endpoint does: one use case each. A handler takes parsed input and a verified caller, and answers the view or throws; HTTP, JSON,
  * permissions by the table, idempotency and cursors are around it, in `routes.ts`.
  */
-import type { endpoints, Endpoint, EndpointInput, EndpointName, EndpointReply } from "@cardea/core/contract/api/endpoints";
-import type { KeyView } from "@cardea/core/contract/api/grants";
+import type { endpoints, Endpoint, EndpointInput, EndpointName, EndpointReply } from "@cardea/core/wire/api/endpoints";
+import type { KeyView } from "@cardea/core/wire/api/grants";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { digestOf } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";

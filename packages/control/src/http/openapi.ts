@@ -1,9 +1,9 @@
 import swagger from "@fastify/swagger";
-import { Meta, Problem, SubjectRef } from "@cardea/core/contract/api/common";
-import { GrantView, KeyView } from "@cardea/core/contract/api/grants";
-import { AuditEntry, OutpostView, PolicyPlan, PolicyView, ResourceView, Simulation, WebhookView } from "@cardea/core/contract/api/operations";
-import { PersonView, TokenView, WhoAmI } from "@cardea/core/contract/api/people";
-import { RequestView } from "@cardea/core/contract/api/requests";
+import { Meta, Problem, SubjectRef } from "@cardea/core/wire/api/conventions";
+import { GrantView, KeyView } from "@cardea/core/wire/api/grants";
+import { AuditEntry, OutpostView, PolicyPlan, PolicyView, ResourceView, Simulation, WebhookView } from "@cardea/core/wire/api/operations";
+import { PersonView, TokenView, WhoAmI } from "@cardea/core/wire/api/people";
+import { RequestView } from "@cardea/core/wire/api/requests";
 import { Decision } from "@cardea/core/documents/decision";
 import { Evidence } from "@cardea/core/documents/evidence";
 import { Grant } from "@cardea/core/documents/grant";

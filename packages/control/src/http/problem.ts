@@ -1,4 +1,4 @@
-import type { Problem } from "@cardea/core/contract/api/common";
+import type { Problem } from "@cardea/core/wire/api/conventions";
 import { CardeaError, errors, type ErrorCode, type ErrorPointer } from "@cardea/core/contract/errors";
 import { hasZodFastifySchemaValidationErrors } from "fastify-type-provider-zod";
 import { z } from "zod";

@@ -1,5 +1,5 @@
-import { endpoints, type Endpoint } from "@cardea/core/contract/api/endpoints";
-import { Problem } from "@cardea/core/contract/api/common";
+import { endpoints, type Endpoint } from "@cardea/core/wire/api/endpoints";
+import { Problem } from "@cardea/core/wire/api/conventions";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";

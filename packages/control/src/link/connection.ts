@@ -3,9 +3,9 @@
  * Whatever is sent is sent again by the next link until it is receipted, so this class forgets everything when its socket closes.
  */
 import type { WebSocket } from "ws";
-import type { Enrolment } from "@cardea/core/contract/enrolment";
+import type { Enrolment } from "@cardea/core/wire/enrolment";
 import { CardeaError } from "@cardea/core/contract/errors";
-import { FromOutpost, maxLinkMessageBytes, type FromControl } from "@cardea/core/contract/link";
+import { FromOutpost, maxLinkMessageBytes, type FromControl } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import { never } from "@cardea/core/lib/never";
 import type { Control } from "../control.ts";

@@ -3,10 +3,10 @@
  * knows only whether it was used: its secret follows from the installation's key, so that no row makes one.
  */
 import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "@hpke/core";
-import { enrolStatement, tokenProof, type Enrolment, type LinkNonces } from "@cardea/core/contract/enrolment";
-import type { SealedKey } from "@cardea/core/contract/delivery";
+import { enrolStatement, tokenProof, type Enrolment, type LinkNonces } from "@cardea/core/wire/enrolment";
+import type { SealedKey } from "@cardea/core/wire/delivery";
 import { newId, type TokenId } from "@cardea/core/contract/ids";
-import type { LinkHello } from "@cardea/core/contract/link";
+import type { LinkHello } from "@cardea/core/wire/link";
 import { markSeedInfo, markSeedOf } from "@cardea/core/contract/outpost-marks";
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
 import { verifyDigest } from "@cardea/core/documents/signature";

@@ -3,10 +3,10 @@
  * both nonces, and the control plane proves its own. Until `welcome` is sent nothing else is read or said.
  */
 import type { WebSocket } from "ws";
-import { proveStatement, welcomeStatement, type Enrolment, type LinkNonces } from "@cardea/core/contract/enrolment";
+import { proveStatement, welcomeStatement, type Enrolment, type LinkNonces } from "@cardea/core/wire/enrolment";
 import { CardeaError, type ErrorCode } from "@cardea/core/contract/errors";
-import type { SealedKey } from "@cardea/core/contract/delivery";
-import { LinkHello } from "@cardea/core/contract/link";
+import type { SealedKey } from "@cardea/core/wire/delivery";
+import { LinkHello } from "@cardea/core/wire/link";
 import { digestOf } from "@cardea/core/documents/digest";
 import { signDigest, verifyDigest } from "@cardea/core/documents/signature";
 import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";

@@ -2,10 +2,10 @@
  * Receipts and events of an outpost, applied. Each takes effect once, in one transaction with everything that follows from it, and is
  * acknowledged only after that has committed: a crash anywhere makes the outpost say it again.
  */
-import type { Enrolment } from "@cardea/core/contract/enrolment";
+import type { Enrolment } from "@cardea/core/wire/enrolment";
 import type { AuditType } from "@cardea/core/contract/audit-types";
 import { GrantId, type EventId } from "@cardea/core/contract/ids";
-import { EndReason, type LinkEvent, type Receipt, type TaskResult } from "@cardea/core/contract/link";
+import { EndReason, type LinkEvent, type Receipt, type TaskResult } from "@cardea/core/wire/link";
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
 import { never } from "@cardea/core/lib/never";
 import type { Control, Tx } from "../control.ts";

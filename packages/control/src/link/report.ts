@@ -1,6 +1,6 @@
 /** What an outpost says of a resource, taken in: its specification is kept only if the outpost signed exactly it, as its own. */
-import type { Enrolment } from "@cardea/core/contract/enrolment";
-import type { ResourceReport } from "@cardea/core/contract/link";
+import type { Enrolment } from "@cardea/core/wire/enrolment";
+import type { ResourceReport } from "@cardea/core/wire/link";
 import { markSeedOf, resourceIdOf } from "@cardea/core/contract/outpost-marks";
 import { digestOf } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";

@@ -6,9 +6,9 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
-import type { Enrolment } from "@cardea/core/contract/enrolment";
+import type { Enrolment } from "@cardea/core/wire/enrolment";
 import type { OutpostId } from "@cardea/core/contract/ids";
-import { maxLinkMessageBytes } from "@cardea/core/contract/link";
+import { maxLinkMessageBytes } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import { toHex } from "@cardea/core/lib/hex";
 import type { Control } from "../control.ts";

@@ -1,5 +1,5 @@
 /** What an outpost must know to judge by itself, and the proofs that its log only grew. */
-import type { Consistency, LinkState } from "@cardea/core/contract/link";
+import type { Consistency, LinkState } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { Control } from "../control.ts";

@@ -3,7 +3,7 @@
  * number of unreceipted ones bounded. What is not receipted within a minute comes up again.
  */
 import type { GrantId, OutpostId, TaskId } from "@cardea/core/contract/ids";
-import type { Consistency, FromControl, Task } from "@cardea/core/contract/link";
+import type { Consistency, FromControl, Task } from "@cardea/core/wire/link";
 import type { Evidence } from "@cardea/core/documents/evidence";
 import { toTime } from "@cardea/core/documents/primitives";
 import { parseCheckpoint } from "@cardea/core/log/checkpoint";

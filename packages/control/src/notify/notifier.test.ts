@@ -5,7 +5,7 @@ import { SMTPServer } from "smtp-server";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { newId, type SubjectId } from "@cardea/core/contract/ids";
-import { CreateWebhook } from "@cardea/core/contract/api/operations";
+import { CreateWebhook } from "@cardea/core/wire/api/operations";
 import type { RosterEntry } from "@cardea/core/documents/roster";
 import { startTestCluster, type TestCluster } from "@cardea/testing/cluster";
 import { startTestControl, type TestControl } from "@cardea/testing/control";

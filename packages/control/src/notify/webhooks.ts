@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import type { Page, PageQuery } from "@cardea/core/contract/api/common";
-import type { CreatedWebhook, CreateWebhook, WebhookView } from "@cardea/core/contract/api/operations";
+import type { Page, PageQuery } from "@cardea/core/wire/api/conventions";
+import type { CreatedWebhook, CreateWebhook, WebhookView } from "@cardea/core/wire/api/operations";
 import { AuditType } from "@cardea/core/contract/audit-types";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type EventId } from "@cardea/core/contract/ids";

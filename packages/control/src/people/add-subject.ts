@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { CreatePerson } from "@cardea/core/contract/api/people";
+import type { CreatePerson } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { SubjectId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";

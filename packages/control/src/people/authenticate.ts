@@ -1,4 +1,4 @@
-import { Permission } from "@cardea/core/contract/api/people";
+import { Permission } from "@cardea/core/wire/api/people";
 import type { TokenId } from "@cardea/core/contract/ids";
 import { timeMs, toTime, type Time } from "@cardea/core/documents/primitives";
 import { ok, refused, type Result } from "@cardea/core/lib/result";

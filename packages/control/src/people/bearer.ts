@@ -3,7 +3,7 @@
  * bound with everything that the token may do by a keyed hash: a row made or widened by SQL is no token.
  */
 import { newId, TokenId, type CredentialId, type SubjectId } from "@cardea/core/contract/ids";
-import type { Permission } from "@cardea/core/contract/api/people";
+import type { Permission } from "@cardea/core/wire/api/people";
 import { toTime, type Time } from "@cardea/core/documents/primitives";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { sha256 } from "@cardea/core/lib/crypto";

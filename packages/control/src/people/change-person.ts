@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { ChangePerson, PersonView } from "@cardea/core/contract/api/people";
+import type { ChangePerson, PersonView } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { CredentialId, SubjectId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { CreatedPerson, CreatePerson } from "@cardea/core/contract/api/people";
+import type { CreatedPerson, CreatePerson } from "@cardea/core/wire/api/people";
 import { newId } from "@cardea/core/contract/ids";
 import type { Actor, Control } from "../control.ts";
 import { transact } from "../store/transaction.ts";

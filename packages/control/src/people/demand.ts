@@ -1,4 +1,4 @@
-import type { Permission } from "@cardea/core/contract/api/people";
+import type { Permission } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { Actor } from "../control.ts";
 

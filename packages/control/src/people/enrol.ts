@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import type { Enrol, Enrolled } from "@cardea/core/contract/api/people";
-import { enrolmentDigest } from "@cardea/core/contract/api/sign-in";
+import type { Enrol, Enrolled } from "@cardea/core/wire/api/people";
+import { enrolmentDigest } from "@cardea/core/wire/api/sign-in";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";

@@ -2,7 +2,7 @@
  * Invitations: the way in for a new credential. Single use, and not by the word of the database: an invitation is bound to the
  * credentials that its subject had when it was made, which stand in the signed roster, so the first enrolment spends it for good.
  */
-import type { Invitation } from "@cardea/core/contract/api/people";
+import type { Invitation } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type SubjectId } from "@cardea/core/contract/ids";
 import { toTime, timeMs, type Time } from "@cardea/core/documents/primitives";

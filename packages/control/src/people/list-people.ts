@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import type { Page, PageQuery } from "@cardea/core/contract/api/common";
-import type { PersonView } from "@cardea/core/contract/api/people";
+import type { Page, PageQuery } from "@cardea/core/wire/api/conventions";
+import type { PersonView } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { SubjectId } from "@cardea/core/contract/ids";
 import { toTime, type Time } from "@cardea/core/documents/primitives";

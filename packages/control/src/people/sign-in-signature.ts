@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { NewCredential } from "@cardea/core/contract/api/people";
+import type { NewCredential } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { parseSshPublicKey, sshNamespace, verifySshSignature } from "@cardea/core/contract/sshsig";
 import type { Digest } from "@cardea/core/documents/digest";

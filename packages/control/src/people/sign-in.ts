@@ -4,8 +4,8 @@
  * credential that does not exist gets a challenge like anybody, and the same refusal as for a wrong signature.
  */
 import type { z } from "zod";
-import { challengeDigest } from "@cardea/core/contract/api/sign-in";
-import type { Challenge, SignedIn, SignIn } from "@cardea/core/contract/api/people";
+import { challengeDigest } from "@cardea/core/wire/api/sign-in";
+import type { Challenge, SignedIn, SignIn } from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { CredentialId, type TokenId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";

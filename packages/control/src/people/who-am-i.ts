@@ -1,4 +1,4 @@
-import type { WhoAmI } from "@cardea/core/contract/api/people";
+import type { WhoAmI } from "@cardea/core/wire/api/people";
 import type { Control } from "../control.ts";
 import type { Authenticated } from "./authenticate.ts";
 import { currentRoster } from "./roster.ts";

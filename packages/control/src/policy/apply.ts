@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { ApplyPolicy, PolicyView } from "@cardea/core/contract/api/operations";
+import type { ApplyPolicy, PolicyView } from "@cardea/core/wire/api/operations";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { diffPolicies } from "@cardea/core/policy/simulate";
 import { record } from "../audit/record.ts";

@@ -3,7 +3,7 @@
  * force before (remembered in a file as well). Everything that decides gets its policy here. Changed in `apply.ts` and nowhere else.
  */
 import { join } from "node:path";
-import type { PolicyView } from "@cardea/core/contract/api/operations";
+import type { PolicyView } from "@cardea/core/wire/api/operations";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { Digest } from "@cardea/core/documents/digest";
 import type { Actor, Control } from "../control.ts";

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { PlanPolicy, PolicyPlan, PolicyProblem } from "@cardea/core/contract/api/operations";
+import type { PlanPolicy, PolicyPlan, PolicyProblem } from "@cardea/core/wire/api/operations";
 import { newId, type RequestId } from "@cardea/core/contract/ids";
 import type { Policy, PolicyDocument } from "@cardea/core/documents/policy";
 import { toTime } from "@cardea/core/documents/primitives";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { CastVote, type RequestView } from "@cardea/core/contract/api/requests";
+import { CastVote, type RequestView } from "@cardea/core/wire/api/requests";
 import { newId, type GrantId, type RequestId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";
 import { manualClock, type ManualClock } from "@cardea/core/lib/clock";

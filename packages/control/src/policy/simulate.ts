@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { SimulatePolicy, Simulation } from "@cardea/core/contract/api/operations";
+import type { SimulatePolicy, Simulation } from "@cardea/core/wire/api/operations";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { simulate, type PastRequest, type SimulatedChange } from "@cardea/core/policy/simulate";
 import type { Digest } from "@cardea/core/documents/digest";

@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import type { Page } from "@cardea/core/contract/api/common";
-import type { RequestsQuery, RequestView } from "@cardea/core/contract/api/requests";
+import type { Page } from "@cardea/core/wire/api/conventions";
+import type { RequestsQuery, RequestView } from "@cardea/core/wire/api/requests";
 import { RequestId } from "@cardea/core/contract/ids";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { mayVote } from "@cardea/core/approval/eligible";

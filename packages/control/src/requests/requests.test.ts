@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createECDH } from "node:crypto";
 import type { z } from "zod";
-import { CastVote, RequestsQuery, type RequestView, type SubmitRequest } from "@cardea/core/contract/api/requests";
+import { CastVote, RequestsQuery, type RequestView, type SubmitRequest } from "@cardea/core/wire/api/requests";
 import { newId, type GrantId, type RequestId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";
 import { manualClock, type ManualClock } from "@cardea/core/lib/clock";

@@ -1,4 +1,4 @@
-import type { RequestView } from "@cardea/core/contract/api/requests";
+import type { RequestView } from "@cardea/core/wire/api/requests";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { RequestId } from "@cardea/core/contract/ids";
 import { reportingAlterations } from "../audit/altered.ts";

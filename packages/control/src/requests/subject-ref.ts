@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { SubjectRef } from "@cardea/core/contract/api/common";
+import type { SubjectRef } from "@cardea/core/wire/api/conventions";
 import type { SubjectId } from "@cardea/core/contract/ids";
 import type { RosterView } from "../people/roster.ts";
 

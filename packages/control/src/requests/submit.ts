@@ -4,7 +4,7 @@
  * follow-up work in one transaction, and believes a stored document only for its signature.
  */
 import { createPublicKey } from "node:crypto";
-import type { RequestView, SubmitRequestParsed } from "@cardea/core/contract/api/requests";
+import type { RequestView, SubmitRequestParsed } from "@cardea/core/wire/api/requests";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type GrantId, type SubjectId } from "@cardea/core/contract/ids";
 import { shortCode } from "@cardea/core/documents/digest";

@@ -1,6 +1,6 @@
 /** Requests as the API shows them, and who may see them. Made from verified documents; it changes nothing. */
 import type { z } from "zod";
-import type { RequestView, StageView, VoteView } from "@cardea/core/contract/api/requests";
+import type { RequestView, StageView, VoteView } from "@cardea/core/wire/api/requests";
 import type { SubjectId } from "@cardea/core/contract/ids";
 import { mayVote } from "@cardea/core/approval/eligible";
 import { canMeet, whyNever, type Entries } from "@cardea/core/approval/standing";

@@ -1,4 +1,4 @@
-import type { CastVote, RequestView } from "@cardea/core/contract/api/requests";
+import type { CastVote, RequestView } from "@cardea/core/wire/api/requests";
 import type { z } from "zod";
 import { checkNarrowing } from "@cardea/core/approval/effective";
 import { mayVote } from "@cardea/core/approval/eligible";

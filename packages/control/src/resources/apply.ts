@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { ApplyResource, ResourceView } from "@cardea/core/contract/api/operations";
+import type { ApplyResource, ResourceView } from "@cardea/core/wire/api/operations";
 import { resourceIdOf, markSeedOf } from "@cardea/core/contract/outpost-marks";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { Name, toTime } from "@cardea/core/documents/primitives";

@@ -1,4 +1,4 @@
-import type { ResourceView } from "@cardea/core/contract/api/operations";
+import type { ResourceView } from "@cardea/core/wire/api/operations";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { Actor, Control } from "../control.ts";
 import { demand } from "../people/demand.ts";

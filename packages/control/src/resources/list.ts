@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import type { Page, PageQuery } from "@cardea/core/contract/api/common";
-import type { ResourceView } from "@cardea/core/contract/api/operations";
+import type { Page, PageQuery } from "@cardea/core/wire/api/conventions";
+import type { ResourceView } from "@cardea/core/wire/api/operations";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Policy } from "@cardea/core/documents/policy";

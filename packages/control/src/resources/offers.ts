@@ -1,6 +1,6 @@
 /** What a caller could ask for on a resource, as policy stands now: a preview in words, decided anew for each request. */
 import type { z } from "zod";
-import type { RoleOffer } from "@cardea/core/contract/api/operations";
+import type { RoleOffer } from "@cardea/core/wire/api/operations";
 import type { Policy } from "@cardea/core/documents/policy";
 import type { Time } from "@cardea/core/documents/primitives";
 import type { Asked, Facts } from "@cardea/core/documents/request";

@@ -1,7 +1,7 @@
 import type { z } from "zod";
-import type { Page, PageQuery } from "@cardea/core/contract/api/common";
-import type { EnrolmentToken, OutpostView } from "@cardea/core/contract/api/operations";
-import { controlKeyHash, formatEnrolmentToken } from "@cardea/core/contract/enrolment";
+import type { Page, PageQuery } from "@cardea/core/wire/api/conventions";
+import type { EnrolmentToken, OutpostView } from "@cardea/core/wire/api/operations";
+import { controlKeyHash, formatEnrolmentToken } from "@cardea/core/wire/enrolment";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId } from "@cardea/core/contract/ids";
 import { Name, timeMs, toTime } from "@cardea/core/documents/primitives";

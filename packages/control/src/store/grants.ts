@@ -1,6 +1,6 @@
 /** Grants, their leases as outposts report them, and reviews. A `…Locked` query holds the row until the transaction ends. */
 import { sql, type ColumnType, type Generated, type Selectable } from "kysely";
-import { SealedKey } from "@cardea/core/contract/delivery";
+import { SealedKey } from "@cardea/core/wire/delivery";
 import type { EventId, GrantId, LeaseId, OutpostId, RequestId, SubjectId } from "@cardea/core/contract/ids";
 import { Grant } from "@cardea/core/documents/grant";
 import type { Time } from "@cardea/core/documents/primitives";

@@ -1,8 +1,8 @@
 /** Outposts and enrolment tokens. An outpost's keys are believed from its signed enrolment only. */
 import type { ColumnType, Selectable } from "kysely";
-import { Enrolment } from "@cardea/core/contract/enrolment";
+import { Enrolment } from "@cardea/core/wire/enrolment";
 import type { GrantId, OutpostId, SubjectId, TokenId } from "@cardea/core/contract/ids";
-import type { LeaseCounts } from "@cardea/core/contract/link";
+import type { LeaseCounts } from "@cardea/core/wire/link";
 import type { Time } from "@cardea/core/documents/primitives";
 import type { Control, ControlKeys, Tx } from "../control.ts";
 import { readSigned, signedColumns, type Signed } from "./signed.ts";

@@ -2,7 +2,7 @@
 import type { ColumnType, Selectable } from "kysely";
 import { z } from "zod";
 import type { OutpostId, ResourceId } from "@cardea/core/contract/ids";
-import { MissingPrivilege } from "@cardea/core/contract/link";
+import { MissingPrivilege } from "@cardea/core/wire/link";
 import { digestOf, type Digest } from "@cardea/core/documents/digest";
 import type { Time } from "@cardea/core/documents/primitives";
 import { ResourceSpec } from "@cardea/core/documents/resource-spec";

@@ -5,9 +5,9 @@
  */
 import { sql, type ColumnType, type Generated } from "kysely";
 import { z } from "zod";
-import { SealedKey } from "@cardea/core/contract/delivery";
+import { SealedKey } from "@cardea/core/wire/delivery";
 import { newId, GrantId, ResourceId, SessionId, type EventId, type OutpostId, type TaskId } from "@cardea/core/contract/ids";
-import { EndReason } from "@cardea/core/contract/link";
+import { EndReason } from "@cardea/core/wire/link";
 import { Name, toTime, type Time } from "@cardea/core/documents/primitives";
 import type { Control, Tx } from "../control.ts";
 

@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import type { Ended } from "@cardea/connectors/connector";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { GrantId, LeaseId, ResourceId, TaskId } from "@cardea/core/contract/ids";
-import type { EndReason } from "@cardea/core/contract/link";
+import type { EndReason } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";

@@ -5,10 +5,10 @@
  */
 import type { Logger } from "pino";
 import type { CreatedLogin } from "@cardea/connectors/connector";
-import { hpkeInfo, type DeliveredKey } from "@cardea/core/contract/delivery";
+import { hpkeInfo, type DeliveredKey } from "@cardea/core/wire/delivery";
 import { CardeaError, errors, type ErrorCode } from "@cardea/core/contract/errors";
 import { newId, type GrantId, type TaskId } from "@cardea/core/contract/ids";
-import type { Task } from "@cardea/core/contract/link";
+import type { Task } from "@cardea/core/wire/link";
 import { newNativeName } from "@cardea/core/contract/native-name";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { timeMs, toTime } from "@cardea/core/documents/primitives";

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { CardeaError } from "@cardea/core/contract/errors";
-import type { ResourceReport } from "@cardea/core/contract/link";
+import type { ResourceReport } from "@cardea/core/wire/link";
 import type { Random } from "@cardea/core/lib/random";
 import type { Keys, Membership } from "../identity.ts";
 import { backoffMs } from "../jitter.ts";

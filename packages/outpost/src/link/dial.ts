@@ -1,6 +1,6 @@
 import { WebSocket } from "ws";
 import { CardeaError } from "@cardea/core/contract/errors";
-import { maxLinkMessageBytes } from "@cardea/core/contract/link";
+import { maxLinkMessageBytes } from "@cardea/core/wire/link";
 import { Frames } from "./frames.ts";
 
 const dialMs = 10_000;

@@ -2,9 +2,9 @@
  * The first frames of a link, seen from the outpost. It believes the control key that it pinned when it enrolled, and before that the one whose
  * hash its token carries; whoever answers at the address proves that key over both nonces before anything else is taken from it.
  */
-import { controlKeyHash, enrolStatement, proveStatement, tokenProof, welcomeStatement, type EnrolmentTokenBody, type LinkNonces } from "@cardea/core/contract/enrolment";
+import { controlKeyHash, enrolStatement, proveStatement, tokenProof, welcomeStatement, type EnrolmentTokenBody, type LinkNonces } from "@cardea/core/wire/enrolment";
 import { CardeaError, isErrorCode } from "@cardea/core/contract/errors";
-import { LinkHello } from "@cardea/core/contract/link";
+import { LinkHello } from "@cardea/core/wire/link";
 import { markSeedInfo, markSeedSize } from "@cardea/core/contract/outpost-marks";
 import { digestOf } from "@cardea/core/documents/digest";
 import { signDigest, verifyDigest, type Signature } from "@cardea/core/documents/signature";

@@ -2,7 +2,7 @@
 import type { WebSocket } from "ws";
 import type { Logger } from "pino";
 import type { EventId } from "@cardea/core/contract/ids";
-import { FromControl, type FromOutpost, type LeaseCounts, type LinkState, type ResourceReport, type Task } from "@cardea/core/contract/link";
+import { FromControl, type FromOutpost, type LeaseCounts, type LinkState, type ResourceReport, type Task } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import { never } from "@cardea/core/lib/never";

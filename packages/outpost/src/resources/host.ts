@@ -5,7 +5,7 @@
 import type { Inspection, Provider } from "@cardea/connectors/connector";
 import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
 import type { ResourceId } from "@cardea/core/contract/ids";
-import type { ResourceReport } from "@cardea/core/contract/link";
+import type { ResourceReport } from "@cardea/core/wire/link";
 import type { Digest } from "@cardea/core/documents/digest";
 import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import type { Signature } from "@cardea/core/documents/signature";

@@ -4,10 +4,10 @@
  */
 import type { Logger } from "pino";
 import type { ProviderLog } from "@cardea/connectors/connector";
-import type { SealedKey } from "@cardea/core/contract/delivery";
+import type { SealedKey } from "@cardea/core/wire/delivery";
 import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
 import type { OutpostId, ResourceId } from "@cardea/core/contract/ids";
-import type { ResourceReport } from "@cardea/core/contract/link";
+import type { ResourceReport } from "@cardea/core/wire/link";
 import { configureInfo, markKeyOf, resourceIdOf } from "@cardea/core/contract/outpost-marks";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { digestOf } from "@cardea/core/documents/digest";

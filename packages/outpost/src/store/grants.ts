@@ -1,6 +1,6 @@
 /** Which grants were used: each is issued once, whatever is sent. Kept beyond the grant's window, after which its evidence is refused anyway. */
 import type { GrantId, LeaseId, TaskId } from "@cardea/core/contract/ids";
-import type { Receipt } from "@cardea/core/contract/link";
+import type { Receipt } from "@cardea/core/wire/link";
 import type { Store } from "./store.ts";
 
 interface GrantCommon {

@@ -3,7 +3,7 @@
  * place in the order of what is due, and the counts together.
  */
 import type { GrantId, LeaseId, ResourceId, TaskId } from "@cardea/core/contract/ids";
-import type { EndReason, LeaseCounts } from "@cardea/core/contract/link";
+import type { EndReason, LeaseCounts } from "@cardea/core/wire/link";
 import { canMove } from "@cardea/core/lifecycle/states";
 import type { Store } from "./store.ts";
 

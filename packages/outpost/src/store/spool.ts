@@ -4,7 +4,7 @@
  */
 import { newId, type EventId } from "@cardea/core/contract/ids";
 import type { AuditType } from "@cardea/core/contract/audit-types";
-import type { LinkEvent, Receipt, TaskResult } from "@cardea/core/contract/link";
+import type { LinkEvent, Receipt, TaskResult } from "@cardea/core/wire/link";
 import type { TaskId } from "@cardea/core/contract/ids";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";

@@ -10,9 +10,9 @@
 import { mkdirSync } from "node:fs";
 import { open, type Database, type RootDatabase } from "lmdb";
 import { CardeaError } from "@cardea/core/contract/errors";
-import type { SealedKey } from "@cardea/core/contract/delivery";
+import type { SealedKey } from "@cardea/core/wire/delivery";
 import type { GrantId, LeaseId, ResourceId } from "@cardea/core/contract/ids";
-import type { LinkEvent, Receipt } from "@cardea/core/contract/link";
+import type { LinkEvent, Receipt } from "@cardea/core/wire/link";
 import type { GrantRecord } from "./grants.ts";
 import type { LeaseRecord } from "./leases.ts";
 

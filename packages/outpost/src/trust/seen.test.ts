@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { Consistency, LinkState } from "@cardea/core/contract/link";
+import type { Consistency, LinkState } from "@cardea/core/wire/link";
 import { digestOf } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { RosterHead } from "@cardea/core/documents/roster";

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { ErrorCode } from "@cardea/core/contract/errors";
-import type { Consistency, LinkState } from "@cardea/core/contract/link";
+import type { Consistency, LinkState } from "@cardea/core/wire/link";
 import { digestOf, Digest } from "@cardea/core/documents/digest";
 import { Policy } from "@cardea/core/documents/policy";
 import { Base64Url, timeMs } from "@cardea/core/documents/primitives";

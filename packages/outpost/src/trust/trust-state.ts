@@ -3,7 +3,7 @@
  * it. Memory is ahead of the store only until the next durable write, which every effect outside awaits.
  */
 import type { ErrorCode } from "@cardea/core/contract/errors";
-import type { Consistency, LinkState } from "@cardea/core/contract/link";
+import type { Consistency, LinkState } from "@cardea/core/wire/link";
 import type { OutpostId } from "@cardea/core/contract/ids";
 import type { Evidence } from "@cardea/core/documents/evidence";
 import type { Policy } from "@cardea/core/documents/policy";

@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RequestView } from "@cardea/core/contract/api/requests";
-import type { DeliveredKey } from "@cardea/core/contract/delivery";
+import type { RequestView } from "@cardea/core/wire/api/requests";
+import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import { CardeaError, type ErrorCode } from "@cardea/core/contract/errors";
 import type { Evidence } from "@cardea/core/documents/evidence";
 import { verifyEvidence } from "@cardea/core/evidence/verify";

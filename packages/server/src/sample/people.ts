@@ -1,4 +1,4 @@
-import type { CreatePerson } from "@cardea/core/contract/api/people";
+import type { CreatePerson } from "@cardea/core/wire/api/people";
 
 /** Who lives in development mode. `--as NAME` acts as one of them, with an ordinary device key from the data directory. */
 export const samplePeople: readonly CreatePerson[] = [

@@ -1,5 +1,5 @@
 /** Being somebody else, or more than one is. */
-import { challengeDigest } from "@cardea/core/contract/api/sign-in";
+import { challengeDigest } from "@cardea/core/wire/api/sign-in";
 import { deviceKey, enrolKey } from "@cardea/sdk/device-key";
 import { systemRandom } from "@cardea/server/processes/system";
 import { fileRequest, readWish } from "@cardea/testing/key-in-hand";

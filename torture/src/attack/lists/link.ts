@@ -1,8 +1,8 @@
 /** Being an outpost that nobody enrolled. */
 import { WebSocket } from "ws";
-import { enrolStatement, proveStatement, tokenProof, type LinkNonces } from "@cardea/core/contract/enrolment";
+import { enrolStatement, proveStatement, tokenProof, type LinkNonces } from "@cardea/core/wire/enrolment";
 import { newId } from "@cardea/core/contract/ids";
-import { LinkHello } from "@cardea/core/contract/link";
+import { LinkHello } from "@cardea/core/wire/link";
 import { signDigest } from "@cardea/core/documents/signature";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { ed25519PublicKey } from "@cardea/core/lib/crypto";

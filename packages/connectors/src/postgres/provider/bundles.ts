@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
-import type { MissingPrivilege } from "@cardea/core/contract/link";
+import type { MissingPrivilege } from "@cardea/core/wire/link";
 import { bundleName } from "@cardea/core/contract/native-name";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { privilegeNames, type Grant } from "../spec/privileges.ts";
@@ -177,7 +177,7 @@ export async function removeBundle(server: Server, name: string, signal: AbortSi
 async function isUnused(server: Server, name: string, signal: AbortSignal): Promise<boolean> {
   const [rows] = await server.read(
     server.home,
-    `select exists (select from pg_auth_members where roleid = r.oid and member <> (select oid from pg_roles where rolname = current_user))
+    `select exists (select from pg_auth_members where roleid = r.oid and member <> (select oid from pg_roles where rolname = current_user) and not admin_option)
          or exists (select from pg_shdepend where refclassid = 'pg_authid'::regclass and refobjid = r.oid and deptype = 'o') as used
        from pg_roles r where rolname = ${quoteLiteral(name)}`,
     signal,

@@ -13,6 +13,7 @@ import type { Admin } from "./admin.ts";
 import { grantsIn, lackingSql } from "./bundle-plan.ts";
 import { ensureBundle } from "./bundles.ts";
 import { hasState } from "./faults.ts";
+import { inNameOf, type Makers } from "./makers.ts";
 import type { Membership } from "./membership.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
 import { reachSql, RoleFlaws } from "./role-safety.ts";
@@ -24,6 +25,9 @@ export interface CreateContext {
   readonly admin: Admin;
   readonly config: PostgresConfig;
   readonly host: ProviderHost;
+  readonly makers: Makers;
+  /** In whose name the login is made; see `makers.ts`. */
+  readonly maker: string | undefined;
   /** Ends the login again, as the provider's own `end` does. Its faults say `maybe`: the login is there. */
   readonly end: (nativeName: string) => Promise<void>;
 }
@@ -47,12 +51,12 @@ export async function createLogin(
   for (let turn = 1; ; turn++) {
     // Side by side, since the server spends some 3 ms on hashing. Both are awaited before anything is judged.
     const [made, looked] = await Promise.allSettled([
-      secret.then(({ verifier }) => server.change(server.home, loginSql(order, roles, verifier, admin), signal)),
+      secret.then(({ verifier }) => server.change(server.home, loginSql(order, roles, verifier, context), signal)),
       look(server, admin, membership, roles, signal),
     ]);
     if (made.status === "fulfilled") {
       try {
-        await judge(context, membership, roles, made.value.at(-1), settled(looked), signal);
+        await judge(context, membership, roles, made.value.at(-2), settled(looked), signal);
         return { user: order.nativeName, secret: (await secret).secret, endpoint: endpoint(config) };
       } catch (error) {
         // The login is there and nobody has its secret. A crash here leaves it to recovery, which ends it in the same way.
@@ -61,7 +65,12 @@ export async function createLogin(
       }
     }
     if (turn === maxTurns) throw made.reason;
-    if (hasState(made.reason, "42704") && membership.kind === "bundle") {
+    const refused = hasState(made.reason, "22023") || hasState(made.reason, "42501");
+    if (refused && context.maker !== undefined && turn === 1) {
+      // 22023: the maker is not there; 42501: it may not be used, or may not admit to the role yet.
+      if (membership.kind === "bundle") await ensureBundle(server, admin, membership.bundle, signal);
+      await context.makers.prepare(context.maker, roles, signal);
+    } else if (hasState(made.reason, "42704") && membership.kind === "bundle") {
       await ensureBundle(server, admin, membership.bundle, signal);
     } else if (hasState(made.reason, "42710") || hasState(made.reason, "23505")) {
       // An earlier call was done though it was reported as failed. Its secret is nobody's: begin afresh.
@@ -75,16 +84,18 @@ function settled<T>(outcome: PromiseSettledResult<T>): T {
   return outcome.value;
 }
 
-function loginSql(order: LeaseOrder, roles: readonly string[], verifier: string, admin: Admin): string {
+function loginSql(order: LeaseOrder, roles: readonly string[], verifier: string, { admin, maker }: CreateContext): string {
   const name = quoteIdent(order.nativeName);
   const inRoles = roles.map(quoteIdent).join(", ");
   // Membership on 15 always inherits and always allows SET ROLE; later versions say it with each grant.
-  return `create role ${name} login inherit password ${quoteLiteral(verifier)} valid until ${quoteLiteral(toTime(order.notAfterMs))}
-    connection limit ${order.sessions ?? -1} ${admin.grantOptions ? "" : `in role ${inRoles}`};
-    ${admin.grantOptions ? `grant ${inRoles} to ${name} with admin false, inherit true, set false;` : ""}
-    comment on role ${name} is ${quoteLiteral(loginComment(order.lease, verifier))};
-    select r.rolname::text as name from pg_auth_members m join pg_roles r on r.oid = m.roleid
-     where m.member = (select oid from pg_roles where rolname = ${quoteLiteral(order.nativeName)})`;
+  const make = inNameOf(maker, [
+    `create role ${name} login inherit password ${quoteLiteral(verifier)} valid until ${quoteLiteral(toTime(order.notAfterMs))}
+      connection limit ${order.sessions ?? -1} ${admin.grantOptions ? "" : `in role ${inRoles}`}`,
+    ...(admin.grantOptions ? [`grant ${inRoles} to ${name} with admin false, inherit true, set false`] : []),
+    `comment on role ${name} is ${quoteLiteral(loginComment(order.lease, verifier))}`,
+  ]);
+  return `begin; ${make}; select r.rolname::text as name from pg_auth_members m join pg_roles r on r.oid = m.roleid
+     where m.member = (select oid from pg_roles where rolname = ${quoteLiteral(order.nativeName)}); commit`;
 }
 
 const commentForm = /^Cardea lease (lea_[0-9a-z]+), verifier ([0-9a-f]{64})$/;

@@ -19,6 +19,7 @@ import type { Ended } from "../../connector.ts";
 import type { Admin } from "./admin.ts";
 import { verifierChanged } from "./create.ts";
 import { hasState } from "./faults.ts";
+import { inNameOf, makerSql } from "./makers.ts";
 import { nameList } from "./missing.ts";
 import { clearBundle, clearLogin } from "./owned.ts";
 import { quoteIdent, quoteOids, quoteTexts } from "./quoting.ts";
@@ -46,6 +47,7 @@ const Login = z.object({
   memberships: z.array(Membership),
   members: z.array(z.string()),
   prepared: z.boolean(),
+  maker: z.string().nullable(),
 });
 type Login = z.infer<typeof Login>;
 
@@ -87,7 +89,9 @@ export async function endLogins(
 
 function lookSql(names: readonly string[], admin: Admin): string {
   const revocable = admin.grantOptions
-    ? "(pg_has_role(m.roleid, 'member with admin option') and pg_has_role(m.grantor, 'usage'))"
+    ? // In this order: the function walks all that the administrator is a member of.
+      `(gr.rolname = current_user or gr.rolname = ${makerSql("r.oid")}
+         or (pg_has_role(m.roleid, 'member with admin option') and pg_has_role(m.grantor, 'usage')))`
     : "not g.rolsuper";
   // From 16 on who made a role is a member of it, without any of its rights.
   const madeIt = admin.grantOptions ? "(m.admin_option and not m.inherit_option and not m.set_option)" : "false";
@@ -103,7 +107,8 @@ function lookSql(names: readonly string[], admin: Admin): string {
          from pg_auth_members m join pg_roles g on g.oid = m.roleid join pg_roles gr on gr.oid = m.grantor where m.member = r.oid) as memberships,
       array(select o.rolname::text from pg_auth_members m join pg_roles o on o.oid = m.member
              where m.roleid = r.oid and o.rolname <> current_user and not ${madeIt}) as members,
-      exists (select from pg_prepared_xacts x where x.owner = r.rolname) as prepared
+      exists (select from pg_prepared_xacts x where x.owner = r.rolname) as prepared,
+      ${admin.grantOptions ? makerSql("r.oid") : "null::text"} as maker
     from pg_roles r where r.rolname = any(${quoteTexts(names)}) order by r.rolname`;
 }
 
@@ -112,23 +117,46 @@ function lookSql(names: readonly string[], admin: Admin): string {
  * not ours to revoke goes with the login.
  */
 function shutSql(logins: readonly Login[], admin: Admin): string {
-  const revokes = logins.flatMap((login) =>
-    login.memberships
-      .filter((membership) => membership.revocable)
-      .map(({ role, grantor }) => ({
-        role,
-        login: login.name,
-        by: admin.grantOptions && grantor !== admin.user ? ` granted by ${quoteIdent(grantor)}` : "",
-      })),
-  );
-  return [
-    ...logins.map(
-      ({ name }) => `alter role ${quoteIdent(name)} nologin password null connection limit 0 valid until '-infinity'`,
-    ),
-    ...revokes
-      .sort((a, b) => (a.role < b.role ? -1 : a.role > b.role ? 1 : 0))
-      .map(({ role, login, by }) => `revoke ${quoteIdent(role)} from ${quoteIdent(login)}${by}`),
-  ].join("; ");
+  return byMaker(logins)
+    .map(([maker, made]) =>
+      inNameOf(maker, [
+        ...made.map(
+          ({ name }) =>
+            `alter role ${quoteIdent(name)} nologin password null connection limit 0 valid until '-infinity'`,
+        ),
+        ...revokes(made, maker ?? admin.user, admin),
+      ]),
+    )
+    .join(";\n");
+}
+
+/** One statement for each role and grantor, since its cost is by statement. */
+function revokes(logins: readonly Login[], acting: string, admin: Admin): readonly string[] {
+  const from = new Map<string, string[]>();
+  for (const { name, memberships } of logins) {
+    for (const { role, grantor, revocable } of memberships) {
+      if (!revocable) continue;
+      // Other grantors are the administrator's to speak for, not a maker's.
+      const by = admin.grantOptions && grantor !== acting ? ` granted by ${quoteIdent(grantor)}` : "";
+      const key = JSON.stringify([role, by]);
+      from.set(key, [...(from.get(key) ?? []), quoteIdent(name)]);
+    }
+  }
+  return [...from]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, names]) => {
+      // The key was written above.
+      const [role = "", by = ""] = JSON.parse(key) as string[];
+      const revoke = `revoke ${quoteIdent(role)} from ${names.join(", ")}${by}`;
+      return by === "" ? revoke : `set local role none; ${revoke}`;
+    });
+}
+
+/** The logins by who made them, in one order. */
+function byMaker(logins: readonly Login[]): readonly (readonly [string | undefined, readonly Login[]])[] {
+  const groups = new Map<string | undefined, Login[]>();
+  for (const login of logins) groups.set(login.maker ?? undefined, [...(groups.get(login.maker ?? undefined) ?? []), login]);
+  return [...groups].sort(([a = ""], [b = ""]) => (a < b ? -1 : 1));
 }
 
 /** Drops the roles. What they left is cleared only where the server says that something is left; answers it by login. */
@@ -175,7 +203,10 @@ async function remove(
 
 /** Drop, look a last time for sessions, and see whether the roles that the logins were members of own something now. */
 function dropSql(logins: readonly Login[], bundles: readonly (readonly [string, number])[]): string {
-  return `drop role if exists ${logins.map(({ name }) => quoteIdent(name)).join(", ")};
+  const drops = byMaker(logins).map(([maker, made]) =>
+    inNameOf(maker, [`drop role if exists ${made.map(({ name }) => quoteIdent(name)).join(", ")}`]),
+  );
+  return `begin; ${drops.join("; ")}; commit;
     select pid, pg_terminate_backend(pid) from pg_stat_get_activity(null) where usesysid = any(${quoteOids(logins.map(({ oid }) => oid))});
     select r.rolname::text as role, array_agg(distinct coalesce(case when d.dbid in (0, here.oid) then pg_describe_object(d.classid, d.objid, d.objsubid) end,
              'something in ' || db.datname, 'something')) as owned

@@ -1,7 +1,7 @@
 /** Looks at a resource before anything is issued: what it is, what its roles amount to, and what the administrator lacks. Makes nothing. */
 import { z } from "zod";
 import { CardeaError } from "@cardea/core/contract/errors";
-import type { MissingPrivilege } from "@cardea/core/contract/link";
+import type { MissingPrivilege } from "@cardea/core/wire/link";
 import { readNativeName } from "@cardea/core/contract/native-name";
 import type { RoleSpec } from "@cardea/core/documents/resource-spec";
 import type { Inspection, ProviderHost } from "../../connector.ts";

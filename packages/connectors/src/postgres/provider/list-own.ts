@@ -24,6 +24,8 @@ const Row = z.object({
   comment: z.string().nullable(),
   sessions: z.int(),
   members: z.int(),
+  /** Logins that it made. */
+  logins: z.int(),
   owns: z.boolean(),
   altered: z.boolean(),
 });
@@ -31,11 +33,16 @@ type Row = z.infer<typeof Row>;
 
 /** The form of our names, so that the server sorts out all but ours and forgeries. */
 const listSql = `select r.rolname::text as name, shobj_description(r.oid, 'pg_authid') as comment,
-    (select count(*)::int from pg_stat_activity a where a.usesysid = r.oid) as sessions,
-    (select count(*)::int from pg_auth_members m where m.roleid = r.oid and m.member <> (select oid from pg_roles where rolname = current_user)) as members,
+    coalesce(a.sessions, 0) as sessions, coalesce(m.members, 0) as members, coalesce(made.logins, 0) as logins,
     exists (select from pg_shdepend d where d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid and d.deptype = 'o') as owns,
     (r.rolcanlogin or exists (select from pg_db_role_setting s where s.setrole = r.oid)) as altered
-  from pg_roles r where r.rolname ~ '^cardea_[0-9a-z]{25}$' order by 1`;
+  from pg_roles r
+  left join (select usesysid, count(*)::int as sessions from pg_stat_get_activity(null) group by 1) a on a.usesysid = r.oid
+  left join (select roleid, count(*)::int as members from pg_auth_members
+              where member <> (select oid from pg_roles where rolname = current_user) and not admin_option group by 1) m on m.roleid = r.oid
+  left join (select member, count(*)::int as logins from pg_auth_members join pg_roles l on l.oid = roleid and l.rolname like 'cardea\\_%' and l.rolcanlogin
+              where admin_option group by 1) made on made.member = r.oid
+  where r.rolname ~ '^cardea_[0-9a-z]{25}$' order by 1`;
 
 /** Lists, brings bundles up to date with their patterns, and removes those that are unused and own nothing. */
 export async function listOwn(context: ListContext, signal: AbortSignal): Promise<Listing> {
@@ -62,7 +69,7 @@ async function tidy(
   signal: AbortSignal,
 ): Promise<"removed" | "kept"> {
   const { server, admin, markKey, log } = context;
-  const unused = row.members === 0 && !row.owns;
+  const unused = row.members === 0 && row.logins === 0 && !row.owns;
   if (unused && (await context.unlessInUse(row.name, () => removeBundle(server, row.name, signal)))) return "removed";
   if (what === "holder" || unused) return "kept";
   if (row.altered) {

@@ -1,5 +1,5 @@
 /** What the administrator lacks, in words and as the SQL that the owner would run. */
-import type { MissingPrivilege } from "@cardea/core/contract/link";
+import type { MissingPrivilege } from "@cardea/core/wire/link";
 import type { Grant } from "../spec/privileges.ts";
 import { formatTableName } from "../spec/table-name.ts";
 import type { Admin } from "./admin.ts";

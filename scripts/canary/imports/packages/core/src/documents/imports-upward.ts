@@ -1,3 +1,3 @@
-import type { Leaf } from "../lifecycle/leaf.ts";
+import type { Leaf } from "../wire/leaf.ts";
 
 export type Upward = Leaf;

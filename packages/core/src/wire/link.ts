@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { AuditType } from "./audit-types.ts";
+import { AuditType } from "../contract/audit-types.ts";
 import { SealedKey } from "./delivery.ts";
-import { EventId, GrantId, LeaseId, OutpostId, ResourceId, SessionId, TaskId, TokenId } from "./ids.ts";
+import { EventId, GrantId, LeaseId, OutpostId, ResourceId, SessionId, TaskId, TokenId } from "../contract/ids.ts";
 import { Evidence } from "../documents/evidence.ts";
 import { Policy } from "../documents/policy.ts";
 import { Base64Url, JsonValue, Name, plainText, Time } from "../documents/primitives.ts";

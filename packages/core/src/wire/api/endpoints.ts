@@ -6,8 +6,8 @@ import { z } from "zod";
 import { Evidence } from "../../documents/evidence.ts";
 import { Name } from "../../documents/primitives.ts";
 import { Trust } from "../../documents/trust.ts";
-import { CredentialId, EventId, GrantId, RequestId, SubjectId, TokenId } from "../ids.ts";
-import { Meta, PageQuery, WaitQuery, type Page } from "./common.ts";
+import { CredentialId, EventId, GrantId, RequestId, SubjectId, TokenId } from "../../contract/ids.ts";
+import { Meta, PageQuery, WaitQuery, type Page } from "./conventions.ts";
 import { CastReview, GrantQuery, GrantsPage, GrantsQuery, GrantView, KeyView, RevokeGrant } from "./grants.ts";
 import {
   ApplyPolicy,

@@ -10,7 +10,7 @@ import { parseBase64Url, toBase64Url } from "../lib/base64url.ts";
 import { hmacSha256, sha256 } from "../lib/crypto.ts";
 import { refused, ok, type Result } from "../lib/result.ts";
 import type { SealedKey } from "./delivery.ts";
-import { OutpostId, TokenId } from "./ids.ts";
+import { OutpostId, TokenId } from "../contract/ids.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });

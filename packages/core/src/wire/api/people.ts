@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { Base64Url, Name, plainText, SubjectKind, Time } from "../../documents/primitives.ts";
 import { RosterEntry } from "../../documents/roster.ts";
-import { CredentialId, SubjectId, TokenId } from "../ids.ts";
-import { pageOf } from "./common.ts";
+import { CredentialId, SubjectId, TokenId } from "../../contract/ids.ts";
+import { pageOf } from "./conventions.ts";
 
 export const Permission = z.enum(["member", "auditor", "admin"]);
 export type Permission = z.infer<typeof Permission>;

@@ -2,9 +2,9 @@ import { z } from "zod";
 import { Grant } from "../../documents/grant.ts";
 import { plainText, Time } from "../../documents/primitives.ts";
 import { SealedKey } from "../delivery.ts";
-import { GrantId, KeyId, RequestId } from "../ids.ts";
+import { GrantId, KeyId, RequestId } from "../../contract/ids.ts";
 import { EndReason } from "../link.ts";
-import { pageOf, PageQuery, SubjectRef, WaitQuery } from "./common.ts";
+import { pageOf, PageQuery, SubjectRef, WaitQuery } from "./conventions.ts";
 
 export const GrantState = z.enum(["scheduled", "issuing", "active", "ending", "ended", "failed"]);
 

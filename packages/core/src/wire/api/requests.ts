@@ -3,8 +3,8 @@ import { Asked, Ask, AskedLimits, Request } from "../../documents/request.ts";
 import { Narrowing, Verdict, Vote } from "../../documents/vote.ts";
 import { Signature } from "../../documents/signature.ts";
 import { Base64Url, Duration, JsonValue, Name, plainText, Time, Via } from "../../documents/primitives.ts";
-import { GrantId, RequestId, SubjectId } from "../ids.ts";
-import { pageOf, PageQuery, SubjectRef, WaitQuery } from "./common.ts";
+import { GrantId, RequestId, SubjectId } from "../../contract/ids.ts";
+import { pageOf, PageQuery, SubjectRef, WaitQuery } from "./conventions.ts";
 import { GrantView } from "./grants.ts";
 
 /** `POST /v1/requests`. What is left out is filled in: the nonce, and the requester from the sign-in. */

@@ -5,9 +5,9 @@ import { Policy } from "../../documents/policy.ts";
 import { JsonValue, Name, plainText, Time } from "../../documents/primitives.ts";
 import { ResourceSpec } from "../../documents/resource-spec.ts";
 import { SealedKey } from "../delivery.ts";
-import { EventId, OutpostId, RequestId, ResourceId } from "../ids.ts";
+import { EventId, OutpostId, RequestId, ResourceId } from "../../contract/ids.ts";
 import { MissingPrivilege } from "../link.ts";
-import { pageOf, PageQuery, SubjectRef } from "./common.ts";
+import { pageOf, PageQuery, SubjectRef } from "./conventions.ts";
 
 /** What the caller could ask for here, as policy stands: a preview, decided anew for each request. */
 export const RoleOffer = z.object({ role: z.string(), description: z.string().optional(), effect: z.enum(["allow", "review", "deny"]), words: z.string(), maxDuration: z.string().optional(), via: z.array(z.string()) });

@@ -1,0 +1,3 @@
+import type { Leaf } from "../lifecycle/leaf.ts";
+
+export type Upward = Leaf;
