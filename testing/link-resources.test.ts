@@ -8,9 +8,9 @@ import { checkResource } from "@cardea/control/resources/check";
 import { listResources, showResource } from "@cardea/control/resources/list";
 import { listOutposts } from "@cardea/control/resources/outposts";
 import { testResource, type TestResource } from "@cardea/connectors/postgres/fixture/resource";
-import { PageQuery } from "@cardea/core/contract/api/common";
-import { AuditQuery } from "@cardea/core/contract/api/operations";
-import type { SealedKey } from "@cardea/core/contract/delivery";
+import { PageQuery } from "@cardea/core/wire/api/conventions";
+import { AuditQuery } from "@cardea/core/wire/api/operations";
+import type { SealedKey } from "@cardea/core/wire/delivery";
 import type { GrantId } from "@cardea/core/contract/ids";
 import { configureInfo } from "@cardea/core/contract/outpost-marks";
 import { newDeliveryKey, sealTo } from "@cardea/sdk/delivery-key";
@@ -208,6 +208,8 @@ test("a storm of what ran out while the outpost was away is ended, and keys are 
   await inState(linked, fresh, "active");
   for (const grant of many) await inState(linked, grant, "ended");
   expect(await logins(resource)).toHaveLength(1);
+  await revoke(linked, fresh);
+  await inState(linked, fresh, "ended");
   await resource.close();
 }, 90_000);
 
@@ -224,5 +226,7 @@ test("an outpost whose clock steps issues nothing until the control plane's time
   expect(await logins(resource)).toEqual([]);
   offsetMs = 0;
   await inState(linked, grant, "active");
+  await revoke(linked, grant);
+  await inState(linked, grant, "ended");
   await resource.close();
 }, 90_000);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hpkeInfo, type DeliveredKey } from "@cardea/core/contract/delivery";
+import { hpkeInfo, type DeliveredKey } from "@cardea/core/wire/delivery";
 import { toTime } from "@cardea/core/documents/primitives";
 import { newDeliveryKey, openSealedKey, sealTo } from "./delivery-key.ts";
 

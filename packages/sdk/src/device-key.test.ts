@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { challengeDigest, enrolmentDigest } from "@cardea/core/contract/api/sign-in";
+import { challengeDigest, enrolmentDigest } from "@cardea/core/wire/api/sign-in";
 import { toTime } from "@cardea/core/documents/primitives";
 import { fromBase64Url } from "@cardea/core/lib/base64url";
 import { ed25519Verify } from "@cardea/core/lib/crypto";

@@ -78,6 +78,11 @@ export async function run({ seconds = defaultSeconds, args, signal, say }: Exerc
   };
 }
 
+/** The pause point at which the outpost stands and waits to be killed. */
+interface Paused {
+  point: string | undefined;
+}
+
 class Torture implements AsyncDisposable {
   readonly kills: Kill[] = [];
   readonly workload: Workload;
@@ -86,12 +91,11 @@ class Torture implements AsyncDisposable {
   readonly #dice: Dice;
   readonly #say: (line: string) => void;
   readonly #recoveryMs: number[] = [];
-  /** The pause point at which the outpost stands and waits to be killed. */
-  readonly #paused: { point: string | undefined };
+  readonly #paused: Paused;
   #epochs = 0;
   #nextGate = 0;
 
-  private constructor(supervision: Supervision, paused: Torture["#paused"], dice: Dice, say: (line: string) => void) {
+  private constructor(supervision: Supervision, paused: Paused, dice: Dice, say: (line: string) => void) {
     this.#supervision = supervision;
     this.#paused = paused;
     this.#dice = dice;
@@ -103,7 +107,7 @@ class Torture implements AsyncDisposable {
 
   /** Starts everything for the first time, undisturbed. */
   static async begin(dice: Dice, say: (line: string) => void): Promise<Torture> {
-    const paused: Torture["#paused"] = { point: undefined };
+    const paused: Paused = { point: undefined };
     const supervision = await Supervision.prepare((point) => (paused.point = point));
     try {
       await supervision.start();

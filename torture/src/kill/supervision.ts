@@ -18,16 +18,19 @@ export interface Place {
   readonly shop: Connection;
 }
 
+type Home = Awaited<ReturnType<typeof makeStackHome>>;
+type Ports = Pick<SupervisorOrder, "port" | "samplePort">;
+
 export class Supervision implements AsyncDisposable {
-  readonly #home: Awaited<ReturnType<typeof makeStackHome>>;
-  readonly #ports: Pick<SupervisorOrder, "port" | "samplePort">;
+  readonly #home: Home;
+  readonly #ports: Ports;
   readonly #onPaused: (point: string) => void;
   #child: ChildProcess | undefined;
   #place: Place | undefined;
   /** Starts that failed although nothing was killed meanwhile. */
   readonly failedStarts: string[] = [];
 
-  private constructor(home: Supervision["#home"], ports: Supervision["#ports"], onPaused: (point: string) => void) {
+  private constructor(home: Home, ports: Ports, onPaused: (point: string) => void) {
     this.#home = home;
     this.#ports = ports;
     this.#onPaused = onPaused;

@@ -2,11 +2,10 @@
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { AuditLeaf } from "@cardea/core/documents/audit-leaf";
 import type { LogProof } from "@cardea/core/documents/evidence";
-import type { EventId } from "@cardea/core/contract/ids";
 import type { Checkpoint } from "@cardea/core/log/checkpoint";
 import { hashReaderOver, readConsistencyProof, readInclusionProof } from "@cardea/core/log/tile-source";
 import type { Control } from "../control.ts";
-import { maybeOneEntry, maybeOneLogHead } from "../store/log.ts";
+import { maybeOneLogHead, type StoredEntry } from "../store/log.ts";
 import { logGuard, rolledBack } from "./guard.ts";
 import { tileFetcher } from "./tile.ts";
 
@@ -26,10 +25,9 @@ export async function currentHead(control: Control): Promise<CurrentHead | undef
   return head === undefined || opened === undefined ? undefined : { note: head.checkpoint, checkpoint: opened };
 }
 
-/** The way from one entry up to a head; `undefined` while the head does not cover it, or once its data was erased. */
-export async function proveEvent(control: Control, head: CurrentHead, event: EventId): Promise<LogProof | undefined> {
-  const entry = await maybeOneEntry(control.db, event);
-  if (entry?.salt === undefined || entry.data === undefined || entry.index >= head.checkpoint.size) return undefined;
+/** The way from one entry up to a head; `undefined` where the head does not cover it, or once its data was erased. */
+export async function proveEntry(control: Control, head: CurrentHead, entry: StoredEntry): Promise<LogProof | undefined> {
+  if (entry.salt === undefined || entry.data === undefined || entry.index >= head.checkpoint.size) return undefined;
   const read = hashReaderOver(tileFetcher(control), head.checkpoint.size);
   const path = await readInclusionProof(read, entry.index, head.checkpoint.size);
   if (!path.ok) throw rolledBack(path.detail);

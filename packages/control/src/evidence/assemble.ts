@@ -12,12 +12,12 @@ import type { Signature } from "@cardea/core/documents/signature";
 import type { Vote } from "@cardea/core/documents/vote";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { reportingAlterations } from "../audit/altered.ts";
-import { currentHead, proveEvent } from "../audit/proofs.ts";
+import { currentHead, proveEntry } from "../audit/proofs.ts";
 import type { Control } from "../control.ts";
 import { currentRoster, type RosterView } from "../people/roster.ts";
 import { policyByDigest, policyByVersion } from "../policy/current.ts";
-import { maybeOneGrant, type StoredGrant } from "../store/grants.ts";
-import { manyVotes, maybeOneRequest } from "../store/requests.ts";
+import { maybeOneGrantGround, type StoredGrant } from "../store/grants.ts";
+import { manyVotes } from "../store/requests.ts";
 import { Recent } from "../store/recent.ts";
 import { specByDigest } from "../store/resources.ts";
 import type { Signed } from "../store/signed.ts";
@@ -31,17 +31,16 @@ export function assembleEvidence(control: Control, id: GrantId): Promise<Evidenc
 }
 
 async function assemble(control: Control, id: GrantId): Promise<Evidence | undefined> {
-  // The head before the entry: whatever it covers is stored by then.
-  const [head, grant, roster] = await Promise.all([currentHead(control), maybeOneGrant(control.db, control.keys, { id }), currentRoster(control)]);
-  if (head === undefined || grant === undefined) return undefined;
-  const [proof, request, votes] = await Promise.all([
-    proveEvent(control, head, grant.createdEvent),
-    maybeOneRequest(control.db, control.keys, grant.request),
-    grant.signed.document.votes.length === 0 ? [] : manyVotes(control.db, control.keys, grant.request),
-  ]);
+  const [found, early, roster] = await Promise.all([maybeOneGrantGround(control.db, control.keys, id), currentHead(control), currentRoster(control)]);
+  if (found?.entry === undefined) return undefined;
+  const { grant, request, entry } = found;
+  // Entry and head are committed together, so a head read after the entry covers it.
+  const head = early !== undefined && early.checkpoint.size > entry.index ? early : await currentHead(control);
+  if (head === undefined) return undefined;
+  const votes = grant.signed.document.votes.length === 0 ? [] : await manyVotes(control.db, control.keys, grant.request);
+  const proof = await proveEntry(control, head, entry);
   if (proof === undefined) return undefined;
-  if (request === undefined) throw gone("the request");
-  const { document } = request.signed;
+  const { document } = request;
   const [policy, current, spec] = await Promise.all([
     policyByDigest(control, document.decision.policy),
     policyByVersion(control, grant.createdPolicy),
@@ -56,7 +55,7 @@ async function assemble(control: Control, id: GrantId): Promise<Evidence | undef
     request: document,
     votes: counted.map((vote) => vote.document),
     grant: grant.signed.document,
-    signatures: signaturesOf([request.signed, grant.signed, policy.signed, ...(isCurrent ? [] : [current.signed]), ...counted], roster, spec),
+    signatures: signaturesOf([request, grant.signed, policy.signed, ...(isCurrent ? [] : [current.signed]), ...counted], roster, spec),
     policy: policy.signed.document,
     ...(!isCurrent && { current: current.signed.document satisfies Policy }),
     spec: spec.document,

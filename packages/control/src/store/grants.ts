@@ -4,9 +4,11 @@ import { SealedKey } from "@cardea/core/wire/delivery";
 import type { EventId, GrantId, LeaseId, OutpostId, RequestId, SubjectId } from "@cardea/core/contract/ids";
 import { Grant } from "@cardea/core/documents/grant";
 import type { Time } from "@cardea/core/documents/primitives";
+import { Request } from "@cardea/core/documents/request";
 import { Review } from "@cardea/core/documents/vote";
 import type { GrantState, LeaseState } from "@cardea/core/lifecycle/states";
 import type { Control, ControlKeys, Tx } from "../control.ts";
+import type { StoredEntry } from "./log.ts";
 import { readSigned, signedColumns, type Signed } from "./signed.ts";
 
 type Db = Control["db"] | Tx;
@@ -158,6 +160,41 @@ export async function maybeOneGrant(db: Db, keys: ControlKeys, which: { readonly
   const query = grantsWithLease(db);
   const row = await ("id" in which ? query.where("grants.id", "=", which.id) : query.where("grants.request_id", "=", which.request)).executeTakeFirst();
   return row === undefined ? undefined : stored(keys, row);
+}
+
+/** A grant with the request that its row names and its entry in the log, if that has one yet. */
+export interface GrantGround {
+  readonly grant: StoredGrant;
+  readonly request: Signed<Request>;
+  readonly entry: StoredEntry | undefined;
+}
+
+/** Everything of a grant that its evidence needs, in one round trip: a key waits for it. */
+export async function maybeOneGrantGround(db: Db, keys: ControlKeys, id: GrantId): Promise<GrantGround | undefined> {
+  const row = await grantsWithLease(db)
+    .innerJoin("requests", "requests.id", "grants.request_id")
+    .leftJoin("audit_entries", "audit_entries.event_id", "grants.created_event")
+    .where("grants.id", "=", id)
+    .select([
+      "requests.digest as request_digest",
+      "requests.document as request_document",
+      "requests.signatures as request_signatures",
+      "audit_entries.index as entry_index",
+      "audit_entries.leaf as entry_leaf",
+      "audit_entries.salt as entry_salt",
+      "audit_entries.data as entry_data",
+    ])
+    .executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { request_digest: digest, request_document: document, request_signatures: signatures } = row;
+  return {
+    grant: stored(keys, row),
+    request: readSigned(keys, "request", Request, { id: row.request_id, digest, document, signatures }),
+    entry:
+      row.entry_index === null || row.entry_leaf === null
+        ? undefined
+        : { index: row.entry_index, leaf: row.entry_leaf, salt: row.entry_salt ?? undefined, data: row.entry_data ?? undefined },
+  };
 }
 
 export async function maybeOneGrantLocked(tx: Tx, keys: ControlKeys, id: GrantId): Promise<StoredGrant | undefined> {

@@ -198,12 +198,6 @@ export interface StoredEntry {
   readonly data: string | undefined;
 }
 
-/** The entry of an event that Cardea made itself, once it is in the log. */
-export async function maybeOneEntry(db: Db, eventId: EventId): Promise<StoredEntry | undefined> {
-  const row = await db.selectFrom("audit_entries").select(["index", "leaf", "salt", "data"]).where("event_id", "=", eventId).executeTakeFirst();
-  return row === undefined ? undefined : { index: row.index, leaf: row.leaf, salt: row.salt ?? undefined, data: row.data ?? undefined };
-}
-
 /** Whether the log, or what waits for its place in it, names this id in an entry of one of these types. */
 export async function isInLog(db: Db, ref: string, types: readonly string[]): Promise<boolean> {
   const { rows } = await sql<{ found: boolean }>`

@@ -163,6 +163,8 @@ class OtherProcesses {
 
   async #send(): Promise<void> {
     try {
+      // One commit gives several hints, one after the other: they go together.
+      await Promise.resolve();
       for (let client = this.#client; client !== undefined && this.#unsent.size > 0; client = this.#client) {
         const payload = [this.#self, ...this.#unsent].join(" ");
         this.#unsent.clear();

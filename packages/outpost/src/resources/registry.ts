@@ -127,6 +127,8 @@ export class Registry {
   async check(name: string): Promise<ResourceReport> {
     const kept = this.#kept.get(this.idOf(name));
     if (kept === undefined) throw new CardeaError("resource_unknown", `\`${name}\` is not configured at this outpost`);
+    // A look under way may have seen what was so before the question.
+    await kept.looking;
     await this.#look(kept);
     return kept.host.report();
   }
