@@ -76,7 +76,8 @@ async function plant(type: "issue" | "end", grant: GrantId, why?: string): Promi
 async function taskCode(id: string): Promise<string> {
   return await until(`task ${id} is closed`, async () => {
     const [row] = await linked.world.sql("select state, code from tasks where id = $1", [id]);
-    return row?.["state"] !== "open" && String(row?.["code"] ?? "done");
+    const code = row?.["code"];
+    return row?.["state"] !== "open" && (typeof code === "string" ? code : "done");
   });
 }
 

@@ -27,7 +27,7 @@ const systemClock: Clock = { now: () => Date.now() };
 const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
 /** `read` and `write` are allowed to engineers as direct keys. */
-export const directPolicy = `
+const directPolicy = `
 version: 1
 rules:
   - name: engineers

@@ -94,7 +94,12 @@ export async function scenario(control: Control, policy: string = scenarioPolicy
       ids.set(name, subject);
       await addSubject(tx, control, subject, CreatePerson.parse({ name, ...person }), undefined);
     }
-    const robo = CreatePerson.parse({ name: "robo", kind: "agent", actsFor: ids.get("ada"), groups: ["engineering", "on-call"] });
+    const robo = CreatePerson.parse({
+      name: "robo",
+      kind: "agent",
+      actsFor: ids.get("ada"),
+      groups: ["engineering", "on-call"],
+    });
     await addSubject(tx, control, newId("subject", control.clock, control.random), robo, undefined);
     const enrolment = Enrolment.parse({
       v: 1,
@@ -162,7 +167,15 @@ export async function scenario(control: Control, policy: string = scenarioPolicy
           ...input,
         }),
       ),
-    change: (name, change) => transact(control, (tx) => changeRoster(tx, control, (view) => view.entries().filter((entry) => entry.name === name).map((entry) => ({ ...entry, ...change })))),
+    change: (name, change) =>
+      transact(control, (tx) =>
+        changeRoster(tx, control, (view) =>
+          view
+            .entries()
+            .filter((entry) => entry.name === name)
+            .map((entry) => ({ ...entry, ...change })),
+        ),
+      ),
     report,
   };
 }

@@ -55,7 +55,7 @@ function asCardeaError(thrown: unknown): CardeaError {
 
 /** Commander's words in the form of ours. */
 function usageWords(message: string): string {
-  return message.replace(/^error: /, "").replace(/\s*\n\(/, " (").replace(/\.$/, "").replace("Allowed choices", "allowed choices").replaceAll("'", "`");
+  return message.replace(/^error: /, "").replace(/\s*\n\(/, " (").replace(/\.$/, "").replace(". Allowed choices", "; allowed choices").replace("Did you mean", "did you mean").replaceAll("'", "`");
 }
 
 /** The problem document of an answer from the control plane, as it came. */

@@ -22,6 +22,8 @@ const workers = 5;
 const wantedKills = 200;
 const longFormSeconds = 600;
 const recoversWithinMs = 60_000;
+/** Worth a line. */
+const slowRecoveryMs = 5_000;
 
 /** A supervisor waits longer before each restart of the same process, so each lives for few kills and is killed itself. */
 const killsPerSupervisor = 10;
@@ -72,6 +74,7 @@ export async function run({ seconds = defaultSeconds, args, signal, say }: Exerc
       recoveryP50Ms: recoveryMs[Math.floor(recoveryMs.length / 2)] ?? null,
       recoveryMaxMs: recoveryMs.at(-1) ?? null,
       startsThatFailed: torture.failedStarts,
+      lingered: torture.lingered,
       seed,
       ...(dead !== undefined && { dead }),
     },
@@ -132,6 +135,10 @@ class Torture implements AsyncDisposable {
 
   get checkpointsSeen(): number {
     return this.#witness.checkpoints.length;
+  }
+
+  get lingered(): number {
+    return this.#supervision.lingered;
   }
 
   get failedStarts(): number {
@@ -224,7 +231,9 @@ class Torture implements AsyncDisposable {
     for (let last = "nothing was tried"; ; ) {
       try {
         await this.workload.proveAlive();
-        this.#recoveryMs.push(Math.round(performance.now() - startedMs));
+        const tookMs = Math.round(performance.now() - startedMs);
+        this.#recoveryMs.push(tookMs);
+        if (tookMs > slowRecoveryMs) this.#say(`slow: ${String(tookMs)} ms after ${JSON.stringify(this.kills.at(-1))}; last seen: ${last}`);
         return;
       } catch (error) {
         last = error instanceof Error ? error.message : String(error);

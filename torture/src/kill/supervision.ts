@@ -9,8 +9,11 @@ import { FromSupervisor, type Connection, type SupervisorOrder, type Victim } fr
 
 const program = fileURLToPath(new URL("./supervisor.js", import.meta.url));
 const readyWithinMs = 60_000;
-/** What a killed supervisor left may still be ending, and hold a port, when the next one starts. */
-const attempts = 10;
+/** What a killed supervisor left may still be ending, and hold a port or a folder, when the next one starts. */
+const attempts = 40;
+const attemptEveryMs = 500;
+/** After so many, what is left of the supervisor before is ended by force: at a pause point it would wait for ever. */
+const patientAttempts = 16;
 
 export interface Place {
   readonly url: string;
@@ -27,8 +30,12 @@ export class Supervision implements AsyncDisposable {
   readonly #onPaused: (point: string) => void;
   #child: ChildProcess | undefined;
   #place: Place | undefined;
-  /** Starts that failed although nothing was killed meanwhile. */
+  /** Our processes under the supervisor that was killed last. */
+  #left: readonly number[] = [];
+  /** Why starts failed that came too early. */
   readonly failedStarts: string[] = [];
+  /** Processes that outlived their supervisor for so long that they were ended by force. */
+  lingered = 0;
 
   private constructor(home: Home, ports: Ports, onPaused: (point: string) => void) {
     this.#home = home;
@@ -63,8 +70,9 @@ export class Supervision implements AsyncDisposable {
       const outcome = await this.#startOnce(pauseAt);
       if (outcome === undefined) return;
       this.failedStarts.push(outcome);
+      if (attempt === patientAttempts) this.#killLeft();
       if (attempt === attempts) throw new Error(`the stack does not start again: ${outcome}`);
-      await sleep(500);
+      await sleep(attemptEveryMs);
     }
   }
 
@@ -88,8 +96,9 @@ export class Supervision implements AsyncDisposable {
 
   /** Kills by SIGKILL; whether there was anybody to kill. */
   async kill(victim: Victim): Promise<boolean> {
-    const pid = (await this.pids())[victim];
+    const { [victim]: pid, control, outpost } = await this.pids();
     if (pid === undefined) return false;
+    if (victim === "supervisor") this.#left = [control, outpost].filter((left) => left !== undefined);
     try {
       process.kill(pid, "SIGKILL");
     } catch {
@@ -110,6 +119,18 @@ export class Supervision implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await this.#home[Symbol.asyncDispose]();
+  }
+
+  #killLeft(): void {
+    for (const pid of this.#left) {
+      try {
+        process.kill(pid, "SIGKILL");
+        this.lingered += 1;
+      } catch {
+        // It has ended by itself, as it should.
+      }
+    }
+    this.#left = [];
   }
 
   #fork(pauseAt?: string): ChildProcess {

@@ -1,5 +1,4 @@
 import { describe } from "vitest";
-import { readNativeName } from "@cardea/core/contract/native-name";
 import { startTestCluster, testServer } from "@cardea/testing/cluster";
 import { conformance } from "../conformance/conformance.ts";
 import { FaultProxy } from "../conformance/fault-proxy.ts";
@@ -16,10 +15,6 @@ for (const [version, kind] of [
       const cluster = await startTestCluster({ version });
       const proxy = await FaultProxy.start(cluster);
       const resource = await testResource(cluster, { port: proxy.port });
-      const isLogin = (name: string): boolean => {
-        const mark = readNativeName(resource.markKey, name);
-        return mark.kind === "ours" && mark.deadlineMs > 0;
-      };
       return {
         proxy,
         open: () => resource.open(),
@@ -34,8 +29,11 @@ for (const [version, kind] of [
             close: () => client.end(),
           };
         },
-        logins: async () => (await resource.marked()).filter(isLogin),
-        others: async () => (await resource.marked()).filter((name) => !isLogin(name)),
+        logins: () => resource.logins(),
+        others: async () => {
+          const logins = await resource.logins();
+          return (await resource.marked()).filter((name) => !logins.includes(name));
+        },
         kill: async (localPort) => {
           await resource.su(`select pg_terminate_backend(pid) from pg_stat_activity where client_port = ${localPort}`);
         },

@@ -16,7 +16,8 @@ export async function reportingAlterations<T>(control: Control, work: Promise<T>
   try {
     return await work;
   } catch (error) {
-    if (error instanceof CardeaError && typeof error.extra["altered"] === "string") await reportAltered(control, error.extra["altered"]);
+    if (error instanceof CardeaError && typeof error.extra["altered"] === "string")
+      await reportAltered(control, error.extra["altered"]);
     throw error;
   }
 }
@@ -26,7 +27,8 @@ export async function unlessAltered<T>(control: Control, work: Promise<T>): Prom
   try {
     return await reportingAlterations(control, work);
   } catch (error) {
-    if (error instanceof CardeaError && (error.code === "evidence_signature" || error.code === "evidence_mismatch")) return undefined;
+    if (error instanceof CardeaError && (error.code === "evidence_signature" || error.code === "evidence_mismatch"))
+      return undefined;
     throw error;
   }
 }
@@ -39,7 +41,13 @@ export async function reportAltered(control: Control, id: string): Promise<void>
   seen.set(id, true);
   control.log.error({ id }, "a stored document was altered beside Cardea; it is refused");
   try {
-    await transact(control, (tx) => record(tx, control, { type: "security.refused", ids: { altered: id }, data: { what: "a stored document was altered" } }));
+    await transact(control, (tx) =>
+      record(tx, control, {
+        type: "security.refused",
+        ids: { altered: id },
+        data: { what: "a stored document was altered" },
+      }),
+    );
   } catch (error) {
     control.log.error({ err: error, id }, "the alteration could not be logged");
   }

@@ -53,14 +53,25 @@ async function stopWriters(): Promise<void> {
   await Promise.all(running.splice(0).map((sequencer) => sequencer.close()));
 }
 
-const event = (n: number, more: Partial<AuditEvent> = {}): AuditEvent => ({ type: "request.submitted", ids: { request: `req_${n}` }, data: { n, text: "päivää" }, ...more });
+const event = (n: number, more: Partial<AuditEvent> = {}): AuditEvent => ({
+  type: "request.submitted",
+  ids: { request: `req_${n}` },
+  data: { n, text: "päivää" },
+  ...more,
+});
 
 async function log(from: number, count: number, at: Control = control): Promise<void> {
-  await transact(at, (tx) => recordAll(tx, at, Array.from({ length: count }, (_, i) => event(from + i))));
+  await transact(at, (tx) =>
+    recordAll(
+      tx,
+      at,
+      Array.from({ length: count }, (_, i) => event(from + i)),
+    ),
+  );
 }
 
 async function until<T>(look: () => Promise<T | undefined>, withinMs = 10_000): Promise<T> {
-  for (const end = performance.now() + withinMs; ; ) {
+  for (const end = performance.now() + withinMs; ;) {
     const found = await look();
     if (found !== undefined) return found;
     if (performance.now() > end) throw new Error("it did not come");
@@ -102,27 +113,46 @@ describe("the log", () => {
     await log(3, 2);
     await grownTo(5);
     const rows = await world.sql("select index, data from audit_entries order by index");
-    expect(rows.map((row) => [row["index"], (JSON.parse(String(row["data"])) as { n: number }).n])).toEqual([["0", 0], ["1", 1], ["2", 2], ["3", 3], ["4", 4]]);
+    expect(rows.map((row) => [row["index"], (JSON.parse(String(row["data"])) as { n: number }).n])).toEqual([
+      ["0", 0],
+      ["1", 1],
+      ["2", 2],
+      ["3", 3],
+      ["4", 4],
+    ]);
     expect(await world.sql("select count(*)::int as n from audit_pending")).toEqual([{ n: 0 }]);
   });
 
   test("verifies from its tiles alone, in the database and as files, over several tiles and partitions of work", async () => {
     startWriter();
-    for (const [from, count] of [[0, 1], [1, 254], [255, 1], [256, 1], [257, 600]] as const) {
+    for (const [from, count] of [
+      [0, 1],
+      [1, 254],
+      [255, 1],
+      [256, 1],
+      [257, 600],
+    ] as const) {
       await log(from, count);
       const head = await grownTo(from + count);
       expect(await verifyLog(fromDatabase, head)).toMatchObject({ ok: true });
     }
     const head = await grownTo(857);
     let seen = 0;
-    expect(await verifyLog(fromDatabase, head, { onEntries: (_, entries) => (seen += entries.length) })).toMatchObject({ ok: true });
+    expect(await verifyLog(fromDatabase, head, { onEntries: (_, entries) => (seen += entries.length) })).toMatchObject({
+      ok: true,
+    });
     expect(seen).toBe(857);
     await stopWriters();
     const filed = await published();
     expect(filed.size).toBe(857);
     expect(await verifyLog(fromFiles, filed)).toMatchObject({ ok: true });
     // Full tiles have taken the place of the partial ones.
-    expect((await readdir(join(control.settings.logDirectory, "tile/0"))).sort()).toEqual(["000", "001", "002", "003.p"]);
+    expect((await readdir(join(control.settings.logDirectory, "tile/0"))).sort()).toEqual([
+      "000",
+      "001",
+      "002",
+      "003.p",
+    ]);
   });
 
   test("commits a lone event without waiting for company", async () => {
@@ -152,7 +182,11 @@ describe("the log", () => {
     if (head === undefined) throw new Error("no head");
     const [row] = await world.sql("select index::int, leaf, salt, data from audit_entries where event_id = $1", [id]);
     const proof = await proveEntry(control, head, row as unknown as StoredEntry);
-    expect(proof).toMatchObject({ index: 300, leaf: { type: "request.submitted", ids: { request: "req_300", event: id } }, data: { n: 300 } });
+    expect(proof).toMatchObject({
+      index: 300,
+      leaf: { type: "request.submitted", ids: { request: "req_300", event: id } },
+      data: { n: 300 },
+    });
     expect(proof !== undefined && opensCommitment(proof.leaf, proof.salt, proof.data)).toBe(true);
     expect(await proveEntry(control, head, { ...(row as unknown as StoredEntry), index: 311 })).toBeUndefined();
     expect(await proveGrowth(control, head, 17)).toBeInstanceOf(Array);
@@ -178,7 +212,9 @@ describe("the log", () => {
     await log(0, 5);
     const before = await until(async () => {
       const head = await currentHead(control);
-      return head !== undefined && (await world.sql("select from audit_pending")).length === 0 ? head.checkpoint : undefined;
+      return head !== undefined && (await world.sql("select from audit_pending")).length === 0
+        ? head.checkpoint
+        : undefined;
     });
     await world.sql("update audit_entries set salt = null, data = null where refs @> array['req_2']");
     expect(await verifyLog(fromDatabase, before)).toMatchObject({ ok: true });
@@ -208,7 +244,11 @@ describe("one writer", () => {
     startWriter();
     for (let n = 0; n < 200; n += 10) {
       await log(n, 10);
-      if (n % 50 === 0) await world.sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and objid = $1", [0x63617202 & 0xffffffff]);
+      if (n % 50 === 0)
+        await world.sql(
+          "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and objid = $1",
+          [0x63617202 & 0xffffffff],
+        );
     }
     const head = await grownTo(200);
     expect(head.size).toBe(200);
@@ -230,10 +270,14 @@ describe("one writer", () => {
     await stopWriters();
     await using later = world.another({ settings: { ...control.settings, logDirectory: early } });
     startWriter(later);
-    await until(async () => ((await readFile(join(early, "checkpoint"), "utf8")).includes("\n710\n") ? true : undefined));
+    await until(async () =>
+      (await readFile(join(early, "checkpoint"), "utf8")).includes("\n710\n") ? true : undefined,
+    );
     await stopWriters();
     const opened = openCheckpoint(await readFile(join(early, "checkpoint"), "utf8"), identity());
-    expect(opened.ok && (await verifyLog((path) => readFile(join(early, path)).catch(() => undefined), opened.value))).toMatchObject({ ok: true });
+    expect(
+      opened.ok && (await verifyLog((path) => readFile(join(early, path)).catch(() => undefined), opened.value)),
+    ).toMatchObject({ ok: true });
     await rm(early, { recursive: true });
   });
 });
@@ -244,10 +288,20 @@ describe("a database administrator", () => {
     await log(0, 1);
     await grownTo(1);
     await stopWriters();
-    const forged = JSON.stringify({ at: "2026-11-22T09:00:00.000Z", data: {}, ids: { grant: "gra_x" }, type: "grant.created" });
-    await world.sql("insert into audit_pending (event_id, event, mac) values ('evt_forged', $1, $2)", [forged, Buffer.alloc(32)]);
+    const forged = JSON.stringify({
+      at: "2026-11-22T09:00:00.000Z",
+      data: {},
+      ids: { grant: "gra_x" },
+      type: "grant.created",
+    });
+    await world.sql("insert into audit_pending (event_id, event, mac) values ('evt_forged', $1, $2)", [
+      forged,
+      Buffer.alloc(32),
+    ]);
     await log(1, 1);
-    await world.sql("update audit_pending set event = replace(event, '\"n\":1', '\"n\":7') where event like '%\"n\":1%'");
+    await world.sql(
+      "update audit_pending set event = replace(event, '\"n\":1', '\"n\":7') where event like '%\"n\":1%'",
+    );
     startWriter();
     const head = await grownTo(3);
     expect(await verifyLog(fromDatabase, head)).toMatchObject({ ok: true });
@@ -260,7 +314,11 @@ describe("a database administrator", () => {
     const [row] = await world.sql("select event_id, event, mac from audit_pending");
     startWriter();
     await grownTo(1);
-    await world.sql("insert into audit_pending (event_id, event, mac) values ($1, $2, $3)", [row?.["event_id"], row?.["event"], row?.["mac"]]);
+    await world.sql("insert into audit_pending (event_id, event, mac) values ($1, $2, $3)", [
+      row?.["event_id"],
+      row?.["event"],
+      row?.["mac"],
+    ]);
     await log(1, 1);
     expect((await grownTo(2)).size).toBe(2);
     await until(async () => ((await world.sql("select from audit_pending")).length === 0 ? true : undefined));
@@ -271,8 +329,10 @@ describe("a database administrator", () => {
     const given = await scenario(control);
     startWriter();
     await log(0, 1);
-    await until(async () => ((await world.sql("select from audit_entries where refs @> array['req_0']")).length === 1 ? true : undefined));
-    await world.sql("update audit_entries set data = '{\"n\":1,\"text\":\"bent\"}' where refs @> array['req_0']");
+    await until(async () =>
+      (await world.sql("select from audit_entries where refs @> array['req_0']")).length === 1 ? true : undefined,
+    );
+    await world.sql('update audit_entries set data = \'{"n":1,"text":"bent"}\' where refs @> array[\'req_0\']');
     const { items } = await listAudit(control, await given.actor("audrey"), { id: "req_0", limit: 10, order: "desc" });
     expect(items[0]).not.toHaveProperty("data");
   });
@@ -312,7 +372,8 @@ describe("a database administrator", () => {
       await world.sql("update log_head set size = $1, checkpoint = $2", [old?.["size"], old?.["checkpoint"]]);
     }
     if (how === "empty") await world.sql("truncate audit_entries, log_head, log_tiles");
-    if (how === "forged") await world.sql("update log_head set checkpoint = replace(checkpoint, E'\\n20\\n', E'\\n21\\n'), size = 21");
+    if (how === "forged")
+      await world.sql("update log_head set checkpoint = replace(checkpoint, E'\\n20\\n', E'\\n21\\n'), size = 21");
     if (how === "bent") await world.sql("update audit_entries set leaf_hash = sha256('x') where index = 15");
 
     await using restarted = world.another();
@@ -371,20 +432,29 @@ describe("readers", () => {
   test("see the whole log as auditors and administrators, what names them as members", async () => {
     const ada = await given.actor("ada");
     const all = await listAudit(control, await given.actor("audrey"), { limit: 200, order: "asc" });
-    expect(all.items.map((entry) => entry.index)).toEqual(Array.from({ length: all.items.length }, (_, index) => index));
-    expect((await listAudit(control, await given.actor("root"), { limit: 200, order: "asc" })).items).toHaveLength(all.items.length);
+    expect(all.items.map((entry) => entry.index)).toEqual(
+      Array.from({ length: all.items.length }, (_, index) => index),
+    );
+    expect((await listAudit(control, await given.actor("root"), { limit: 200, order: "asc" })).items).toHaveLength(
+      all.items.length,
+    );
     const own = await listAudit(control, ada, { limit: 200, order: "asc" });
     expect(own.items.length).toBeGreaterThan(0);
     expect(own.items.every((entry) => Object.values(entry.leaf.ids).includes(ada.subject))).toBe(true);
-    expect((await listAudit(control, await given.actor("eve"), { limit: 200, order: "asc", type: "request.submitted" })).items).toEqual([]);
-    expect((await eventsAfter(control, ada, -1, 100)).map((one) => one.index)).toEqual(own.items.map((entry) => entry.index));
+    expect(
+      (await listAudit(control, await given.actor("eve"), { limit: 200, order: "asc", type: "request.submitted" }))
+        .items,
+    ).toEqual([]);
+    expect((await eventsAfter(control, ada, -1, 100)).map((one) => one.index)).toEqual(
+      own.items.map((entry) => entry.index),
+    );
   });
 
   test("page without gaps or repeats, both ways, and resume after any index", async () => {
     const audrey = await given.actor("audrey");
     for (const order of ["asc", "desc"] as const) {
       const seen: number[] = [];
-      for (let cursor: string | undefined; ; ) {
+      for (let cursor: string | undefined; ;) {
         const page = await listAudit(control, audrey, { limit: 3, order, ...(cursor !== undefined && { cursor }) });
         seen.push(...page.items.map((entry) => entry.index));
         cursor = page.next;
@@ -395,7 +465,9 @@ describe("readers", () => {
     }
     const newest = await newestIndex(control);
     expect((await eventsAfter(control, audrey, newest - 2, 100)).map((one) => one.index)).toEqual([newest - 1, newest]);
-    await expect(listAudit(control, audrey, { limit: 3, order: "asc", cursor: "x" })).rejects.toMatchObject({ code: "invalid_request" });
+    await expect(listAudit(control, audrey, { limit: 3, order: "asc", cursor: "x" })).rejects.toMatchObject({
+      code: "invalid_request",
+    });
   });
 
   test("find entries by type and by any id, and personal words are never in a leaf", async () => {
@@ -403,7 +475,11 @@ describe("readers", () => {
     const { items } = await listAudit(control, audrey, { type: "request.submitted", limit: 10, order: "asc" });
     expect(items).toHaveLength(2);
     expect(items[0]?.data).toMatchObject({ justification: "refund case 4711", role: "write" });
-    const found = await listAudit(control, audrey, { id: items[0]?.leaf.ids["request"] ?? "", limit: 10, order: "asc" });
+    const found = await listAudit(control, audrey, {
+      id: items[0]?.leaf.ids["request"] ?? "",
+      limit: 10,
+      order: "asc",
+    });
     expect(found.items.map((entry) => entry.leaf.type)).toEqual(["request.submitted"]);
     const leaves = await world.sql("select leaf from audit_entries");
     for (const row of leaves) {
@@ -430,6 +506,8 @@ test("an event too large for the log is refused before anything is stored", asyn
   const storing = transact(control, (tx) => record(tx, control, event(0, { data: { text: "x".repeat(300_000) } })));
   await expect(storing).rejects.toMatchObject({ code: "too_large" });
   const ids = Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`id${n}`, "x".repeat(80)]));
-  await expect(transact(control, (tx) => record(tx, control, event(0, { ids })))).rejects.toMatchObject({ code: "too_large" });
+  await expect(transact(control, (tx) => record(tx, control, event(0, { ids })))).rejects.toMatchObject({
+    code: "too_large",
+  });
   expect(await world.sql("select from audit_pending")).toEqual([]);
 });

@@ -6,8 +6,18 @@ import { manyEntries, maybeOneLogHead } from "../store/log.ts";
 import { overseesLog } from "./list.ts";
 
 /** What the caller may see of the log after an index, in order: the ids and never the data. `-1` is from the beginning. */
-export async function eventsAfter(control: Control, actor: Actor, index: number, limit: number): Promise<z.infer<typeof StreamedEvent>[]> {
-  const entries = await manyEntries(control.db, { after: index, visibleTo: overseesLog(actor) ? undefined : actor.subject, order: "asc", limit });
+export async function eventsAfter(
+  control: Control,
+  actor: Actor,
+  index: number,
+  limit: number,
+): Promise<z.infer<typeof StreamedEvent>[]> {
+  const entries = await manyEntries(control.db, {
+    after: index,
+    visibleTo: overseesLog(actor) ? undefined : actor.subject,
+    order: "asc",
+    limit,
+  });
   return entries.map((entry) => {
     const { at, type, ids } = AuditLeaf.parse(JSON.parse(entry.leaf));
     return { index: entry.index, at, type, ids };

@@ -78,7 +78,8 @@ export class LogFiles {
         await this.#write(checkpointFile, new TextEncoder().encode(head.checkpoint));
       } catch (error) {
         // Kept for the next time, unless something newer has come.
-        for (const tile of tiles) if (!this.#tiles.has(tilePlace(tile.path))) this.#tiles.set(tilePlace(tile.path), tile);
+        for (const tile of tiles)
+          if (!this.#tiles.has(tilePlace(tile.path))) this.#tiles.set(tilePlace(tile.path), tile);
         this.#head ??= head;
         this.#log.error({ err: error }, "the log's files cannot be written; they are tried again with the next entry");
         return false;
@@ -90,7 +91,8 @@ export class LogFiles {
   async #writeTile({ path, bytes }: Tile): Promise<void> {
     await this.#write(path, bytes);
     // A full tile holds everything that its narrower predecessors held.
-    if (parseTilePath(path)?.width === tileWidth) await rm(join(this.#directory, `${path}.p`), { recursive: true, force: true });
+    if (parseTilePath(path)?.width === tileWidth)
+      await rm(join(this.#directory, `${path}.p`), { recursive: true, force: true });
   }
 
   /** Whole or not at all, also after a power cut: readers and the guard never see half a file. */

@@ -76,7 +76,8 @@ export class LogGuard {
 function refuseOlder(checkpoint: Checkpoint | undefined, floor: Checkpoint | undefined): void {
   if (floor === undefined) return;
   if (checkpoint === undefined) throw rolledBack(`it is empty, and had ${String(floor.size)} entries`);
-  if (checkpoint.size < floor.size) throw rolledBack(`it has ${String(checkpoint.size)} entries, and had ${String(floor.size)}`);
+  if (checkpoint.size < floor.size)
+    throw rolledBack(`it has ${String(checkpoint.size)} entries, and had ${String(floor.size)}`);
   if (checkpoint.size === floor.size && !sameBytes(checkpoint.root, floor.root)) {
     throw rolledBack(`there were two different logs of ${String(floor.size)} entries`);
   }
@@ -84,7 +85,10 @@ function refuseOlder(checkpoint: Checkpoint | undefined, floor: Checkpoint | und
 
 /** The fault of a log that is not the one it was. */
 export function rolledBack(why: string): CardeaError {
-  return new CardeaError("log_rolled_back", `the log in the database is not the one that was published: ${why}; was a backup restored?`);
+  return new CardeaError(
+    "log_rolled_back",
+    `the log in the database is not the one that was published: ${why}; was a backup restored?`,
+  );
 }
 
 const guards = new WeakMap<Control, Promise<LogGuard>>();
@@ -122,7 +126,8 @@ async function openGuard(control: Control): Promise<LogGuard> {
   });
   if (note === undefined) return new LogGuard(identity, undefined);
   const published = openCheckpoint(note, identity);
-  if (!published.ok) throw rolledBack(`the published head \`${path}\` is not a checkpoint of this log: ${published.detail}`);
+  if (!published.ok)
+    throw rolledBack(`the published head \`${path}\` is not a checkpoint of this log: ${published.detail}`);
   return new LogGuard(identity, published.value);
 }
 

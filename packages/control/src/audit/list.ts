@@ -14,7 +14,11 @@ import { manyEntries, type StoredEntry } from "../store/log.ts";
  * Entries of the log, with the data beside them where it was not erased. Auditors and administrators see all, others what names them. Each
  * shown piece of data is what its leaf committed to; what was altered beside the log is left out.
  */
-export async function listAudit(control: Control, actor: Actor, query: z.output<typeof AuditQuery>): Promise<Page<AuditEntry>> {
+export async function listAudit(
+  control: Control,
+  actor: Actor,
+  query: z.output<typeof AuditQuery>,
+): Promise<Page<AuditEntry>> {
   const roster = await currentRoster(control);
   const cursor = cursorOf(query.cursor);
   const entries = await manyEntries(control.db, {
@@ -41,7 +45,8 @@ export function overseesLog(actor: Actor): boolean {
 function auditEntry(control: Control, roster: RosterView, { index, leaf: text, salt, data }: StoredEntry): AuditEntry {
   const leaf = AuditLeaf.parse(JSON.parse(text));
   const opened = salt === undefined || data === undefined ? undefined : open(leaf, salt, data);
-  if (opened === undefined && data !== undefined) control.log.error({ index }, "the data beside an entry of the log is not what the entry committed to");
+  if (opened === undefined && data !== undefined)
+    control.log.error({ index }, "the data beside an entry of the log is not what the entry committed to");
   const actor = SubjectId.safeParse(leaf.ids["actor"]);
   return {
     index,
@@ -65,6 +70,9 @@ function open(leaf: AuditLeaf, salt: string, text: string): AuditEntry["data"] {
 function cursorOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const index = /^[0-9]{1,15}$/.test(text) ? Number(text) : undefined;
-  if (index === undefined) throw new CardeaError("invalid_request", "the cursor is not one of ours", { pointers: [{ path: "cursor", message: "not a cursor" }] });
+  if (index === undefined)
+    throw new CardeaError("invalid_request", "the cursor is not one of ours", {
+      pointers: [{ path: "cursor", message: "not a cursor" }],
+    });
   return index;
 }

@@ -26,7 +26,11 @@ export async function currentHead(control: Control): Promise<CurrentHead | undef
 }
 
 /** The way from one entry up to a head; `undefined` where the head does not cover it, or once its data was erased. */
-export async function proveEntry(control: Control, head: CurrentHead, entry: StoredEntry): Promise<LogProof | undefined> {
+export async function proveEntry(
+  control: Control,
+  head: CurrentHead,
+  entry: StoredEntry,
+): Promise<LogProof | undefined> {
   if (entry.salt === undefined || entry.data === undefined || entry.index >= head.checkpoint.size) return undefined;
   const read = hashReaderOver(tileFetcher(control), head.checkpoint.size);
   const path = await readInclusionProof(read, entry.index, head.checkpoint.size);
@@ -44,7 +48,11 @@ export async function proveEntry(control: Control, head: CurrentHead, entry: Sto
 /** Proves a head a continuation of an older size, for an outpost that has seen that one. */
 export async function proveGrowth(control: Control, head: CurrentHead, from: number): Promise<string[] | undefined> {
   if (from < 0 || from > head.checkpoint.size) return undefined;
-  const proof = await readConsistencyProof(hashReaderOver(tileFetcher(control), head.checkpoint.size), from, head.checkpoint.size);
+  const proof = await readConsistencyProof(
+    hashReaderOver(tileFetcher(control), head.checkpoint.size),
+    from,
+    head.checkpoint.size,
+  );
   if (!proof.ok) throw rolledBack(proof.detail);
   return proof.value.map(toBase64Url);
 }

@@ -74,8 +74,10 @@ function pendingEvent(control: Control, { type, ids, data, actor, at, eventId }:
     data,
   };
   const event = canonicalJson(fields);
-  if (canonicalJson(fields.ids).length > maxIdsLength) throw new CardeaError("too_large", `a \`${type}\` event names more than ${maxIdsLength} characters of ids`);
-  if (event.length > maxEventLength) throw new CardeaError("too_large", `a \`${type}\` event exceeds ${maxEventLength} characters`);
+  if (canonicalJson(fields.ids).length > maxIdsLength)
+    throw new CardeaError("too_large", `a \`${type}\` event names more than ${maxIdsLength} characters of ids`);
+  if (event.length > maxEventLength)
+    throw new CardeaError("too_large", `a \`${type}\` event exceeds ${maxEventLength} characters`);
   return { eventId: id, event, mac: queueMac(control.keys, id, event) };
 }
 

@@ -67,7 +67,12 @@ async function run(control: Control, connect: () => Promise<Client>, signal: Abo
       await holdOnce(control, connect, signal);
     } catch (error) {
       const stopped = error instanceof CardeaError && error.code === "log_rolled_back";
-      control.log.error({ err: error }, stopped ? "the log was rolled back: nothing is issued until it is resolved" : "the audit writer failed; it tries again");
+      control.log.error(
+        { err: error },
+        stopped
+          ? "the log was rolled back: nothing is issued until it is resolved"
+          : "the audit writer failed; it tries again",
+      );
       await pause(control, faultPauseMs, signal);
     }
   }
@@ -145,7 +150,8 @@ class Writer {
     this.#files = files;
     this.#state = state;
     this.#signer = noteSigner(guard.identity.key.name, control.keys.log.seed);
-    if (this.#signer.id !== guard.identity.key.id) throw new CardeaError("setting_invalid", "the log key is not the one that the trust document pins");
+    if (this.#signer.id !== guard.identity.key.id)
+      throw new CardeaError("setting_invalid", "the log key is not the one that the trust document pins");
   }
 
   /** Sequences what is queued; how many rows that were. */
@@ -160,7 +166,10 @@ class Writer {
     );
     if (!appended.ok) throw new CardeaError("internal", `the log cannot take these entries: ${appended.detail}`);
     const { head, tiles, state } = appended.value;
-    const stored: LogHead = { size: head.size, checkpoint: signCheckpoint({ origin: this.#guard.identity.origin, ...head, extensions: [] }, this.#signer) };
+    const stored: LogHead = {
+      size: head.size,
+      checkpoint: signCheckpoint({ origin: this.#guard.identity.origin, ...head, extensions: [] }, this.#signer),
+    };
     await this.#partition(from, head.size);
     const batch: Batch = {
       from,
@@ -220,7 +229,11 @@ const decoder = new TextDecoder();
 
 /** Every id that an entry can be found by; what has a space in it is no id. */
 function refsOf(ids: QueuedFields["ids"]): string[] {
-  return [...new Set(Object.entries(ids).flatMap(([key, id]) => (key === "event" || id === "" || id.includes(" ") ? [] : [id])))];
+  return [
+    ...new Set(
+      Object.entries(ids).flatMap(([key, id]) => (key === "event" || id === "" || id.includes(" ") ? [] : [id])),
+    ),
+  ];
 }
 
 /** Bundles and leaf tiles are made from the entries; what is above is stored. */

@@ -31,16 +31,26 @@ export function assembleEvidence(control: Control, id: GrantId): Promise<Evidenc
 }
 
 async function assemble(control: Control, id: GrantId): Promise<Evidence | undefined> {
-  const [found, early, roster] = await Promise.all([maybeOneGrantGround(control.db, control.keys, id), currentHead(control), currentRoster(control)]);
+  const [found, early, roster] = await Promise.all([
+    maybeOneGrantGround(control.db, control.keys, id),
+    currentHead(control),
+    currentRoster(control),
+  ]);
   if (found?.entry === undefined) return undefined;
   const { grant, request, entry } = found;
   // Entry and head are committed together, so a head read after the entry covers it.
   const head = early !== undefined && early.checkpoint.size > entry.index ? early : await currentHead(control);
   if (head === undefined) return undefined;
-  const votes = grant.signed.document.votes.length === 0 ? [] : await manyVotes(control.db, control.keys, grant.request);
+  const votes =
+    grant.signed.document.votes.length === 0 ? [] : await manyVotes(control.db, control.keys, grant.request);
   const proof = await proveEntry(control, head, entry);
   if (proof === undefined) return undefined;
   const { document } = request;
+  if (grant.signed.document.request !== request.digest) {
+    throw new CardeaError("evidence_mismatch", `the stored grant \`${id}\` is not of the request that its row names`, {
+      extra: { altered: id },
+    });
+  }
   const [policy, current, spec] = await Promise.all([
     policyByDigest(control, document.decision.policy),
     policyByVersion(control, grant.createdPolicy),
@@ -55,7 +65,11 @@ async function assemble(control: Control, id: GrantId): Promise<Evidence | undef
     request: document,
     votes: counted.map((vote) => vote.document),
     grant: grant.signed.document,
-    signatures: signaturesOf([request, grant.signed, policy.signed, ...(isCurrent ? [] : [current.signed]), ...counted], roster, spec),
+    signatures: signaturesOf(
+      [request, grant.signed, policy.signed, ...(isCurrent ? [] : [current.signed]), ...counted],
+      roster,
+      spec,
+    ),
     policy: policy.signed.document,
     ...(!isCurrent && { current: current.signed.document satisfies Policy }),
     spec: spec.document,
@@ -83,7 +97,10 @@ async function specOf(control: Control, digest: Digest): Promise<StoredSpec | un
 
 /** Those that count, and those whose narrowing holds although they do not count any more. */
 function relevantVotes(votes: readonly Signed<Vote>[], { signed }: StoredGrant): readonly Signed<Vote>[] {
-  return votes.filter(({ digest, document }) => signed.document.votes.includes(digest) || (document.verdict === "approve" && document.narrowing !== undefined));
+  return votes.filter(
+    ({ digest, document }) =>
+      signed.document.votes.includes(digest) || (document.verdict === "approve" && document.narrowing !== undefined),
+  );
 }
 
 function signaturesOf(
@@ -91,7 +108,10 @@ function signaturesOf(
   roster: RosterView,
   spec: { readonly digest: Digest; readonly signature: Signature },
 ): Evidence["signatures"] {
-  const signatures: Record<string, Signature[]> = { [roster.digest]: [roster.signature], [spec.digest]: [spec.signature] };
+  const signatures: Record<string, Signature[]> = {
+    [roster.digest]: [roster.signature],
+    [spec.digest]: [spec.signature],
+  };
   for (const signed of documents) signatures[signed.digest] = [...signed.signatures];
   return signatures;
 }
@@ -100,7 +120,12 @@ function signaturesOf(
 function provenEntries(roster: RosterView, request: Request, votes: readonly Signed<Vote>[]): RosterProof[] {
   const subjects = new Set<SubjectId>(votes.map((vote) => vote.document.approver));
   const { requester } = request.asked;
-  for (let behind: SubjectId | undefined = requester.id; behind !== undefined && !subjects.has(behind); behind = roster.entry(behind)?.actsFor) subjects.add(behind);
+  for (
+    let behind: SubjectId | undefined = requester.id;
+    behind !== undefined && !subjects.has(behind);
+    behind = roster.entry(behind)?.actsFor
+  )
+    subjects.add(behind);
   if (requester.onBehalfOf !== undefined) subjects.add(requester.onBehalfOf);
   return [...subjects].flatMap((subject) => roster.proof(subject) ?? []);
 }

@@ -12,9 +12,12 @@ import { assembleEvidence } from "./assemble.ts";
  */
 export async function grantEvidence(control: Control, actor: Actor, id: RequestId): Promise<Evidence> {
   const request = await showRequest(control, actor, id);
-  if (request.state === "pending") throw new CardeaError("request_pending", "there is evidence once the request is approved");
-  if (request.grant === undefined) throw new CardeaError("request_not_pending", `the request was ${request.state}: there is no grant to prove`);
+  if (request.state === "pending")
+    throw new CardeaError("request_pending", "there is evidence once the request is approved");
+  if (request.grant === undefined)
+    throw new CardeaError("request_not_pending", `the request was ${request.state}: there is no grant to prove`);
   const evidence = await assembleEvidence(control, request.grant.id);
-  if (evidence === undefined) throw new CardeaError("request_pending", "the log does not cover the grant yet; try again in a moment");
+  if (evidence === undefined)
+    throw new CardeaError("request_pending", "the log does not cover the grant yet; try again in a moment");
   return evidence;
 }

@@ -38,7 +38,11 @@ export interface CreateGrantInput {
  * document, its entry in the log and, unless it starts later, the outpost's task. Its window counts from the approval.
  * @throws CardeaError `narrowing_invalid` and its kin, where the approvers' narrowings leave nothing that could be enforced
  */
-export async function createGrant(tx: Tx, control: Control, { request, counted, spec, policy, current, roster }: CreateGrantInput): Promise<StoredGrant> {
+export async function createGrant(
+  tx: Tx,
+  control: Control,
+  { request, counted, spec, policy, current, roster }: CreateGrantInput,
+): Promise<StoredGrant> {
   const { document } = request;
   const isCurrent = policy.signed.digest === current.signed.digest;
   const effective = effectiveGrant({
@@ -86,7 +90,12 @@ export async function createGrant(tx: Tx, control: Control, { request, counted, 
 }
 
 /** The leaf that evidence rests on: its data is exactly the digests of what was approved. */
-async function recordCreated(tx: Tx, control: Control, request: Signed<Request>, { signed, createdEvent }: NewGrant): Promise<void> {
+async function recordCreated(
+  tx: Tx,
+  control: Control,
+  request: Signed<Request>,
+  { signed, createdEvent }: NewGrant,
+): Promise<void> {
   await record(tx, control, {
     type: "grant.created",
     ids: { grant: signed.document.id, ...requestIds(request.document) },
@@ -101,11 +110,22 @@ export async function enqueueIssue(tx: Tx, control: Control, outpost: OutpostId,
 }
 
 /** Everybody concerned, at once: reviewers, administrators, whose resource it is, and who made the request. */
-async function tellOfBreakGlass(tx: Tx, control: Control, roster: RosterView, { document }: Signed<Request>, { signed, reviewDueAt }: NewGrant): Promise<void> {
+async function tellOfBreakGlass(
+  tx: Tx,
+  control: Control,
+  roster: RosterView,
+  { document }: Signed<Request>,
+  { signed, reviewDueAt }: NewGrant,
+): Promise<void> {
   const from = document.decision.review?.from;
   const groups = from !== undefined && "groups" in from ? from.groups : [];
   const named = from !== undefined && "subjects" in from ? from.subjects : [];
-  const told = roster.entries().filter((entry) => entry.active && (entry.permissions.includes("admin") || entry.groups.some((group) => groups.includes(group))));
+  const told = roster
+    .entries()
+    .filter(
+      (entry) =>
+        entry.active && (entry.permissions.includes("admin") || entry.groups.some((group) => groups.includes(group))),
+    );
   await notify(tx, control, {
     type: "grant.created",
     to: [...told.map((entry) => entry.subject), ...named, ...concerned(document)],
@@ -117,7 +137,20 @@ async function tellOfBreakGlass(tx: Tx, control: Control, roster: RosterView, { 
 }
 
 function storedOf(grant: NewGrant): StoredGrant {
-  const { signed, request, state, requester, onBehalfOf, resource, role, outpost, createdPolicy, judgedRoster, createdEvent, reviewDueAt } = grant;
+  const {
+    signed,
+    request,
+    state,
+    requester,
+    onBehalfOf,
+    resource,
+    role,
+    outpost,
+    createdPolicy,
+    judgedRoster,
+    createdEvent,
+    reviewDueAt,
+  } = grant;
   return {
     id: signed.document.id,
     request,

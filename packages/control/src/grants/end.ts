@@ -18,19 +18,34 @@ export interface Ending {
  * Begins the end of a grant in the caller's transaction, which holds its lock. One that has not begun is over at once; of one that may have
  * a key the outpost takes everything back. A grant that is ending or over stays as it is: why it first ended stands. Answers its state.
  */
-export async function endGrantIn(tx: Tx, control: Control, grant: StoredGrant, { why, by, detail }: Ending): Promise<StoredGrant> {
+export async function endGrantIn(
+  tx: Tx,
+  control: Control,
+  grant: StoredGrant,
+  { why, by, detail }: Ending,
+): Promise<StoredGrant> {
   const now = toTime(control.clock.now());
   switch (grant.state) {
     case "scheduled": {
       await changeGrant(tx, grant.id, { state: "ended", why, detail: detail ?? null, ended_at: now });
-      await record(tx, control, { type: "grant.ended", ids: grantIds(grant), data: { grant: grant.signed.digest, why, detail, begun: false }, actor: by });
+      await record(tx, control, {
+        type: "grant.ended",
+        ids: grantIds(grant),
+        data: { grant: grant.signed.digest, why, detail, begun: false },
+        actor: by,
+      });
       control.wake.signal("grants", tx);
       return { ...grant, state: "ended", why, detail, endedAt: now };
     }
     case "issuing":
     case "active": {
       await changeGrant(tx, grant.id, { state: "ending", why, detail: detail ?? null, ending_at: now });
-      await record(tx, control, { type: "grant.ending", ids: grantIds(grant), data: { grant: grant.signed.digest, why, detail }, actor: by });
+      await record(tx, control, {
+        type: "grant.ending",
+        ids: grantIds(grant),
+        data: { grant: grant.signed.digest, why, detail },
+        actor: by,
+      });
       await enqueueTask(tx, control, grant.outpost, { type: "end", grant: grant.id, why });
       control.wake.signal("grants", tx);
       return { ...grant, state: "ending", why, detail };

@@ -53,7 +53,16 @@ async function granted(input: Partial<SubmitRequest> = {}): Promise<GrantId> {
 }
 
 async function issue(grant: GrantId, lease: LeaseId = newId("lease", clock, control.random)): Promise<LeaseId> {
-  await transact(control, (tx) => grantIssued(tx, control, given.outpost, { type: "issued", grant, lease, nativeName: "cardea_abc", sealed, at: now() }));
+  await transact(control, (tx) =>
+    grantIssued(tx, control, given.outpost, {
+      type: "issued",
+      grant,
+      lease,
+      nativeName: "cardea_abc",
+      sealed,
+      at: now(),
+    }),
+  );
   return lease;
 }
 
@@ -66,16 +75,37 @@ async function active(input: Partial<SubmitRequest> = {}): Promise<GrantId> {
 const ended = (grant: GrantId, why: "expired" | "released" | "revoked" = "expired") =>
   transact(control, (tx) => grantEnded(tx, control, given.outpost, { type: "ended", grant, why, at: now() }));
 const failed = (grant: GrantId, retryable: boolean) =>
-  transact(control, (tx) => issueFailed(tx, control, given.outpost, { grant, code: "resource_unreachable", detail: "nobody answers", retryable }));
+  transact(control, (tx) =>
+    issueFailed(tx, control, given.outpost, {
+      grant,
+      code: "resource_unreachable",
+      detail: "nobody answers",
+      retryable,
+    }),
+  );
 const told = (grant: GrantId, lease: LeaseId, type: LinkEvent["type"], data: LinkEvent["data"] = {}) =>
-  transact(control, (tx) => leaseEvent(tx, control, given.outpost, { kind: "event", id: newId("event", clock, control.random), at: now(), type, ids: { grant, lease }, data }));
+  transact(control, (tx) =>
+    leaseEvent(tx, control, given.outpost, {
+      kind: "event",
+      id: newId("event", clock, control.random),
+      at: now(),
+      type,
+      ids: { grant, lease },
+      data,
+    }),
+  );
 
 const show = async (name: string, grant: GrantId) => showGrant(control, await given.actor(name), grant);
 const release = async (name: string, grant: GrantId) => releaseGrant(control, await given.actor(name), grant);
-const revoke = async (name: string, grant: GrantId, comment = "") => revokeGrant(control, await given.actor(name), grant, RevokeGrant.parse({ comment }));
+const revoke = async (name: string, grant: GrantId, comment = "") =>
+  revokeGrant(control, await given.actor(name), grant, RevokeGrant.parse({ comment }));
 const fetch = async (name: string, grant: GrantId) => fetchKey(control, await given.actor(name), grant);
-const review = async (name: string, grant: GrantId, verdict: "justified" | "misuse" = "justified", presence?: Actor["presence"]) =>
-  reviewGrant(control, await given.actor(name, presence), grant, CastReview.parse({ verdict, comment: "seen" }));
+const review = async (
+  name: string,
+  grant: GrantId,
+  verdict: "justified" | "misuse" = "justified",
+  presence?: Actor["presence"],
+) => reviewGrant(control, await given.actor(name, presence), grant, CastReview.parse({ verdict, comment: "seen" }));
 
 async function code(work: Promise<unknown>): Promise<string> {
   try {
@@ -86,10 +116,21 @@ async function code(work: Promise<unknown>): Promise<string> {
   }
 }
 
-const tasks = async (grant: GrantId) => (await world.sql("select type, state, payload ->> 'why' as why from tasks where grant_id = $1 order by created_at, id", [grant])).map((row) => [row["type"], row["state"], row["why"]].flatMap((part) => (typeof part === "string" ? part : [])).join(" "));
+const tasks = async (grant: GrantId) =>
+  (
+    await world.sql(
+      "select type, state, payload ->> 'why' as why from tasks where grant_id = $1 order by created_at, id",
+      [grant],
+    )
+  ).map((row) =>
+    [row["type"], row["state"], row["why"]].flatMap((part) => (typeof part === "string" ? part : [])).join(" "),
+  );
 
 async function types(grant: GrantId): Promise<string[]> {
-  const rows = await world.sql("select event::jsonb ->> 'type' as type from audit_pending where event::jsonb -> 'ids' ->> 'grant' = $1 order by seq", [grant]);
+  const rows = await world.sql(
+    "select event::jsonb ->> 'type' as type from audit_pending where event::jsonb -> 'ids' ->> 'grant' = $1 order by seq",
+    [grant],
+  );
   return rows.map((row) => String(row["type"]));
 }
 
@@ -123,7 +164,11 @@ describe("outposts report", () => {
     const grant = await granted();
     const lease = await issue(grant);
     await issue(grant, lease);
-    expect(await show("ada", grant)).toMatchObject({ state: "active", nativeName: "cardea_abc", lease: { state: "live" } });
+    expect(await show("ada", grant)).toMatchObject({
+      state: "active",
+      nativeName: "cardea_abc",
+      lease: { state: "live" },
+    });
     expect((await types(grant)).filter((type) => type === "grant.issued")).toHaveLength(1);
     await ended(grant);
     await issue(grant, lease);
@@ -137,9 +182,17 @@ describe("outposts report", () => {
     const stranger = newId("outpost", clock, control.random);
     const by = (work: (tx: Tx) => Promise<unknown>) => code(transact(control, work));
     const lease = newId("lease", clock, control.random);
-    expect(await by((tx) => grantIssued(tx, control, stranger, { type: "issued", grant, lease, nativeName: "x", sealed, at: now() }))).toBe("link_message_invalid");
-    expect(await by((tx) => grantEnded(tx, control, stranger, { type: "ended", grant, why: "expired", at: now() }))).toBe("link_message_invalid");
-    expect(await by((tx) => issueFailed(tx, control, stranger, { grant, code: "internal", detail: "", retryable: false }))).toBe("link_message_invalid");
+    expect(
+      await by((tx) =>
+        grantIssued(tx, control, stranger, { type: "issued", grant, lease, nativeName: "x", sealed, at: now() }),
+      ),
+    ).toBe("link_message_invalid");
+    expect(
+      await by((tx) => grantEnded(tx, control, stranger, { type: "ended", grant, why: "expired", at: now() })),
+    ).toBe("link_message_invalid");
+    expect(
+      await by((tx) => issueFailed(tx, control, stranger, { grant, code: "internal", detail: "", retryable: false })),
+    ).toBe("link_message_invalid");
     expect((await show("ada", grant)).state).toBe("issuing");
     const other = await granted();
     await issue(grant, lease);
@@ -178,8 +231,16 @@ describe("outposts report", () => {
 describe("an end", () => {
   test("by release is the requester's; by revocation also approvers', administrators' and their own", async () => {
     const written = await given.submit("ada");
-    for (const name of ["dan", "sam"]) await castVote(control, await given.actor(name), written.id, CastVote.parse({ verdict: "approve", digest: written.digest }));
-    const approved = (await world.sql("select id from grants where request_id = $1", [written.id]))[0]?.["id"] as GrantId;
+    for (const name of ["dan", "sam"])
+      await castVote(
+        control,
+        await given.actor(name),
+        written.id,
+        CastVote.parse({ verdict: "approve", digest: written.digest }),
+      );
+    const approved = (await world.sql("select id from grants where request_id = $1", [written.id]))[0]?.[
+      "id"
+    ] as GrantId;
     expect(await code(release("dan", approved))).toBe("forbidden");
     expect(await code(release("root", approved))).toBe("forbidden");
     expect(await code(revoke("bob", approved))).toBe("not_found");
@@ -196,7 +257,10 @@ describe("an end", () => {
     await ended(grant, "revoked");
     expect(await release("ada", grant)).toEqual({ grant, state: "ended", why: "released" });
     expect((await tasks(grant)).filter((task) => task.startsWith("end"))).toEqual(["end open released"]);
-    expect((await types(grant)).filter((type) => type.startsWith("grant.end"))).toEqual(["grant.ending", "grant.ended"]);
+    expect((await types(grant)).filter((type) => type.startsWith("grant.end"))).toEqual([
+      "grant.ending",
+      "grant.ended",
+    ]);
   });
 
   test("while the key is being made catches it: the late receipt opens nothing", async () => {
@@ -222,7 +286,13 @@ describe("an end", () => {
   test("many at the same moment are one", async () => {
     for (let round = 0; round < 5; round++) {
       const grant = await granted();
-      const work = [() => revoke("root", grant), () => release("ada", grant), () => issue(grant), () => revoke("root", grant), () => ended(grant)];
+      const work = [
+        () => revoke("root", grant),
+        () => release("ada", grant),
+        () => issue(grant),
+        () => revoke("root", grant),
+        () => ended(grant),
+      ];
       const results = await Promise.all([...work.slice(round), ...work.slice(0, round)].map((one) => code(one())));
       expect(results).toEqual(["done", "done", "done", "done", "done"]);
       expect((await types(grant)).filter((type) => type === "grant.ending").length).toBeLessThanOrEqual(1);
@@ -249,28 +319,50 @@ describe("a scheduled start", () => {
   test("begins when it comes, once, and its window is the one that was asked for", async () => {
     const window = later();
     const grant = await granted({ window });
-    expect(await show("ada", grant)).toMatchObject({ state: "scheduled", document: { window: { notBefore: window.start } } });
+    expect(await show("ada", grant)).toMatchObject({
+      state: "scheduled",
+      document: { window: { notBefore: window.start } },
+    });
     expect(await code(fetch("ada", grant))).toBe("key_not_ready");
     await runOnce(control);
     await beginGrant(control, grant);
     expect(await tasks(grant)).toEqual([]);
     clock.advance(hour);
     await using other = world.another();
-    await Promise.all([beginGrant(control, grant), beginGrant(other.control, grant), beginGrant(control, grant), runOnce(other.control)]);
+    await Promise.all([
+      beginGrant(control, grant),
+      beginGrant(other.control, grant),
+      beginGrant(control, grant),
+      runOnce(other.control),
+    ]);
     expect(await tasks(grant)).toEqual(["issue open"]);
     expect((await show("ada", grant)).state).toBe("issuing");
   });
 
   const losses: readonly (readonly [string, () => Promise<unknown>, () => Promise<unknown>])[] = [
     ["the requester left", () => given.change("ada", { active: false }), () => given.change("ada", { active: true })],
-    ["the requester lost the group", () => given.change("ada", { groups: [] }), () => given.change("ada", { groups: ["engineering"] })],
-    ["an approver lost the group", () => given.change("dan", { groups: [] }), () => given.change("dan", { groups: ["dba"] })],
+    [
+      "the requester lost the group",
+      () => given.change("ada", { groups: [] }),
+      () => given.change("ada", { groups: ["engineering"] }),
+    ],
+    [
+      "an approver lost the group",
+      () => given.change("dan", { groups: [] }),
+      () => given.change("dan", { groups: ["dba"] }),
+    ],
     ["an approver left", () => given.change("sam", { active: false }), () => given.change("sam", { active: true })],
     ["the resource is another", () => given.report({ labels: { env: "prod", data: "more" } }), () => given.report({})],
   ];
   test.each(losses)("does not begin where meanwhile %s", async (_, lose, restore) => {
     const request = await given.submit("ada", { window: later() });
-    for (const name of ["dan", "sam"]) await castVote(control, await given.actor(name), request.id, CastVote.parse({ verdict: "approve", digest: request.digest }));
+    for (const name of ["dan", "sam"])
+      await castVote(
+        control,
+        await given.actor(name),
+        request.id,
+        CastVote.parse({ verdict: "approve", digest: request.digest }),
+      );
     const grant = (await world.sql("select id from grants where request_id = $1", [request.id]))[0]?.["id"] as GrantId;
     expect((await show("audrey", grant)).state).toBe("scheduled");
     await lose();
@@ -286,8 +378,16 @@ describe("people change", () => {
   test("and open grants of somebody put out of action end, their own and those they approved; other changes end none", async () => {
     const own = await active();
     const request = await given.submit("ada");
-    for (const name of ["dan", "sam"]) await castVote(control, await given.actor(name), request.id, CastVote.parse({ verdict: "approve", digest: request.digest }));
-    const approved = (await world.sql("select id from grants where request_id = $1", [request.id]))[0]?.["id"] as GrantId;
+    for (const name of ["dan", "sam"])
+      await castVote(
+        control,
+        await given.actor(name),
+        request.id,
+        CastVote.parse({ verdict: "approve", digest: request.digest }),
+      );
+    const approved = (await world.sql("select id from grants where request_id = $1", [request.id]))[0]?.[
+      "id"
+    ] as GrantId;
     await issue(approved);
     await given.change("dan", { groups: ["leads"] });
     await runOnce(control);
@@ -304,24 +404,42 @@ describe("people change", () => {
 });
 
 describe("break-glass", () => {
-  const fire = (name = "bob") => given.submit(name, { ask: { role: "admin" }, via: "direct", breakGlass: true, justification: "the database is on fire", window: { duration: "30m" } });
+  const fire = (name = "bob") =>
+    given.submit(name, {
+      ask: { role: "admin" },
+      via: "direct",
+      breakGlass: true,
+      justification: "the database is on fire",
+      window: { duration: "30m" },
+    });
 
   test("opens at once, tells everybody concerned, and leaves a debt that somebody else must pay before the next", async () => {
     const request = await fire();
     const grant = idOf(request);
     expect(request.grant).toMatchObject({ state: "issuing", reviewOwed: true });
     const [notification] = await world.sql("select recipients from notifications where grant_id = $1", [grant]);
-    for (const name of ["sam", "dora", "root", "bob"]) expect(notification?.["recipients"]).toContain(await given.subject(name));
+    for (const name of ["sam", "dora", "root", "bob"])
+      expect(notification?.["recipients"]).toContain(await given.subject(name));
     expect(await code(fire())).toBe("policy_denied");
     // The debt is in the way of break-glass only.
     expect((await given.submit("bob", { ask: { role: "read" }, via: "direct" })).state).toBe("approved");
 
-    expect((await listGrants(control, await given.actor("sam"), GrantsQuery.parse({ view: "to-review" }))).items.map(({ id }) => id)).toEqual([grant]);
-    expect((await listGrants(control, await given.actor("bob"), GrantsQuery.parse({ view: "to-review" }))).items).toEqual([]);
+    expect(
+      (await listGrants(control, await given.actor("sam"), GrantsQuery.parse({ view: "to-review" }))).items.map(
+        ({ id }) => id,
+      ),
+    ).toEqual([grant]);
+    expect(
+      (await listGrants(control, await given.actor("bob"), GrantsQuery.parse({ view: "to-review" }))).items,
+    ).toEqual([]);
     expect(await code(review("bob", grant))).toBe("self_review");
     expect(await code(review("root", grant))).toBe("not_an_approver");
     expect(await code(review("ada", grant))).toBe("not_found");
-    expect(await code(review("sam", grant, "justified", { method: "api-token", token: newId("token", clock, control.random) }))).toBe("token_forbidden");
+    expect(
+      await code(
+        review("sam", grant, "justified", { method: "api-token", token: newId("token", clock, control.random) }),
+      ),
+    ).toBe("token_forbidden");
     expect(await review("sam", grant, "misuse")).toMatchObject({ reviewOwed: false });
     expect(await code(review("dora", grant))).toBe("review_not_owed");
     const again = await fire();
@@ -331,7 +449,14 @@ describe("break-glass", () => {
 
   test("twice at the same moment opens once: the second meets the first's debt", async () => {
     for (let round = 0; round < 4; round++) {
-      const outcomes = await Promise.all(Array.from({ length: 4 }, () => fire().then((view) => idOf(view), (error: unknown) => (error as { code: string }).code)));
+      const outcomes = await Promise.all(
+        Array.from({ length: 4 }, () =>
+          fire().then(
+            (view) => idOf(view),
+            (error: unknown) => (error as { code: string }).code,
+          ),
+        ),
+      );
       const grants = outcomes.filter((one) => one.startsWith("gra_"));
       expect([grants.length, outcomes.filter((one) => one === "policy_denied").length]).toEqual([1, 3]);
       await review("sam", grants[0] as GrantId);
@@ -340,12 +465,18 @@ describe("break-glass", () => {
 
   test("is not what an ordinary request gets, and gets no ordinary one", async () => {
     expect(await code(given.submit("bob", { ask: { role: "admin" }, via: "direct" }))).toBe("policy_denied");
-    expect(await code(given.submit("bob", { ask: { role: "read" }, via: "direct", breakGlass: true }))).toBe("policy_denied");
+    expect(await code(given.submit("bob", { ask: { role: "read" }, via: "direct", breakGlass: true }))).toBe(
+      "policy_denied",
+    );
   });
 
   test("reviews of one grant at the same moment are one", async () => {
     const grant = idOf(await fire());
-    const outcomes = await Promise.all([code(review("sam", grant)), code(review("dora", grant, "misuse")), code(review("sam", grant))]);
+    const outcomes = await Promise.all([
+      code(review("sam", grant)),
+      code(review("dora", grant, "misuse")),
+      code(review("sam", grant)),
+    ]);
     expect(outcomes.sort()).toEqual(["done", "review_not_owed", "review_not_owed"]);
   });
 
@@ -365,7 +496,13 @@ test("grants are listed for whom they concern, newest first, in pages", async ()
   const second = await listGrants(control, ada, GrantsQuery.parse({ view: "mine", limit: 2, cursor: first.next }));
   expect([...first.items, ...second.items].map(({ id }) => id)).toEqual(made);
   expect((await listGrants(control, await given.actor("eve"), GrantsQuery.parse({}))).items).toEqual([]);
-  expect((await listGrants(control, await given.actor("audrey"), GrantsQuery.parse({ view: "live", limit: 200 }))).items.every(({ state }) => !["ended", "failed"].includes(state))).toBe(true);
-  expect((await listGrants(control, ada, GrantsQuery.parse({ state: "issuing", limit: 5 }))).items.map(({ id }) => id)).toEqual(made);
+  expect(
+    (
+      await listGrants(control, await given.actor("audrey"), GrantsQuery.parse({ view: "live", limit: 200 }))
+    ).items.every(({ state }) => !["ended", "failed"].includes(state)),
+  ).toBe(true);
+  expect(
+    (await listGrants(control, ada, GrantsQuery.parse({ state: "issuing", limit: 5 }))).items.map(({ id }) => id),
+  ).toEqual(made);
   expect(await code(listGrants(control, ada, GrantsQuery.parse({ cursor: "x" })))).toBe("invalid_request");
 });

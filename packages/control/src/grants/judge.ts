@@ -47,12 +47,23 @@ export async function rejudgeGrant(control: Control, id: GrantId): Promise<void>
 }
 
 /** Why it does not stand, having ended it. */
-async function judge(tx: Tx, control: Control, grant: StoredGrant, current: StoredPolicy | undefined): Promise<string | undefined> {
+async function judge(
+  tx: Tx,
+  control: Control,
+  grant: StoredGrant,
+  current: StoredPolicy | undefined,
+): Promise<string | undefined> {
   const roster = await rosterIn(tx, control);
   const request = await maybeOneRequest(tx, control.keys, grant.request);
-  const problem = current === undefined || request === undefined ? "what it was decided on is gone" : await problemOf(tx, control, grant, request, roster, current);
+  const problem =
+    current === undefined || request === undefined
+      ? "what it was decided on is gone"
+      : await problemOf(tx, control, grant, request, roster, current);
   if (problem === undefined && current !== undefined) {
-    await changeGrant(tx, grant.id, { judged_policy: current.signed.document.version, judged_roster: roster.head.version });
+    await changeGrant(tx, grant.id, {
+      judged_policy: current.signed.document.version,
+      judged_roster: roster.head.version,
+    });
     return undefined;
   }
   await endGrantIn(tx, control, grant, { why: "voided", detail: problem });
@@ -70,26 +81,46 @@ async function judge(tx: Tx, control: Control, grant: StoredGrant, current: Stor
   return problem;
 }
 
-async function problemOf(tx: Tx, control: Control, grant: StoredGrant, request: StoredRequest, roster: RosterView, current: StoredPolicy): Promise<string | undefined> {
+async function problemOf(
+  tx: Tx,
+  control: Control,
+  grant: StoredGrant,
+  request: StoredRequest,
+  roster: RosterView,
+  current: StoredPolicy,
+): Promise<string | undefined> {
   const { document, digest } = request.signed;
   if (grant.signed.document.request !== digest) return "it is not of the request that its row names";
   const spec = await specByDigest(tx, document.resource.specDigest);
   const policy = await policyByDigest(control, document.decision.policy);
   if (spec === undefined || policy === undefined) return "what it was decided on is not stored any more";
   // A grant that has begun was made for the resource as it was; one that begins now must be for the resource as it is.
-  if (grant.state === "scheduled" && (await resourceById(tx, document.resource.id))?.specDigest !== document.resource.specDigest) {
+  if (
+    grant.state === "scheduled" &&
+    (await resourceById(tx, document.resource.id))?.specDigest !== document.resource.specDigest
+  ) {
     return `${document.asked.resource} has changed since the request was filed`;
   }
   const entries = (id: StoredGrant["requester"]) => roster.entry(id);
   // People and policy of today at the hour of its beginning: a window does not close early because somebody else's groups changed at night.
   const { notBefore } = grant.signed.document.window;
-  const standing = checkStanding({ request: document, spec: spec.document, policy: policy.signed.document, current: current.signed.document, entries, nowMs: timeMs(notBefore) });
+  const standing = checkStanding({
+    request: document,
+    spec: spec.document,
+    policy: policy.signed.document,
+    current: current.signed.document,
+    entries,
+    nowMs: timeMs(notBefore),
+  });
   if (!standing.ok) return standing.detail;
   const votes = await manyVotes(tx, control.keys, grant.request);
   if (grant.state === "active") return lostApprover(grant, votes, roster);
   const counted = tally({ request: document, votes: votes.map((vote) => vote.document), entries, now: notBefore });
-  if (counted.state !== "approved") return "its approvals do not count any more: an approver lost the standing to give them";
-  return canonicalJson(counted.votes) === canonicalJson(grant.signed.document.votes) ? undefined : "its votes are not those that count";
+  if (counted.state !== "approved")
+    return "its approvals do not count any more: an approver lost the standing to give them";
+  return canonicalJson(counted.votes) === canonicalJson(grant.signed.document.votes)
+    ? undefined
+    : "its votes are not those that count";
 }
 
 /** Once a key is out, an approver who changed teams has still approved it; one who was put out of action has not. */

@@ -7,10 +7,9 @@ import { toTime } from "@cardea/core/documents/primitives";
 import { reportingAlterations } from "../audit/altered.ts";
 import { record } from "../audit/record.ts";
 import type { Actor, Control } from "../control.ts";
-import { maybeOneGrantLocked, type StoredGrant } from "../store/grants.ts";
+import { maybeOneGrantGround, type StoredGrant } from "../store/grants.ts";
 import { transact } from "../store/transaction.ts";
 import { grantIds } from "./ids.ts";
-import { originOf } from "./origin.ts";
 
 /**
  * The secret, sealed by the outpost to the requester's delivery key; for the requester alone, as often as they like until the grant ends.
@@ -19,10 +18,15 @@ import { originOf } from "./origin.ts";
  */
 export async function fetchKey(control: Control, actor: Actor, id: GrantId): Promise<z.infer<typeof KeyView>> {
   const fetching = transact(control, async (tx) => {
-    const grant = await maybeOneGrantLocked(tx, control.keys, id);
+    const found = await maybeOneGrantGround(tx, control.keys, id);
     // Whoever is not the requester learns nothing, not even that there is a key.
-    const request = grant && (await originOf(tx, control, grant));
-    if (grant === undefined || request?.document.asked.requester.id !== actor.subject) throw new CardeaError("not_found", `there is no key for grant \`${id}\`, or it is not yours`);
+    if (
+      found?.request.document.asked.requester.id !== actor.subject ||
+      found.grant.signed.document.request !== found.request.digest
+    ) {
+      throw new CardeaError("not_found", `there is no key for grant \`${id}\`, or it is not yours`);
+    }
+    const { grant } = found;
     const sealed = sealedKey(grant, toTime(control.clock.now()));
     await record(tx, control, {
       type: "key.delivered",
@@ -39,15 +43,25 @@ function sealedKey(grant: StoredGrant, now: string): NonNullable<StoredGrant["se
   switch (grant.state) {
     case "scheduled":
     case "issuing":
-      throw new CardeaError("key_not_ready", grant.state === "scheduled" ? `the grant begins at ${grant.signed.document.window.notBefore}` : "the outpost is making the key");
+      throw new CardeaError(
+        "key_not_ready",
+        grant.state === "scheduled"
+          ? `the grant begins at ${grant.signed.document.window.notBefore}`
+          : "the outpost is making the key",
+      );
     case "failed":
-      throw new CardeaError("grant_failed", `the key could not be made: ${grant.detail ?? grant.why ?? "the outpost does not say why"}`);
+      throw new CardeaError(
+        "grant_failed",
+        `the key could not be made: ${grant.detail ?? grant.why ?? "the outpost does not say why"}`,
+      );
     case "ending":
     case "ended":
       throw new CardeaError("grant_ended", `the grant is over: ${grant.why ?? "ended"}`);
     case "active":
-      if (grant.signed.document.window.notAfter <= now) throw new CardeaError("grant_ended", "the grant is over: expired");
-      if (grant.sealed === undefined) throw new CardeaError("key_not_ready", "the outpost has not delivered the key yet");
+      if (grant.signed.document.window.notAfter <= now)
+        throw new CardeaError("grant_ended", "the grant is over: expired");
+      if (grant.sealed === undefined)
+        throw new CardeaError("key_not_ready", "the outpost has not delivered the key yet");
       return grant.sealed;
   }
 }

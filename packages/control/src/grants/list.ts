@@ -17,14 +17,19 @@ const maxLookedAt = 2_000;
 const rowsAtOnce = 200;
 
 /** Grants that the caller may see, newest first. The cursor is the last grant's id. */
-export async function listGrants(control: Control, actor: Actor, query: z.output<typeof GrantsQuery>): Promise<Page<GrantView>> {
+export async function listGrants(
+  control: Control,
+  actor: Actor,
+  query: z.output<typeof GrantsQuery>,
+): Promise<Page<GrantView>> {
   const roster = await currentRoster(control);
   const items: GrantView[] = [];
   let before = cursorOf(query.cursor);
   for (let looked = 0; looked < maxLookedAt; looked += rowsAtOnce) {
     const rows = await manyGrants(control.db, control.keys, { ...filterOf(actor, query), before, limit: rowsAtOnce });
     for (const row of rows) {
-      const seen = "altered" in row ? undefined : await unlessAltered(control, maybeSee(control.db, control, actor, roster, row));
+      const seen =
+        "altered" in row ? undefined : await unlessAltered(control, maybeSee(control.db, control, actor, roster, row));
       if ("altered" in row) await reportAltered(control, row.altered);
       if (seen !== undefined && belongs(actor, seen, query)) {
         if (items.length === query.limit) return { items, next: items.at(-1)?.id };
@@ -37,9 +42,17 @@ export async function listGrants(control: Control, actor: Actor, query: z.output
   return before === undefined ? { items } : { items, next: before };
 }
 
-function filterOf(actor: Actor, { state, resource, view }: z.output<typeof GrantsQuery>): Omit<GrantFilter, "before" | "limit"> {
+function filterOf(
+  actor: Actor,
+  { state, resource, view }: z.output<typeof GrantsQuery>,
+): Omit<GrantFilter, "before" | "limit"> {
   const states = state === undefined ? (view === "live" ? live : undefined) : [state];
-  return { states, resource, concerning: view === "mine" ? actor.subject : undefined, reviewOwed: view === "to-review" };
+  return {
+    states,
+    resource,
+    concerning: view === "mine" ? actor.subject : undefined,
+    reviewOwed: view === "to-review",
+  };
 }
 
 function belongs(actor: Actor, seen: SeenGrant, { view }: z.output<typeof GrantsQuery>): boolean {
@@ -49,6 +62,9 @@ function belongs(actor: Actor, seen: SeenGrant, { view }: z.output<typeof Grants
 function cursorOf(text: string | undefined): GrantId | undefined {
   if (text === undefined) return undefined;
   const parsed = GrantId.safeParse(text);
-  if (!parsed.success) throw new CardeaError("invalid_request", "the cursor is not one of ours", { pointers: [{ path: "cursor", message: "not a cursor" }] });
+  if (!parsed.success)
+    throw new CardeaError("invalid_request", "the cursor is not one of ours", {
+      pointers: [{ path: "cursor", message: "not a cursor" }],
+    });
   return parsed.data;
 }

@@ -12,7 +12,11 @@ import type { Signed } from "../store/signed.ts";
 export async function originOf(db: Tx | Control["db"], control: Control, grant: StoredGrant): Promise<Signed<Request>> {
   const request = await maybeOneRequest(db, control.keys, grant.request);
   if (request === undefined || grant.signed.document.request !== request.signed.digest) {
-    throw new CardeaError("evidence_mismatch", `the stored grant \`${grant.id}\` is not of the request that its row names`, { extra: { altered: grant.id } });
+    throw new CardeaError(
+      "evidence_mismatch",
+      `the stored grant \`${grant.id}\` is not of the request that its row names`,
+      { extra: { altered: grant.id } },
+    );
   }
   return request.signed;
 }

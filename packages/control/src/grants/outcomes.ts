@@ -23,19 +23,34 @@ export async function grantIssued(tx: Tx, control: Control, outpost: OutpostId, 
   const grant = await ownGrant(tx, control, outpost, result.grant);
   await noteLease(tx, grant, result.lease, { state: "live", nativeName: result.nativeName, at: result.at });
   if (grant.state === "issuing") {
-    await changeGrant(tx, grant.id, { state: "active", lease_id: result.lease, sealed: result.sealed, issued_at: result.at });
+    await changeGrant(tx, grant.id, {
+      state: "active",
+      lease_id: result.lease,
+      sealed: result.sealed,
+      issued_at: result.at,
+    });
   } else if (grant.state === "ending" && grant.lease === undefined) {
     // Revoked while it was being made: the task to end it is under way already.
     await changeGrant(tx, grant.id, { lease_id: result.lease, issued_at: result.at });
   } else {
     return;
   }
-  await record(tx, control, { type: "grant.issued", ids: { ...grantIds(grant), lease: result.lease }, data: { grant: grant.signed.digest, nativeName: result.nativeName }, at: result.at });
+  await record(tx, control, {
+    type: "grant.issued",
+    ids: { ...grantIds(grant), lease: result.lease },
+    data: { grant: grant.signed.digest, nativeName: result.nativeName },
+    at: result.at,
+  });
   control.wake.signal("grants", tx);
 }
 
 /** Nothing of the grant is left at the resource. @throws CardeaError `link_message_invalid` for a grant of another outpost */
-export async function grantEnded(tx: Tx, control: Control, outpost: OutpostId, { grant: id, why, at }: EndedResult): Promise<void> {
+export async function grantEnded(
+  tx: Tx,
+  control: Control,
+  outpost: OutpostId,
+  { grant: id, why, at }: EndedResult,
+): Promise<void> {
   const grant = await ownGrant(tx, control, outpost, id);
   if (grant.state === "ended" || grant.state === "failed") return;
   if (grant.state === "scheduled") throw new CardeaError("link_message_invalid", `grant \`${id}\` has not begun`);
@@ -43,7 +58,12 @@ export async function grantEnded(tx: Tx, control: Control, outpost: OutpostId, {
   const reason = grant.state === "ending" && grant.why !== undefined ? grant.why : why;
   if (grant.state !== "ending") await changeGrant(tx, id, { state: "ending", why: reason, ending_at: at });
   await changeGrant(tx, id, { state: "ended", why: reason, sealed: null, ended_at: at });
-  await record(tx, control, { type: "grant.ended", ids: grantIds(grant), data: { grant: grant.signed.digest, why: reason }, at });
+  await record(tx, control, {
+    type: "grant.ended",
+    ids: grantIds(grant),
+    data: { grant: grant.signed.digest, why: reason },
+    at,
+  });
   control.wake.signal("grants", tx);
 }
 
@@ -62,8 +82,17 @@ export async function issueFailed(
     return;
   }
   const code = isErrorCode(failure.code) ? failure.code : "grant_failed";
-  await changeGrant(tx, grant.id, { state: "failed", why: code, detail: failure.detail, ended_at: toTime(control.clock.now()) });
-  await record(tx, control, { type: "grant.failed", ids: grantIds(grant), data: { grant: grant.signed.digest, code, detail: failure.detail } });
+  await changeGrant(tx, grant.id, {
+    state: "failed",
+    why: code,
+    detail: failure.detail,
+    ended_at: toTime(control.clock.now()),
+  });
+  await record(tx, control, {
+    type: "grant.failed",
+    ids: grantIds(grant),
+    data: { grant: grant.signed.digest, code, detail: failure.detail },
+  });
   // Whatever a half-made attempt left behind is to go too; of nothing, ending is nothing.
   await enqueueTask(tx, control, grant.outpost, { type: "end", grant: grant.id, why: "voided" });
   await notify(tx, control, {
@@ -99,7 +128,12 @@ const stateAfter: Partial<Record<AuditType, LeaseState>> = {
   "lease.misused": "intended",
 };
 
-async function noteLeaseEvent(tx: Tx, grant: StoredGrant, lease: LeaseId, { type, at, data }: LinkEvent): Promise<void> {
+async function noteLeaseEvent(
+  tx: Tx,
+  grant: StoredGrant,
+  lease: LeaseId,
+  { type, at, data }: LinkEvent,
+): Promise<void> {
   const state = stateAfter[type];
   if (state === undefined) return;
   const { nativeName, detail } = data;
@@ -127,7 +161,9 @@ async function noteLease(tx: Tx, grant: StoredGrant, id: LeaseId, news: LeaseNew
   const lease = await oneLeaseLocked(tx, { id, grant: grant.id, outpost: grant.outpost, at: news.at });
   if (lease.grant !== grant.id) throw new CardeaError("link_message_invalid", `lease \`${id}\` is another grant's`);
   if (grant.lease === undefined) await changeGrant(tx, grant.id, { lease_id: id });
-  const steps = forward.slice(forward.indexOf(lease.state) + 1, forward.indexOf(news.state) + 1).filter((step) => step !== "live" || news.state === "live");
+  const steps = forward
+    .slice(forward.indexOf(lease.state) + 1, forward.indexOf(news.state) + 1)
+    .filter((step) => step !== "live" || news.state === "live");
   for (const state of steps) await changeLease(tx, id, { state, changed_at: news.at });
   await changeLease(tx, id, {
     stuck: news.stuck ?? (steps.includes("gone") ? false : lease.stuck),
@@ -139,6 +175,7 @@ async function noteLease(tx: Tx, grant: StoredGrant, id: LeaseId, news: LeaseNew
 
 async function ownGrant(tx: Tx, control: Control, outpost: OutpostId, id: GrantId): Promise<StoredGrant> {
   const grant = await maybeOneGrantLocked(tx, control.keys, id);
-  if (grant === undefined || grant.outpost !== outpost) throw new CardeaError("link_message_invalid", `grant \`${id}\` is not one of this outpost`);
+  if (grant === undefined || grant.outpost !== outpost)
+    throw new CardeaError("link_message_invalid", `grant \`${id}\` is not one of this outpost`);
   return grant;
 }

@@ -16,7 +16,8 @@ import { isConcerned, seeGrantLocked } from "./see.ts";
 export async function releaseGrant(control: Control, actor: Actor, id: GrantId): Promise<z.infer<typeof EndView>> {
   const grant = await transact(control, async (tx) => {
     const seen = await seeGrantLocked(tx, control, actor, id);
-    if (!isConcerned(seen.request.document, actor.subject)) throw new CardeaError("forbidden", "only its requester releases a grant; approvers and administrators revoke it");
+    if (!isConcerned(seen.request.document, actor.subject))
+      throw new CardeaError("forbidden", "only its requester releases a grant; approvers and administrators revoke it");
     return await endGrantIn(tx, control, seen.grant, { why: "released", by: actor.subject });
   });
   return endView(grant);

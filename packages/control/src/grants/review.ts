@@ -20,14 +20,22 @@ import { grantView } from "./view.ts";
  * Somebody else looks back at a break-glass grant and says what they found; that pays the requester's debt. One review settles it.
  * @throws CardeaError `not_found`, `token_forbidden`, `self_review`, `not_an_approver` where the rule asks for others, `review_not_owed`
  */
-export async function reviewGrant(control: Control, actor: Actor, id: GrantId, input: z.output<typeof CastReview>): Promise<GrantView> {
+export async function reviewGrant(
+  control: Control,
+  actor: Actor,
+  id: GrantId,
+  input: z.output<typeof CastReview>,
+): Promise<GrantView> {
   demandSignIn(actor);
   return await transact(control, async (tx) => {
     const seen = await seeGrantLocked(tx, control, actor, id);
     const { grant, request, roster } = seen;
-    if (isBehind(request.document, roster, actor.subject)) throw new CardeaError("self_review", "nobody reviews their own or their agent's grant; ask another reviewer");
-    if (request.document.decision.review === undefined || grant.reviewedAt !== undefined) throw new CardeaError("review_not_owed", `grant \`${id}\` waits for no review`);
-    if (!isReviewer(seen, actor.subject)) throw new CardeaError("not_an_approver", "the rule asks others to review this grant");
+    if (isBehind(request.document, roster, actor.subject))
+      throw new CardeaError("self_review", "nobody reviews their own or their agent's grant; ask another reviewer");
+    if (request.document.decision.review === undefined || grant.reviewedAt !== undefined)
+      throw new CardeaError("review_not_owed", `grant \`${id}\` waits for no review`);
+    if (!isReviewer(seen, actor.subject))
+      throw new CardeaError("not_an_approver", "the rule asks others to review this grant");
     const now = toTime(control.clock.now());
     const review: Review = {
       v: 1,

@@ -15,12 +15,22 @@ import { hasVoted, isConcerned, isReviewer, seeGrantLocked, type SeenGrant } fro
  * Ends a grant at once: its requester, whoever voted on it or may approve such a request, its reviewers, administrators. Again is as good as once.
  * @throws CardeaError `not_found`, `forbidden`
  */
-export async function revokeGrant(control: Control, actor: Actor, id: GrantId, { comment }: z.output<typeof RevokeGrant>): Promise<z.infer<typeof EndView>> {
+export async function revokeGrant(
+  control: Control,
+  actor: Actor,
+  id: GrantId,
+  { comment }: z.output<typeof RevokeGrant>,
+): Promise<z.infer<typeof EndView>> {
   const grant = await transact(control, async (tx) => {
     const seen = await seeGrantLocked(tx, control, actor, id);
-    if (!mayRevoke(actor, seen)) throw new CardeaError("forbidden", "only its requester, its approvers and administrators revoke a grant");
+    if (!mayRevoke(actor, seen))
+      throw new CardeaError("forbidden", "only its requester, its approvers and administrators revoke a grant");
     const before = seen.grant.state;
-    const ended = await endGrantIn(tx, control, seen.grant, { why: "revoked", by: actor.subject, detail: comment === "" ? undefined : comment });
+    const ended = await endGrantIn(tx, control, seen.grant, {
+      why: "revoked",
+      by: actor.subject,
+      detail: comment === "" ? undefined : comment,
+    });
     const document = seen.request.document;
     if (ended.state !== before && !isConcerned(document, actor.subject)) {
       await notify(tx, control, {
@@ -45,5 +55,7 @@ function mayRevoke(actor: Actor, seen: SeenGrant): boolean {
 function isApprover(actor: Actor, { request: { document }, roster }: SeenGrant): boolean {
   const entry = roster.entry(actor.subject);
   if (entry === undefined || whyNever(document, actor.subject, (id) => roster.entry(id)) !== undefined) return false;
-  return document.decision.stages.flat().some((requirement) => canMeet(requirement, entry, document.createdAt, document.createdAt));
+  return document.decision.stages
+    .flat()
+    .some((requirement) => canMeet(requirement, entry, document.createdAt, document.createdAt));
 }

@@ -37,7 +37,13 @@ export async function seeGrant(control: Control, actor: Actor, id: GrantId): Pro
 }
 
 /** The grant with what it came from, or undefined where the caller may not see it. */
-export async function maybeSee(db: Tx | Control["db"], control: Control, actor: Actor, roster: RosterView, grant: StoredGrant): Promise<SeenGrant | undefined> {
+export async function maybeSee(
+  db: Tx | Control["db"],
+  control: Control,
+  actor: Actor,
+  roster: RosterView,
+  grant: StoredGrant,
+): Promise<SeenGrant | undefined> {
   const request = await originOf(db, control, grant);
   const votes = await manyVotes(db, control.keys, grant.request);
   const seen = { grant, request, votes, roster };
@@ -46,7 +52,11 @@ export async function maybeSee(db: Tx | Control["db"], control: Control, actor: 
 
 function isVisible(actor: Actor, seen: SeenGrant): boolean {
   if (actor.permissions.includes("auditor") || actor.permissions.includes("admin")) return true;
-  return isConcerned(seen.request.document, actor.subject) || hasVoted(seen.votes, actor.subject) || isReviewer(seen, actor.subject);
+  return (
+    isConcerned(seen.request.document, actor.subject) ||
+    hasVoted(seen.votes, actor.subject) ||
+    isReviewer(seen, actor.subject)
+  );
 }
 
 /** The requester, or the one an agent acts for. */
@@ -59,10 +69,14 @@ export function hasVoted(votes: readonly Signed<Vote>[], subject: SubjectId): bo
 }
 
 /** Whether the rule asks this human to look back at the grant; never somebody behind the request. */
-export function isReviewer({ request: { document }, roster }: Pick<SeenGrant, "request" | "roster">, subject: SubjectId): boolean {
+export function isReviewer(
+  { request: { document }, roster }: Pick<SeenGrant, "request" | "roster">,
+  subject: SubjectId,
+): boolean {
   const from = document.decision.review?.from;
   const entry = roster.entry(subject);
-  if (from === undefined || entry?.active !== true || entry.kind !== "human" || isBehind(document, roster, subject)) return false;
+  if (from === undefined || entry?.active !== true || entry.kind !== "human" || isBehind(document, roster, subject))
+    return false;
   if ("groups" in from) return from.groups.some((group) => entry.groups.includes(group));
   return "subjects" in from && from.subjects.includes(subject);
 }

@@ -20,7 +20,9 @@ export function grantView(roster: RosterView, grant: StoredGrant): GrantView {
     digest: signed.digest,
     document: signed.document,
     ...(lease?.nativeName !== undefined && { nativeName: lease.nativeName }),
-    ...(lease !== undefined && { lease: { state: lease.state, stuck: lease.stuck, ...(lease.detail !== undefined && { detail: lease.detail }) } }),
+    ...(lease !== undefined && {
+      lease: { state: lease.state, stuck: lease.stuck, ...(lease.detail !== undefined && { detail: lease.detail }) },
+    }),
     reviewOwed: grant.reviewDueAt !== undefined && grant.reviewedAt === undefined,
     ...(grant.issuedAt !== undefined && { issuedAt: grant.issuedAt }),
     ...(grant.endedAt !== undefined && { endedAt: grant.endedAt }),

@@ -44,7 +44,11 @@ async function run(control: Control, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     // Listening starts before looking, so that a change in between is not slept over.
     const stop = new AbortController();
-    const woken = Promise.race((["policy", "people"] as const).map((channel) => control.wake.wait(channel, tickMs, AbortSignal.any([signal, stop.signal]))));
+    const woken = Promise.race(
+      (["policy", "people"] as const).map((channel) =>
+        control.wake.wait(channel, tickMs, AbortSignal.any([signal, stop.signal])),
+      ),
+    );
     await runOnce(control);
     await woken;
     stop.abort();
@@ -55,23 +59,45 @@ async function run(control: Control, signal: AbortSignal): Promise<void> {
 export async function runOnce(control: Control): Promise<void> {
   const now = toTime(control.clock.now());
   const { db } = control;
-  await each(control, "rejudge requests", async () => {
-    const policy = await policyInForce(control);
-    return policy === undefined ? [] : await manyUnjudgedRequests(db, policy.signed.document.version, atOnce);
-  }, rejudgeRequest);
-  await each(control, "rejudge grants", async () => {
-    const [policy, roster] = await Promise.all([policyInForce(control), currentRoster(control)]);
-    return policy === undefined ? [] : await manyUnjudgedGrants(db, policy.signed.document.version, roster.head.version, atOnce);
-  }, rejudgeGrant);
+  await each(
+    control,
+    "rejudge requests",
+    async () => {
+      const policy = await policyInForce(control);
+      return policy === undefined ? [] : await manyUnjudgedRequests(db, policy.signed.document.version, atOnce);
+    },
+    rejudgeRequest,
+  );
+  await each(
+    control,
+    "rejudge grants",
+    async () => {
+      const [policy, roster] = await Promise.all([policyInForce(control), currentRoster(control)]);
+      return policy === undefined
+        ? []
+        : await manyUnjudgedGrants(db, policy.signed.document.version, roster.head.version, atOnce);
+    },
+    rejudgeGrant,
+  );
   await each(control, "expire requests", () => manyDueRequests(db, "expires_at", now, atOnce), expireRequest);
   await each(control, "remind", () => manyDueRequests(db, "remind_at", now, atOnce), remindOf);
   await each(control, "escalate", () => manyDueRequests(db, "escalate_at", now, atOnce), escalate);
   await each(control, "begin grants", () => manyDueGrants(db, "not_before", now, atOnce), beginGrant);
-  await each(control, "expire grants", () => manyDueGrants(db, "not_after", toTime(control.clock.now() - endGraceMs), atOnce), expireGrant);
+  await each(
+    control,
+    "expire grants",
+    () => manyDueGrants(db, "not_after", toTime(control.clock.now() - endGraceMs), atOnce),
+    expireGrant,
+  );
 }
 
 /** Finds what is due and does it, one after the other; a full batch is followed by the next look. What was done once is not done again in one run. */
-async function each<Id extends string>(control: Control, job: string, find: () => Promise<readonly Id[]>, act: (control: Control, id: Id) => Promise<void>): Promise<void> {
+async function each<Id extends string>(
+  control: Control,
+  job: string,
+  find: () => Promise<readonly Id[]>,
+  act: (control: Control, id: Id) => Promise<void>,
+): Promise<void> {
   const done = new Set<Id>();
   try {
     for (;;) {
@@ -79,11 +105,16 @@ async function each<Id extends string>(control: Control, job: string, find: () =
       const fresh = found.filter((id) => !done.has(id));
       for (const id of fresh) {
         done.add(id);
-        await reportingAlterations(control, act(control, id)).catch((error: unknown) => control.log.error({ err: error, job, id }, "a job failed; it stays due"));
+        await reportingAlterations(control, act(control, id)).catch((error: unknown) =>
+          control.log.error({ err: error, job, id }, "a job failed; it stays due"),
+        );
       }
       if (found.length < atOnce || fresh.length === 0) return;
     }
   } catch (error) {
-    control.log[databaseFault(error) === undefined ? "error" : "warn"]({ err: error, job }, "a job could not look for what is due");
+    control.log[databaseFault(error) === undefined ? "error" : "warn"](
+      { err: error, job },
+      "a job could not look for what is due",
+    );
   }
 }

@@ -8,7 +8,7 @@ import { currentRoster } from "../people/roster.ts";
 import { policyInForce } from "../policy/current.ts";
 
 /** How long an outpost issues on after the last state: the grace with the link down. */
-export const stateGraceMs = 60_000;
+const stateGraceMs = 60_000;
 
 export interface AssembledState {
   readonly state: LinkState;
@@ -46,7 +46,7 @@ export async function assembleState(control: Control, fromSize: number, policyVe
 }
 
 /** Proof that the head continues the log of this size; absent where it needs none. @throws CardeaError `log_rolled_back` where it does not */
-export async function continuation(control: Control, head: CurrentHead, from: number): Promise<Consistency | undefined> {
+async function continuation(control: Control, head: CurrentHead, from: number): Promise<Consistency | undefined> {
   if (from === 0 || from === head.checkpoint.size) return undefined;
   const hashes = await proveGrowth(control, head, from);
   if (hashes === undefined) {

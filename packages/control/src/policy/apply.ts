@@ -17,7 +17,11 @@ import { checkPolicy, draftOf, type CheckedPolicy } from "./plan.ts";
  * Requests and grants that it touches are looked at again by the jobs, at once.
  * @throws CardeaError `forbidden`, `token_forbidden`, `policy_invalid` (extra: `problems`), `policy_stale`
  */
-export async function applyPolicy(control: Control, actor: Actor, { source, base }: z.output<typeof ApplyPolicy>): Promise<PolicyView> {
+export async function applyPolicy(
+  control: Control,
+  actor: Actor,
+  { source, base }: z.output<typeof ApplyPolicy>,
+): Promise<PolicyView> {
   demand(actor, "admin");
   demandSignIn(actor);
   return policyView(await putPolicy(control, { source, base, by: actor }), control);
@@ -44,24 +48,44 @@ async function putPolicy(control: Control, { source, base, by }: Putting): Promi
   const checked = await checkPolicy(control, source);
   const { document } = checked;
   if (document === undefined || !checked.valid) {
-    await transact(control, (tx) => record(tx, control, { type: "policy.refused", ids: {}, data: { problems: errorsOf(checked) }, actor: by?.subject }));
+    await transact(control, (tx) =>
+      record(tx, control, {
+        type: "policy.refused",
+        ids: {},
+        data: { problems: errorsOf(checked) },
+        actor: by?.subject,
+      }),
+    );
     throw invalid(checked);
   }
   const before = await policyInForce(control);
   await transact(control, async (tx) => {
     await lockPolicies(tx);
     const newest = await oneNewestVersion(tx);
-    if (newest.version !== base) throw new CardeaError("policy_stale", `the policy in force is version ${newest.version}, and the plan was made for version ${base}; plan again`);
+    if (newest.version !== base)
+      throw new CardeaError(
+        "policy_stale",
+        `the policy in force is version ${newest.version}, and the plan was made for version ${base}; plan again`,
+      );
     const signed = signDocument(control.keys, "policy", draftOf(control, document, base + 1));
     await insertPolicy(tx, { signed, source, appliedBy: by?.subject });
     const changes = diffPolicies(before?.signed.document.document ?? { version: 1, rules: [] }, document);
     await record(tx, control, {
       type: "policy.applied",
       ids: { policy: signed.document.id },
-      data: { policy: signed.digest, version: base + 1, changes: changes.map(({ rule, change }) => ({ rule, change })) },
+      data: {
+        policy: signed.digest,
+        version: base + 1,
+        changes: changes.map(({ rule, change }) => ({ rule, change })),
+      },
       actor: by?.subject,
     });
-    await tellAdmins(tx, control, "policy.applied", `${by?.name ?? "the installation"} applied policy version ${base + 1}: ${words(changes)}`);
+    await tellAdmins(
+      tx,
+      control,
+      "policy.applied",
+      `${by?.name ?? "the installation"} applied policy version ${base + 1}: ${words(changes)}`,
+    );
     control.wake.signal("policy", tx);
   });
   const applied = await policyInForce(control);
@@ -73,14 +97,26 @@ function invalid(checked: CheckedPolicy): CardeaError {
   const errors = checked.problems.filter(({ severity }) => severity === "error");
   const [first] = errors;
   const where = first?.line === undefined ? "" : ` at line ${first.line}`;
-  return new CardeaError("policy_invalid", `the policy is invalid${where}: ${first?.message ?? "it has errors"}${first?.hint === undefined ? "" : `; ${first.hint}`}; the one in force stays`, {
-    extra: { problems: checked.problems },
-    pointers: errors.slice(0, 100).map(({ line, rule, message }) => ({ path: [line === undefined ? [] : `line ${line}`, rule === undefined ? [] : `rule ${rule}`].flat().join(", "), message })),
-  });
+  return new CardeaError(
+    "policy_invalid",
+    `the policy is invalid${where}: ${first?.message ?? "it has errors"}${first?.hint === undefined ? "" : `; ${first.hint}`}; the one in force stays`,
+    {
+      extra: { problems: checked.problems },
+      pointers: errors.slice(0, 100).map(({ line, rule, message }) => ({
+        path: [line === undefined ? [] : `line ${line}`, rule === undefined ? [] : `rule ${rule}`].flat().join(", "),
+        message,
+      })),
+    },
+  );
 }
 
-function errorsOf({ problems }: CheckedPolicy): { readonly code: string; readonly rule: string | undefined; readonly message: string }[] {
-  return problems.filter(({ severity }) => severity === "error").slice(0, 20).map(({ code, rule, message }) => ({ code, rule, message }));
+function errorsOf({
+  problems,
+}: CheckedPolicy): { readonly code: string; readonly rule: string | undefined; readonly message: string }[] {
+  return problems
+    .filter(({ severity }) => severity === "error")
+    .slice(0, 20)
+    .map(({ code, rule, message }) => ({ code, rule, message }));
 }
 
 function words(changes: ReturnType<typeof diffPolicies>): string {

@@ -34,12 +34,16 @@ export async function policyInForce(control: Control): Promise<StoredPolicy | un
   const floor = cache.highest;
   const newest = await oneNewestVersion(control.db);
   if (floor !== undefined && newest.version < floor.version) {
-    throw stale(`the newest policy in the database is version ${newest.version}, older than version ${floor.version}, which was in force before`);
+    throw stale(
+      `the newest policy in the database is version ${newest.version}, older than version ${floor.version}, which was in force before`,
+    );
   }
   if (newest.digest === undefined) return undefined;
   const policy = await policyByDigest(control, newest.digest);
-  if (policy?.signed.document.version !== newest.version) throw stale(`the stored policy version ${newest.version} bears another version's document`);
-  if (floor?.version === newest.version && floor.digest !== policy.signed.digest) throw stale(`there were two different policies of version ${newest.version}`);
+  if (policy?.signed.document.version !== newest.version)
+    throw stale(`the stored policy version ${newest.version} bears another version's document`);
+  if (floor?.version === newest.version && floor.digest !== policy.signed.digest)
+    throw stale(`there were two different policies of version ${newest.version}`);
   if (newest.version > (cache.highest?.version ?? 0)) {
     await rememberHead(memoryOf(control), newest.version, policy.signed.digest);
     cache.highest = { version: newest.version, digest: policy.signed.digest };
@@ -50,7 +54,11 @@ export async function policyInForce(control: Control): Promise<StoredPolicy | un
 /** The policy in force. @throws CardeaError `policy_denied` before the first was applied: without a policy everything is refused */
 export async function demandPolicy(control: Control): Promise<StoredPolicy> {
   const policy = await policyInForce(control);
-  if (policy === undefined) throw new CardeaError("policy_denied", "no policy has been applied yet, so everything is refused; ask an administrator");
+  if (policy === undefined)
+    throw new CardeaError(
+      "policy_denied",
+      "no policy has been applied yet, so everything is refused; ask an administrator",
+    );
   return policy;
 }
 
@@ -84,7 +92,12 @@ export async function currentPolicy(control: Control, _actor: Actor): Promise<Po
 /** A stored policy as the API shows it. */
 export async function policyView({ signed, source, appliedBy }: StoredPolicy, control: Control): Promise<PolicyView> {
   const roster = await currentRoster(control);
-  return { policy: signed.document, digest: signed.digest, source, ...(appliedBy !== undefined && { appliedBy: subjectRef(roster, appliedBy) }) };
+  return {
+    policy: signed.document,
+    digest: signed.digest,
+    source,
+    ...(appliedBy !== undefined && { appliedBy: subjectRef(roster, appliedBy) }),
+  };
 }
 
 async function cacheOf(control: Control): Promise<Cache> {

@@ -27,14 +27,22 @@ export interface CheckedPolicy {
 }
 
 /** What applying this policy would do; it changes nothing. @throws CardeaError `forbidden` */
-export async function planPolicy(control: Control, actor: Actor, { source }: z.output<typeof PlanPolicy>): Promise<PolicyPlan> {
+export async function planPolicy(
+  control: Control,
+  actor: Actor,
+  { source }: z.output<typeof PlanPolicy>,
+): Promise<PolicyPlan> {
   demand(actor, "admin", "auditor");
   const checked = await checkPolicy(control, source);
   const current = await policyInForce(control);
   const base = current?.signed.document.version ?? 0;
   const { document } = checked;
-  const changes = document === undefined ? [] : diffPolicies(current?.signed.document.document ?? { version: 1, rules: [] }, document);
-  const named = (...kinds: readonly (typeof changes)[number]["change"][]): string[] => changes.filter(({ change }) => kinds.includes(change)).map(({ rule }) => rule);
+  const changes =
+    document === undefined
+      ? []
+      : diffPolicies(current?.signed.document.document ?? { version: 1, rules: [] }, document);
+  const named = (...kinds: readonly (typeof changes)[number]["change"][]): string[] =>
+    changes.filter(({ change }) => kinds.includes(change)).map(({ rule }) => rule);
   return {
     valid: checked.valid,
     problems: [...checked.problems],
@@ -42,7 +50,8 @@ export async function planPolicy(control: Control, actor: Actor, { source }: z.o
     added: named("added"),
     removed: named("removed"),
     changed: named("changed", "moved"),
-    expires: document === undefined || !checked.valid ? [] : await wouldExpire(control, draftOf(control, document, base + 1)),
+    expires:
+      document === undefined || !checked.valid ? [] : await wouldExpire(control, draftOf(control, document, base + 1)),
   };
 }
 
@@ -50,7 +59,10 @@ export async function planPolicy(control: Control, actor: Actor, { source }: z.o
 export async function checkPolicy(control: Control, source: string): Promise<CheckedPolicy> {
   const parsed = parsePolicy(source);
   if (!parsed.ok) return { document: undefined, problems: parsed.problems.map(shown), valid: false };
-  const [roster, resources] = await Promise.all([currentRoster(control), manyResources(control.db, undefined, maxResources)]);
+  const [roster, resources] = await Promise.all([
+    currentRoster(control),
+    manyResources(control.db, undefined, maxResources),
+  ]);
   const problems = validatePolicy(parsed.document, {
     specs: resources.flatMap(({ spec }) => spec?.document ?? []),
     groups: [...new Set(roster.entries().flatMap((entry) => entry.groups))],
@@ -65,7 +77,13 @@ export async function checkPolicy(control: Control, source: string): Promise<Che
 
 /** A policy document as a version that is not in force. */
 export function draftOf(control: Control, document: PolicyDocument, version: number): Policy {
-  return { v: 1, id: newId("policy", control.clock, control.random), version, at: toTime(control.clock.now()), document };
+  return {
+    v: 1,
+    id: newId("policy", control.clock, control.random),
+    version,
+    at: toTime(control.clock.now()),
+    document,
+  };
 }
 
 async function wouldExpire(control: Control, draft: Policy): Promise<RequestId[]> {

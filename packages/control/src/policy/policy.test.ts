@@ -53,20 +53,39 @@ async function code(work: Promise<unknown>): Promise<string> {
 }
 
 const version = async () => (await policyInForce(control))?.signed.document.version;
-const approve = async (name: string, request: RequestView) => castVote(control, await given.actor(name), request.id, CastVote.parse({ verdict: "approve", digest: request.digest }));
+const approve = async (name: string, request: RequestView) =>
+  castVote(
+    control,
+    await given.actor(name),
+    request.id,
+    CastVote.parse({ verdict: "approve", digest: request.digest }),
+  );
 const show = async (id: RequestId) => showRequest(control, await given.actor("audrey"), id);
 const grantState = async (id: GrantId | undefined) => showGrant(control, await given.actor("audrey"), id as GrantId);
 
 async function issued(request: RequestView): Promise<GrantId> {
   const grant = request.grant?.id as GrantId;
   const lease = newId("lease", clock, control.random);
-  await transact(control, (tx) => grantIssued(tx, control, given.outpost, { type: "issued", grant, lease, nativeName: "cardea_x", sealed: { enc: "AA", ciphertext: "AA" }, at: toTime(clock.now()) }));
+  await transact(control, (tx) =>
+    grantIssued(tx, control, given.outpost, {
+      type: "issued",
+      grant,
+      lease,
+      nativeName: "cardea_x",
+      sealed: { enc: "AA", ciphertext: "AA" },
+      at: toTime(clock.now()),
+    }),
+  );
   return grant;
 }
 
 /** With 2 of dba in one stage instead of two stages of one. */
 const twoOfDba = scenarioPolicy.replace(/approvals:\n.*\n.*\n/, "approvals: [{ count: 2, from: { groups: [dba] } }]\n");
-const denyAda = (scenarioRules: string, ada: string) => scenarioRules.replace("rules:\n", `rules:\n  - { name: not-now, subjects: { ids: [${ada}] }, effect: deny, message: Ask your lead. }\n`);
+const denyAda = (scenarioRules: string, ada: string) =>
+  scenarioRules.replace(
+    "rules:\n",
+    `rules:\n  - { name: not-now, subjects: { ids: [${ada}] }, effect: deny, message: Ask your lead. }\n`,
+  );
 const keeping = (source: string) => source.replaceAll("effect: allow\n", "effect: allow\n    onPolicyChange: keep\n");
 
 describe("a policy", () => {
@@ -74,9 +93,15 @@ describe("a policy", () => {
     const view = await apply(twoOfDba, 1);
     expect(view).toMatchObject({ policy: { version: 2 }, source: twoOfDba, appliedBy: { name: "root" } });
     expect(await currentPolicy(control, await given.actor("eve"))).toEqual(view);
-    const told = await world.sql("select recipients, words from notifications where type = 'policy.applied' and words like 'root applied %'");
-    expect(told).toEqual([{ recipients: [await given.subject("root")], words: "root applied policy version 2: engineers-write changed" }]);
-    const logged = await world.sql("select event::jsonb -> 'data' ->> 'policy' as digest from audit_pending where event::jsonb ->> 'type' = 'policy.applied' order by seq desc limit 1");
+    const told = await world.sql(
+      "select recipients, words from notifications where type = 'policy.applied' and words like 'root applied %'",
+    );
+    expect(told).toEqual([
+      { recipients: [await given.subject("root")], words: "root applied policy version 2: engineers-write changed" },
+    ]);
+    const logged = await world.sql(
+      "select event::jsonb -> 'data' ->> 'policy' as digest from audit_pending where event::jsonb ->> 'type' = 'policy.applied' order by seq desc limit 1",
+    );
     expect(logged).toEqual([{ digest: view.digest }]);
     for (const name of ["ada", "audrey"]) expect(await code(apply(scenarioPolicy, 2, name))).toBe("forbidden");
     const byToken = await given.actor("root", { method: "api-token", token: newId("token", clock, control.random) });
@@ -85,20 +110,35 @@ describe("a policy", () => {
 
   test("that is invalid says where and what to write instead; the old one stays in force", async () => {
     const refused = apply(scenarioPolicy.replace("maxDuration: 2h", "maxDuraton: 2h"), 1);
-    const error = (await refused.catch((thrown: unknown) => thrown)) as { code: string; message: string; pointers: { path: string; message: string }[] };
+    const error = (await refused.catch((thrown: unknown) => thrown)) as {
+      code: string;
+      message: string;
+      pointers: { path: string; message: string }[];
+    };
     expect(error.code).toBe("policy_invalid");
     expect(error.message).toMatch(/^the policy is invalid at line \d+: .*the one in force stays$/);
-    expect(error.pointers).toContainEqual({ path: "line 13, rule engineers-write", message: "there is no field `maxDuraton` here" });
+    expect(error.pointers).toContainEqual({
+      path: "line 13, rule engineers-write",
+      message: "there is no field `maxDuraton` here",
+    });
     await expect(apply("version: [", 1)).rejects.toMatchObject({ code: "policy_invalid" });
-    await expect(apply(scenarioPolicy.replace("groups: [dba] }", "groups: [dba] }, signed: passkey"), 1)).rejects.toMatchObject({ code: "policy_invalid" });
+    await expect(
+      apply(scenarioPolicy.replace("groups: [dba] }", "groups: [dba] }, signed: passkey"), 1),
+    ).rejects.toMatchObject({ code: "policy_invalid" });
     expect(await version()).toBe(1);
-    expect(await world.sql("select count(*)::int as n from audit_pending where event::jsonb ->> 'type' = 'policy.refused'")).toEqual([{ n: 3 }]);
+    expect(
+      await world.sql("select count(*)::int as n from audit_pending where event::jsonb ->> 'type' = 'policy.refused'"),
+    ).toEqual([{ n: 3 }]);
   });
 
   test("planned on another version than the one in force is not applied; of two at once one is", async () => {
     expect(await code(apply(twoOfDba, 0))).toBe("policy_stale");
     expect(await code(apply(twoOfDba, 2))).toBe("policy_stale");
-    const outcomes = await Promise.all([code(apply(twoOfDba, 1)), code(apply(scenarioPolicy, 1)), code(apply(twoOfDba, 1))]);
+    const outcomes = await Promise.all([
+      code(apply(twoOfDba, 1)),
+      code(apply(scenarioPolicy, 1)),
+      code(apply(twoOfDba, 1)),
+    ]);
     expect(outcomes.sort()).toEqual(["done", "policy_stale", "policy_stale"]);
     expect(await version()).toBe(2);
   });
@@ -106,12 +146,27 @@ describe("a policy", () => {
   test("is installed once, by whichever process is first; without one everything is refused", async () => {
     await using empty = await startTestControl(cluster, { clock });
     await using other = empty.another();
-    await Promise.all([installPolicy(empty.control, twoOfDba), installPolicy(other.control, twoOfDba), installPolicy(empty.control, twoOfDba)]);
+    await Promise.all([
+      installPolicy(empty.control, twoOfDba),
+      installPolicy(other.control, twoOfDba),
+      installPolicy(empty.control, twoOfDba),
+    ]);
     expect(await empty.sql("select version, applied_by from policies")).toEqual([{ version: "1", applied_by: null }]);
     await world.sql("delete from policies");
-    await using fresh = world.another({ settings: { ...control.settings, logDirectory: `${control.settings.logDirectory}-fresh` } });
+    await using fresh = world.another({
+      settings: { ...control.settings, logDirectory: `${control.settings.logDirectory}-fresh` },
+    });
     const ada = await given.actor("ada");
-    expect(await code(submitRequest(fresh.control, ada, { resource: "prod-orders", ask: { role: "read" }, justification: "x", window: { duration: "1h" } }))).toBe("policy_denied");
+    expect(
+      await code(
+        submitRequest(fresh.control, ada, {
+          resource: "prod-orders",
+          ask: { role: "read" },
+          justification: "x",
+          window: { duration: "1h" },
+        }),
+      ),
+    ).toBe("policy_denied");
   });
 });
 
@@ -140,7 +195,8 @@ describe("when policy changes", () => {
     const jobs = startJobs(control);
     const write = await given.submit("ada");
     await apply(twoOfDba, 1);
-    for (let waited = 0; waited < 300 && (await show(write.id)).state === "pending"; waited++) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (let waited = 0; waited < 300 && (await show(write.id)).state === "pending"; waited++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
     await jobs.close();
     expect(await show(write.id)).toMatchObject({ state: "expired", why: "policy_changed" });
   });
@@ -151,14 +207,28 @@ describe("when policy changes", () => {
     await runOnce(control);
     expect((await grantState(ending)).state).toBe("active");
     const kept = await issued(await given.submit("ada", { ask: { role: "read" }, via: "direct" }));
-    const scheduled = (await given.submit("ada", { ask: { role: "read" }, via: "direct", window: { start: toTime(clock.now() + 3_600_000), duration: "1h" } })).grant?.id;
+    const scheduled = (
+      await given.submit("ada", {
+        ask: { role: "read" },
+        via: "direct",
+        window: { start: toTime(clock.now() + 3_600_000), duration: "1h" },
+      })
+    ).grant?.id;
     await apply(keeping(scenarioPolicy).replace("maxDuration: 4h", "maxDuration: 30m"), 2);
     await runOnce(control);
-    expect(await grantState(ending)).toMatchObject({ state: "ending", why: "voided", detail: expect.stringContaining("policy version 3") as string });
+    expect(await grantState(ending)).toMatchObject({
+      state: "ending",
+      why: "voided",
+      detail: expect.stringContaining("policy version 3") as string,
+    });
     expect([(await grantState(kept)).state, (await grantState(scheduled)).state]).toEqual(["active", "scheduled"]);
     await apply(denyAda(keeping(scenarioPolicy), await given.subject("ada")), 3);
     await runOnce(control);
-    expect(await grantState(kept)).toMatchObject({ state: "ending", why: "voided", detail: expect.stringContaining("not-now") as string });
+    expect(await grantState(kept)).toMatchObject({
+      state: "ending",
+      why: "voided",
+      detail: expect.stringContaining("not-now") as string,
+    });
     expect(await grantState(scheduled)).toMatchObject({ state: "ended", why: "voided" });
   });
 });
@@ -167,7 +237,14 @@ describe("before it is applied", () => {
   test("a plan says what is new, gone, other and wrong, and changes nothing", async () => {
     const source = twoOfDba.replace("name: fire", "name: blaze");
     const plan = await planPolicy(control, await given.actor("audrey"), { source });
-    expect(plan).toMatchObject({ valid: true, base: 1, added: ["blaze"], removed: ["fire"], changed: ["engineers-write"], expires: [] });
+    expect(plan).toMatchObject({
+      valid: true,
+      base: 1,
+      added: ["blaze"],
+      removed: ["fire"],
+      changed: ["engineers-write"],
+      expires: [],
+    });
     const broken = await planPolicy(control, await given.actor("root"), { source: "version: 1\nrules: [{ name: x }]" });
     expect(broken).toMatchObject({ valid: false, expires: [] });
     expect(broken.problems[0]).toMatchObject({ severity: "error", line: 2 });
@@ -178,8 +255,13 @@ describe("before it is applied", () => {
   test("a simulation says who would newly be allowed and newly refused", async () => {
     const read = await given.submit("ada", { ask: { role: "read" }, via: "direct" });
     const write = await given.submit("ada");
-    const refused = await given.submit("eve", { ask: { role: "read" }, via: "direct" }).catch((error: unknown) => (error as { extra: { request: RequestId } }).extra.request);
-    const source = denyAda(twoOfDba, await given.subject("ada")).replace("- name: engineers-read\n    subjects: { groups: [engineering] }", "- name: engineers-read");
+    const refused = await given
+      .submit("eve", { ask: { role: "read" }, via: "direct" })
+      .catch((error: unknown) => (error as { extra: { request: RequestId } }).extra.request);
+    const source = denyAda(twoOfDba, await given.subject("ada")).replace(
+      "- name: engineers-read\n    subjects: { groups: [engineering] }",
+      "- name: engineers-read",
+    );
     const simulated = await simulatePolicy(control, await given.actor("audrey"), { source, limit: 1_000 });
     expect(simulated.considered).toBe(3);
     expect(simulated.newlyAllowed.map(({ request }) => request)).toEqual([refused]);
@@ -202,7 +284,11 @@ describe("a stage of two places", () => {
       // The third comes too late, and so may the second vote of the first.
       expect(outcomes.filter((one) => one === "done")).toHaveLength(2);
       const after = await show(request.id);
-      expect([after.state, after.grant?.document.votes.length, new Set(after.votes.map(({ approver }) => approver.id)).size]).toEqual(["approved", 2, 2]);
+      expect([
+        after.state,
+        after.grant?.document.votes.length,
+        new Set(after.votes.map(({ approver }) => approver.id)).size,
+      ]).toEqual(["approved", 2, 2]);
     }
   });
 
@@ -211,15 +297,31 @@ describe("a stage of two places", () => {
     const dan = await given.actor("dan");
     await approve("dan", request);
     expect(await code(approve("dan", request))).toBe("already_voted");
-    const narrowed = await castVote(control, dan, request.id, CastVote.parse({ verdict: "approve", digest: request.digest, narrowing: { duration: "10m" } }));
+    const narrowed = await castVote(
+      control,
+      dan,
+      request.id,
+      CastVote.parse({ verdict: "approve", digest: request.digest, narrowing: { duration: "10m" } }),
+    );
     expect(narrowed).toMatchObject({ state: "pending", votes: [{ counts: false }, { counts: true }] });
-    const denied = await castVote(control, dan, request.id, CastVote.parse({ verdict: "deny", digest: request.digest }));
+    const denied = await castVote(
+      control,
+      dan,
+      request.id,
+      CastVote.parse({ verdict: "deny", digest: request.digest }),
+    );
     expect(denied.state).toBe("denied");
   });
 
   test("is bounded: so many votes a request, and no more", async () => {
     const request = await given.submit("ada");
-    const narrow = async () => castVote(control, await given.actor("dan"), request.id, CastVote.parse({ verdict: "approve", digest: request.digest, narrowing: { duration: "10m" } }));
+    const narrow = async () =>
+      castVote(
+        control,
+        await given.actor("dan"),
+        request.id,
+        CastVote.parse({ verdict: "approve", digest: request.digest, narrowing: { duration: "10m" } }),
+      );
     for (let n = 0; n < 100; n++) await narrow();
     expect(await code(narrow())).toBe("rate_limited");
     expect(await withdrawRequest(control, await given.actor("ada"), request.id)).toMatchObject({ state: "withdrawn" });

@@ -15,14 +15,23 @@ import { checkPolicy, draftOf } from "./plan.ts";
  * Past requests, newest first, decided again by another policy from the facts of then: who would newly be allowed, who newly refused.
  * @throws CardeaError `forbidden`, `policy_invalid`
  */
-export async function simulatePolicy(control: Control, actor: Actor, { source, since, limit }: z.output<typeof SimulatePolicy>): Promise<Simulation> {
+export async function simulatePolicy(
+  control: Control,
+  actor: Actor,
+  { source, since, limit }: z.output<typeof SimulatePolicy>,
+): Promise<Simulation> {
   demand(actor, "admin", "auditor");
   const { document, problems } = await checkPolicy(control, source);
-  if (document === undefined) throw new CardeaError("policy_invalid", `the policy cannot be read: ${problems[0]?.message ?? "it has errors"}`, { extra: { problems } });
+  if (document === undefined)
+    throw new CardeaError("policy_invalid", `the policy cannot be read: ${problems[0]?.message ?? "it has errors"}`, {
+      extra: { problems },
+    });
   const past = await pastRequests(control, since, limit);
   const { changes } = simulate(draftOf(control, document, 1), past);
   const of = (...kinds: readonly SimulatedChange["change"][]) =>
-    changes.filter(({ change }) => kinds.includes(change)).map(({ id, before, after }) => ({ request: RequestId.parse(id), before, after }));
+    changes
+      .filter(({ change }) => kinds.includes(change))
+      .map(({ id, before, after }) => ({ request: RequestId.parse(id), before, after }));
   return {
     considered: past.length,
     newlyAllowed: of("allowed"),
@@ -31,7 +40,11 @@ export async function simulatePolicy(control: Control, actor: Actor, { source, s
   };
 }
 
-async function pastRequests(control: Control, since: z.output<typeof SimulatePolicy>["since"], limit: number): Promise<PastRequest[]> {
+async function pastRequests(
+  control: Control,
+  since: z.output<typeof SimulatePolicy>["since"],
+  limit: number,
+): Promise<PastRequest[]> {
   const specs = new Map<Digest, ResourceSpec | undefined>();
   const past: PastRequest[] = [];
   for (const request of await manyRequests(control.db, control.keys, { since, limit })) {

@@ -6,12 +6,12 @@ import type { SubjectId } from "@cardea/core/contract/ids";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import type { Decision } from "@cardea/core/documents/decision";
 import type { Policy } from "@cardea/core/documents/policy";
-import { toTime, type Time } from "@cardea/core/documents/primitives";
+import { toTime } from "@cardea/core/documents/primitives";
 import type { Facts, Request } from "@cardea/core/documents/request";
 import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import type { RosterEntry } from "@cardea/core/documents/roster";
 import { ok, refused, type Result } from "@cardea/core/lib/result";
-import { decide } from "@cardea/core/policy/decide";
+import { decide, whyDenied } from "@cardea/core/policy/decide";
 
 export type StandingCode = "policy_changed" | "standing_lost";
 
@@ -30,7 +30,14 @@ export interface StandingInput {
  * The requester as they are today, under the request's policy or, where its rule says `onPolicyChange: end`, the current one; deny rules
  * of the current policy always.
  */
-export function checkStanding({ request, spec, policy, current, entries, nowMs }: StandingInput): Result<undefined, StandingCode> {
+export function checkStanding({
+  request,
+  spec,
+  policy,
+  current,
+  entries,
+  nowMs,
+}: StandingInput): Result<undefined, StandingCode> {
   const { asked, decision } = request;
   const facts = factsToday(request, entries);
   if (!facts.ok) return facts;
@@ -40,11 +47,18 @@ export function checkStanding({ request, spec, policy, current, entries, nowMs }
   const again = decide({ policy: judging, asked, spec, facts: facts.value, createdAt: at });
   // The same version gave another answer then, so it is the requester or the hour that changed.
   const code = judging.version === policy.version ? "standing_lost" : "policy_changed";
-  if (again.effect === "deny") return refused(code, `policy version ${judging.version} refuses it now: ${again.reasons[0] ?? "no rule permits it"}`);
-  if (terms(again) !== terms(decision)) return refused(code, `policy version ${judging.version} asks for something else now`);
+  if (again.effect === "deny")
+    return refused(
+      code,
+      `policy version ${judging.version} refuses it now: ${again.reasons[0] ?? "no rule permits it"}`,
+    );
+  if (terms(again) !== terms(decision))
+    return refused(code, `policy version ${judging.version} asks for something else now`);
   if (!keeps) return ok(undefined);
-  const rule = denyingRule(current, asked, spec, facts.value, at);
-  return rule === undefined ? ok(undefined) : refused("policy_changed", `rule \`${rule}\` of policy version ${current.version} refuses it now`);
+  const denied = whyDenied({ policy: current, asked, spec, facts: facts.value, createdAt: at });
+  return denied === undefined
+    ? ok(undefined)
+    : refused("policy_changed", `rule \`${denied.rule}\` of policy version ${current.version} refuses it now`);
 }
 
 /** Whether a request that still waits would be decided otherwise by another policy, from the same facts at the same instant. */
@@ -58,24 +72,14 @@ function factsToday({ asked, facts }: Request, entries: StandingInput["entries"]
   const { id, kind, onBehalfOf } = asked.requester;
   const entry = entries(id);
   if (entry?.active !== true) return refused("standing_lost", "the requester is not active any more");
-  if (entry.kind !== kind || entry.actsFor !== onBehalfOf) return refused("standing_lost", "the requester is not what the request says");
-  if (onBehalfOf !== undefined && entries(onBehalfOf)?.active !== true) return refused("standing_lost", "the one for whom the requester acts is not active any more");
+  if (entry.kind !== kind || entry.actsFor !== onBehalfOf)
+    return refused("standing_lost", "the requester is not what the request says");
+  if (onBehalfOf !== undefined && entries(onBehalfOf)?.active !== true)
+    return refused("standing_lost", "the one for whom the requester acts is not active any more");
   // `Object.assign`, because a spread would forget that further facts may stand beside these.
   return ok({ ...facts, verified: Object.assign({}, facts.verified, { groups: entry.groups, claims: entry.claims }) });
 }
 
 function terms({ effect, stages, limits, via }: Decision): string {
   return canonicalJson({ effect, stages, limits, via });
-}
-
-/** Each policy's deny rules as a policy of their own; kept, because what is compiled from a policy is kept with its object. */
-const denyRules = new WeakMap<Policy, Policy>();
-
-function denyingRule(policy: Policy, asked: Request["asked"], spec: ResourceSpec, facts: Facts, at: Time): string | undefined {
-  let denials = denyRules.get(policy);
-  if (denials === undefined) {
-    denials = { ...policy, document: { ...policy.document, rules: policy.document.rules.filter((rule) => rule.effect === "deny") } };
-    denyRules.set(policy, denials);
-  }
-  return decide({ policy: denials, asked, spec, facts, createdAt: at }).rule;
 }

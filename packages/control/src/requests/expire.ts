@@ -22,17 +22,28 @@ const words: Record<ExpiryReason, string> = {
 export async function expireRequest(control: Control, id: RequestId): Promise<void> {
   await transact(control, async (tx) => {
     const request = await maybeOneRequestLocked(tx, control.keys, id);
-    if (request?.state !== "pending" || request.signed.document.decision.expiresAt > toTime(control.clock.now())) return;
+    if (request?.state !== "pending" || request.signed.document.decision.expiresAt > toTime(control.clock.now()))
+      return;
     await expireIn(tx, control, await rosterIn(tx, control), request, "timed_out");
   });
 }
 
 /** Expires in the caller's transaction, which holds the request's lock. */
-export async function expireIn(tx: Tx, control: Control, roster: RosterView, request: StoredRequest, why: ExpiryReason): Promise<void> {
+export async function expireIn(
+  tx: Tx,
+  control: Control,
+  roster: RosterView,
+  request: StoredRequest,
+  why: ExpiryReason,
+): Promise<void> {
   const { signed } = request;
   await decideRequest(tx, request.id, "expired", toTime(control.clock.now()), why);
   const voters = (await manyVotes(tx, control.keys, request.id)).map((vote) => vote.document.approver);
-  await record(tx, control, { type: "request.expired", ids: requestIds(signed.document), data: { request: signed.digest, why, voters } });
+  await record(tx, control, {
+    type: "request.expired",
+    ids: requestIds(signed.document),
+    data: { request: signed.digest, why, voters },
+  });
   await tellRequester(tx, control, roster, signed, "request.expired", words[why]);
   control.wake.signal("requests", tx);
 }

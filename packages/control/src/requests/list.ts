@@ -20,7 +20,11 @@ const maxLookedAt = 2_000;
 const rowsAtOnce = 200;
 
 /** Requests that the caller may see, newest first. The cursor is the last request's id, so a page never repeats or skips one. */
-export async function listRequests(control: Control, actor: Actor, query: z.output<typeof RequestsQuery>): Promise<Page<RequestView>> {
+export async function listRequests(
+  control: Control,
+  actor: Actor,
+  query: z.output<typeof RequestsQuery>,
+): Promise<Page<RequestView>> {
   const roster = await currentRoster(control);
   const nowMs = control.clock.now();
   const items: RequestView[] = [];
@@ -29,7 +33,10 @@ export async function listRequests(control: Control, actor: Actor, query: z.outp
     const rows = await manyRequests(control.db, control.keys, { ...filterOf(actor, query), before, limit: rowsAtOnce });
     for (const row of rows) {
       if ("altered" in row) await reportAltered(control, row.altered);
-      const view = "altered" in row ? undefined : await unlessAltered(control, viewOf({ control, actor, roster, query, nowMs }, row));
+      const view =
+        "altered" in row
+          ? undefined
+          : await unlessAltered(control, viewOf({ control, actor, roster, query, nowMs }, row));
       if (view !== undefined && items.length === query.limit) return { items, next: items.at(-1)?.id };
       if (view !== undefined) items.push(view);
       before = "altered" in row ? row.altered : row.id;
@@ -48,14 +55,21 @@ interface Looking {
 }
 
 /** The request as listed, or undefined where it does not belong in this list. */
-async function viewOf({ control, actor, roster, query, nowMs }: Looking, request: StoredRequest): Promise<RequestView | undefined> {
+async function viewOf(
+  { control, actor, roster, query, nowMs }: Looking,
+  request: StoredRequest,
+): Promise<RequestView | undefined> {
   const votes = await manyVotes(control.db, control.keys, request.id);
   if (!belongs(actor, roster, request, votes, query, nowMs)) return undefined;
-  const grant = request.state === "approved" ? await maybeOneGrant(control.db, control.keys, { request: request.id }) : undefined;
+  const grant =
+    request.state === "approved" ? await maybeOneGrant(control.db, control.keys, { request: request.id }) : undefined;
   return requestView({ roster, actor: actor.subject, request, votes, grant, nowMs });
 }
 
-function filterOf(actor: Actor, { state, resource, requester, view }: z.output<typeof RequestsQuery>): Omit<RequestFilter, "before" | "limit"> {
+function filterOf(
+  actor: Actor,
+  { state, resource, requester, view }: z.output<typeof RequestsQuery>,
+): Omit<RequestFilter, "before" | "limit"> {
   const oversees = actor.permissions.includes("auditor") || actor.permissions.includes("admin");
   return {
     state: view === "to-approve" ? "pending" : state,
@@ -80,12 +94,22 @@ function belongs(
   const entries = (id: Actor["subject"]) => roster.entry(id);
   const now = toTime(nowMs);
   const counted = tally({ request: request.signed.document, votes: votes.map((vote) => vote.document), entries, now });
-  return mayVote({ request: request.signed.document, tally: counted, approver: actor.subject, verdict: "approve", entries, now }).ok;
+  return mayVote({
+    request: request.signed.document,
+    tally: counted,
+    approver: actor.subject,
+    verdict: "approve",
+    entries,
+    now,
+  }).ok;
 }
 
 function cursorOf(text: string | undefined): RequestId | undefined {
   if (text === undefined) return undefined;
   const parsed = RequestId.safeParse(text);
-  if (!parsed.success) throw new CardeaError("invalid_request", "the cursor is not one of ours", { pointers: [{ path: "cursor", message: "not a cursor" }] });
+  if (!parsed.success)
+    throw new CardeaError("invalid_request", "the cursor is not one of ours", {
+      pointers: [{ path: "cursor", message: "not a cursor" }],
+    });
   return parsed.data;
 }

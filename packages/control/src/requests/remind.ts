@@ -17,7 +17,12 @@ import { requestIds } from "./view.ts";
 export async function remindOf(control: Control, id: RequestId): Promise<void> {
   await onPending(control, id, async (tx, request, counted, roster) => {
     const { decision } = request.signed.document;
-    if (request.remindAt === undefined || request.remindAt > toTime(control.clock.now()) || decision.remindAfter === undefined) return;
+    if (
+      request.remindAt === undefined ||
+      request.remindAt > toTime(control.clock.now()) ||
+      decision.remindAfter === undefined
+    )
+      return;
     const next = toTime(control.clock.now() + durationMs(decision.remindAfter));
     await setReminders(tx, id, { remind_at: next < decision.expiresAt ? next : null });
     await tellApprovers(tx, control, roster, request.signed, counted, "request.reminder");
@@ -29,19 +34,33 @@ export async function escalate(control: Control, id: RequestId): Promise<void> {
   await onPending(control, id, async (tx, request, counted, roster) => {
     const now = toTime(control.clock.now());
     if (request.escalateAt === undefined || request.escalateAt > now) return;
-    const later = counted.missing.flatMap(({ escalatesAt }) => (escalatesAt !== undefined && escalatesAt > now ? escalatesAt : [])).sort();
+    const later = counted.missing
+      .flatMap(({ escalatesAt }) => (escalatesAt !== undefined && escalatesAt > now ? escalatesAt : []))
+      .sort();
     await setReminders(tx, id, { escalate_at: later[0] ?? null });
-    const opened = counted.missing.filter(({ escalatesAt }) => escalatesAt !== undefined && escalatesAt <= now).map(({ requirement }) => requirement);
+    const opened = counted.missing
+      .filter(({ escalatesAt }) => escalatesAt !== undefined && escalatesAt <= now)
+      .map(({ requirement }) => requirement);
     if (opened.length === 0) return;
     const { document, digest } = request.signed;
-    await record(tx, control, { type: "request.escalated", ids: requestIds(document), data: { request: digest, requirements: opened.map((requirement) => requirement.id) } });
+    await record(tx, control, {
+      type: "request.escalated",
+      ids: requestIds(document),
+      data: { request: digest, requirements: opened.map((requirement) => requirement.id) },
+    });
     const entries: Entries = (subject) => roster.entry(subject);
-    const further = roster.entries().filter(
-      (entry) =>
-        whyNever(document, entry.subject, entries) === undefined &&
-        !counted.voted.includes(entry.subject) &&
-        opened.some((requirement) => canMeet(requirement, entry, counted.openedAt, now) && !canMeet(requirement, entry, counted.openedAt, counted.openedAt)),
-    );
+    const further = roster
+      .entries()
+      .filter(
+        (entry) =>
+          whyNever(document, entry.subject, entries) === undefined &&
+          !counted.voted.includes(entry.subject) &&
+          opened.some(
+            (requirement) =>
+              canMeet(requirement, entry, counted.openedAt, now) &&
+              !canMeet(requirement, entry, counted.openedAt, counted.openedAt),
+          ),
+      );
     if (further.length === 0) return;
     await notify(tx, control, {
       type: "request.escalated",
@@ -69,7 +88,10 @@ async function onPending(
       request: request.signed.document,
       votes: votes.map((vote) => vote.document),
       entries: (subject) => roster.entry(subject),
-      now: latest(control, votes.map((vote) => vote.document.at)),
+      now: latest(
+        control,
+        votes.map((vote) => vote.document.at),
+      ),
     });
     if (counted.state === "pending") await act(tx, request, counted, roster);
   });

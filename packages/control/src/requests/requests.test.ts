@@ -40,13 +40,26 @@ afterAll(async () => {
 
 type Vote = Partial<z.input<typeof CastVote>>;
 
-async function vote(name: string, request: RequestView, input: Vote = {}, presence?: Actor["presence"]): Promise<RequestView> {
-  return castVote(control, await given.actor(name, presence), request.id, CastVote.parse({ verdict: "approve", digest: request.digest, ...input }));
+async function vote(
+  name: string,
+  request: RequestView,
+  input: Vote = {},
+  presence?: Actor["presence"],
+): Promise<RequestView> {
+  return castVote(
+    control,
+    await given.actor(name, presence),
+    request.id,
+    CastVote.parse({ verdict: "approve", digest: request.digest, ...input }),
+  );
 }
 
-const show = async (name: string, request: { readonly id: RequestId }) => showRequest(control, await given.actor(name), request.id);
-const withdraw = async (name: string, request: { readonly id: RequestId }) => withdrawRequest(control, await given.actor(name), request.id);
-const list = async (name: string, query: z.input<typeof RequestsQuery> = {}) => listRequests(control, await given.actor(name), RequestsQuery.parse(query));
+const show = async (name: string, request: { readonly id: RequestId }) =>
+  showRequest(control, await given.actor(name), request.id);
+const withdraw = async (name: string, request: { readonly id: RequestId }) =>
+  withdrawRequest(control, await given.actor(name), request.id);
+const list = async (name: string, query: z.input<typeof RequestsQuery> = {}) =>
+  listRequests(control, await given.actor(name), RequestsQuery.parse(query));
 
 /** What came of it: a state, or the code of the refusal. */
 async function outcome(work: Promise<{ readonly state: string }>): Promise<string> {
@@ -60,46 +73,84 @@ async function outcome(work: Promise<{ readonly state: string }>): Promise<strin
 const submitting = (name: string, input: Partial<SubmitRequest> = {}) => outcome(given.submit(name, input));
 
 async function types(request: { readonly id: RequestId }): Promise<string[]> {
-  const rows = await world.sql("select event::jsonb ->> 'type' as type from audit_pending where event::jsonb -> 'ids' ->> 'request' = $1 order by seq", [request.id]);
+  const rows = await world.sql(
+    "select event::jsonb ->> 'type' as type from audit_pending where event::jsonb -> 'ids' ->> 'request' = $1 order by seq",
+    [request.id],
+  );
   return rows.map((row) => String(row["type"]));
 }
 
 async function told(request: { readonly id: RequestId }, type: string): Promise<string[]> {
-  const rows = await world.sql("select recipients from notifications where request_id = $1 and type = $2 order by created_at", [request.id, type]);
-  const named = new Map(await Promise.all(["ada", "bob", "dan", "dora", "sam", "lea", "root", "eve"].map(async (name) => [await given.subject(name), name] as const)));
+  const rows = await world.sql(
+    "select recipients from notifications where request_id = $1 and type = $2 order by created_at",
+    [request.id, type],
+  );
+  const named = new Map(
+    await Promise.all(
+      ["ada", "bob", "dan", "dora", "sam", "lea", "root", "eve"].map(
+        async (name) => [await given.subject(name), name] as const,
+      ),
+    ),
+  );
   return rows.flatMap((row) => row["recipients"] as string[]).map((id) => named.get(id as never) ?? id);
 }
 
 describe("a request", () => {
   test("that a rule allows is approved with its grant, in one transaction", async () => {
     const view = await given.submit("ada", { ask: { role: "read" }, via: "direct" });
-    expect(view).toMatchObject({ state: "approved", words: expect.stringContaining("engineers-read") as string, stages: [], mayVote: false, grant: { state: "issuing", role: "read" } });
-    expect(view.grant?.document.window).toEqual({ notBefore: toTime(clock.now()), notAfter: toTime(clock.now() + hour) });
+    expect(view).toMatchObject({
+      state: "approved",
+      words: expect.stringContaining("engineers-read") as string,
+      stages: [],
+      mayVote: false,
+      grant: { state: "issuing", role: "read" },
+    });
+    expect(view.grant?.document.window).toEqual({
+      notBefore: toTime(clock.now()),
+      notAfter: toTime(clock.now() + hour),
+    });
     expect(await types(view)).toEqual(["request.submitted", "request.approved", "grant.created"]);
-    expect(await world.sql("select type, outpost from tasks where grant_id = $1", [view.grant?.id])).toEqual([{ type: "issue", outpost: given.outpost }]);
+    expect(await world.sql("select type, outpost from tasks where grant_id = $1", [view.grant?.id])).toEqual([
+      { type: "issue", outpost: given.outpost },
+    ]);
   });
 
   test("that needs approval waits, shows whom it waits for, and tells them", async () => {
     const view = await given.submit("ada");
     expect(view).toMatchObject({ state: "pending", mayVote: false });
     expect(view.words).toContain("needs 1 of dba, then 1 of security");
-    expect(view.stages.map(({ state, requirements }) => [state, requirements[0]?.missing, requirements[0]?.candidates.map(({ name }) => name)])).toEqual([
+    expect(
+      view.stages.map(({ state, requirements }) => [
+        state,
+        requirements[0]?.missing,
+        requirements[0]?.candidates.map(({ name }) => name),
+      ]),
+    ).toEqual([
       ["open", 1, ["dan", "dora"]],
       ["later", 1, ["dora", "sam"]],
     ]);
     expect((await told(view, "request.submitted")).sort()).toEqual(["dan", "dora"]);
     expect((await show("dan", view)).mayVote).toBe(true);
-    expect(await show("sam", view)).toMatchObject({ mayVote: false, mayVoteWhy: expect.stringContaining("stage 1") as string });
+    expect(await show("sam", view)).toMatchObject({
+      mayVote: false,
+      mayVoteWhy: expect.stringContaining("stage 1") as string,
+    });
     await withdraw("ada", view);
   });
 
   test("that policy refuses is stored as denied and says why, and what could be asked for", async () => {
     const failing = given.submit("eve", { ask: { role: "write" } });
     await expect(failing).rejects.toMatchObject({ code: "policy_denied" });
-    const { extra } = (await failing.catch((error: unknown) => error)) as { extra: { request: RequestId; reasons: string[] } };
+    const { extra } = (await failing.catch((error: unknown) => error)) as {
+      extra: { request: RequestId; reasons: string[] };
+    };
     expect(extra.reasons.join(" ")).toMatch(/no rule permits this/);
     const stored = await show("eve", { id: extra.request });
-    expect(stored).toMatchObject({ state: "denied", why: "refused_by_policy", document: { decision: { effect: "deny", reasons: extra.reasons } } });
+    expect(stored).toMatchObject({
+      state: "denied",
+      why: "refused_by_policy",
+      document: { decision: { effect: "deny", reasons: extra.reasons } },
+    });
     expect(stored).not.toHaveProperty("grant");
     expect(await types(stored)).toEqual(["request.refused"]);
     expect(await outcome(vote("dan", stored))).toBe("not_found");
@@ -113,12 +164,18 @@ describe("a request", () => {
     expect(await submitting("ada", { resource: "nothing" })).toBe("resource_unknown");
     expect(await submitting("ada", { ask: { role: "nothing" } })).toBe("role_unknown");
     expect(await submitting("ada", { ask: { role: "constructor" } })).toBe("role_unknown");
-    expect(await submitting("ada", { ask: { action: { type: "sql", name: "sql.select", what: {} } } })).toBe("invalid_request");
+    expect(await submitting("ada", { ask: { action: { type: "sql", name: "sql.select", what: {} } } })).toBe(
+      "invalid_request",
+    );
     expect(await submitting("ada", { deliverTo: undefined })).toBe("delivery_key_required");
     expect(await submitting("ada", { deliverTo: offCurve.toString("base64url") })).toBe("delivery_key_invalid");
     expect(await submitting("ada", { deliverTo: `A${deliveryKey.slice(1)}` })).toBe("delivery_key_invalid");
-    expect(await submitting("ada", { window: { duration: "1h", start: toTime(clock.now() - 61_000) } })).toBe("start_in_past");
-    expect(await submitting("ada", { window: { duration: "1h", start: toTime(clock.now() + 91 * 24 * hour) } })).toBe("start_too_far");
+    expect(await submitting("ada", { window: { duration: "1h", start: toTime(clock.now() - 61_000) } })).toBe(
+      "start_in_past",
+    );
+    expect(await submitting("ada", { window: { duration: "1h", start: toTime(clock.now() + 91 * 24 * hour) } })).toBe(
+      "start_too_far",
+    );
     expect(await submitting("ada", { extends: newId("grant", clock, control.random) })).toBe("extends_invalid");
     expect(await world.sql("select count(*) as n from requests")).toEqual(before);
   });
@@ -126,7 +183,15 @@ describe("a request", () => {
   test("of somebody inactive, or of an agent of somebody inactive, is refused", async () => {
     const eve = await given.actor("eve");
     await given.change("eve", { active: false });
-    await expect(submitRequest(control, eve, { resource: "prod-orders", ask: { role: "read" }, justification: "x", window: { duration: "1h" }, deliverTo: deliveryKey })).rejects.toMatchObject({ code: "subject_inactive" });
+    await expect(
+      submitRequest(control, eve, {
+        resource: "prod-orders",
+        ask: { role: "read" },
+        justification: "x",
+        window: { duration: "1h" },
+        deliverTo: deliveryKey,
+      }),
+    ).rejects.toMatchObject({ code: "subject_inactive" });
     await given.change("eve", { active: true });
   });
 
@@ -135,7 +200,8 @@ describe("a request", () => {
     expect(filed.filter((state) => state === "pending")).toHaveLength(maxPendingRequests);
     expect(filed.filter((state) => state === "request_limit")).toHaveLength(10);
     expect(await submitting("bob", { ask: { role: "read" }, via: "direct" })).toBe("approved");
-    for (const { id } of (await list("bob", { view: "mine", state: "pending", limit: 200 })).items) await withdraw("bob", { id });
+    for (const { id } of (await list("bob", { view: "mine", state: "pending", limit: 200 })).items)
+      await withdraw("bob", { id });
     const again = await given.submit("bob");
     expect(again.state).toBe("pending");
     await withdraw("bob", again);
@@ -147,7 +213,16 @@ describe("a request", () => {
     const extend = (name: string, role: string) => submitting(name, { ask: { role }, via: "direct", extends: grant });
     expect(await extend("ada", "read")).toBe("extends_invalid");
     const lease = newId("lease", clock, control.random);
-    await transact(control, (tx) => grantIssued(tx, control, given.outpost, { type: "issued", grant, lease, nativeName: "cardea_x", sealed: { enc: "AA", ciphertext: "AA" }, at: toTime(clock.now()) }));
+    await transact(control, (tx) =>
+      grantIssued(tx, control, given.outpost, {
+        type: "issued",
+        grant,
+        lease,
+        nativeName: "cardea_x",
+        sealed: { enc: "AA", ciphertext: "AA" },
+        at: toTime(clock.now()),
+      }),
+    );
     expect(await extend("bob", "read")).toBe("extends_invalid");
     expect(await extend("ada", "write")).toBe("extends_invalid");
     clock.advance(60_000);
@@ -159,7 +234,8 @@ describe("a request", () => {
 
   test("can be seen by whom it concerns, and by nobody else", async () => {
     const view = await given.submit("ada");
-    for (const name of ["ada", "dan", "dora", "sam", "lea", "audrey", "root"]) expect((await show(name, view)).id).toBe(view.id);
+    for (const name of ["ada", "dan", "dora", "sam", "lea", "audrey", "root"])
+      expect((await show(name, view)).id).toBe(view.id);
     for (const name of ["eve", "bob"]) await expect(show(name, view)).rejects.toMatchObject({ code: "not_found" });
     await vote("dan", view);
     await withdraw("ada", view);
@@ -175,7 +251,7 @@ describe("a request", () => {
       filed.unshift((await given.submit("ada")).id);
     }
     const seen: string[] = [];
-    for (let cursor: string | undefined; ; ) {
+    for (let cursor: string | undefined; ;) {
       const page = await list("dan", { view: "to-approve", limit: 3, ...(cursor !== undefined && { cursor }) });
       seen.push(...page.items.map(({ id }) => id));
       cursor = page.next;
@@ -201,10 +277,19 @@ describe("votes", () => {
     clock.advance(10 * 60_000);
     const second = await vote("sam", view);
     expect(second).toMatchObject({ state: "approved", grant: { state: "issuing" } });
-    expect(second.votes.map(({ approver, counts }) => [approver.name, counts])).toEqual([["dan", true], ["sam", true]]);
+    expect(second.votes.map(({ approver, counts }) => [approver.name, counts])).toEqual([
+      ["dan", true],
+      ["sam", true],
+    ]);
     // The window counts from the approval, not from the filing.
     expect(second.grant?.document.window.notBefore).toBe(toTime(clock.now()));
-    expect(await types(view)).toEqual(["request.submitted", "request.voted", "request.voted", "request.approved", "grant.created"]);
+    expect(await types(view)).toEqual([
+      "request.submitted",
+      "request.voted",
+      "request.voted",
+      "request.approved",
+      "grant.created",
+    ]);
     expect(await told(view, "request.approved")).toEqual(["ada"]);
   });
 
@@ -215,7 +300,9 @@ describe("votes", () => {
     await given.change("ada", { groups: ["engineering"] });
     expect(await outcome(vote("root", view))).toBe("not_an_approver");
     expect(await outcome(vote("eve", view))).toBe("not_found");
-    expect(await outcome(vote("dan", view, {}, { method: "api-token", token: newId("token", clock, control.random) }))).toBe("token_forbidden");
+    expect(
+      await outcome(vote("dan", view, {}, { method: "api-token", token: newId("token", clock, control.random) })),
+    ).toBe("token_forbidden");
     await given.change("dan", { kind: "workload" });
     expect(await outcome(vote("dan", view))).toBe("not_found");
     await given.change("dan", { kind: "human" });
@@ -256,7 +343,9 @@ describe("votes", () => {
   test("narrow: duration and addresses are the intersection of all, and outlive the vote", async () => {
     const view = await given.submit("ada", { limits: { sourceIps: ["10.0.0.0/8"] }, window: { duration: "2h" } });
     expect(await outcome(vote("dan", view, { narrowing: { duration: "3h" } }))).toBe("narrowing_invalid");
-    expect(await outcome(vote("dan", view, { narrowing: { sourceIps: ["192.168.0.0/16"] } }))).toBe("narrowing_invalid");
+    expect(await outcome(vote("dan", view, { narrowing: { sourceIps: ["192.168.0.0/16"] } }))).toBe(
+      "narrowing_invalid",
+    );
     await vote("dan", view, { narrowing: { duration: "30m", sourceIps: ["10.1.0.0/16"] } });
     const approved = await vote("sam", view, { narrowing: { duration: "1h" } });
     expect(approved.grant?.document).toMatchObject({ limits: { sourceIps: ["10.1.0.0/16"] } });
@@ -390,9 +479,13 @@ describe("at the same moment", () => {
     const after = await show("audrey", view);
     const grants = await world.sql("select id from grants where request_id = $1", [view.id]);
     expect(grants).toHaveLength(after.state === "approved" ? 1 : 0);
-    const decided = (await types(view)).filter((type) => ["request.approved", "request.denied", "request.withdrawn", "request.expired"].includes(type));
+    const decided = (await types(view)).filter((type) =>
+      ["request.approved", "request.denied", "request.withdrawn", "request.expired"].includes(type),
+    );
     expect(decided).toHaveLength(after.state === "pending" ? 0 : 1);
-    expect(after.votes).toHaveLength(Number((await world.sql("select vote_count from requests where id = $1", [view.id]))[0]?.["vote_count"]));
+    expect(after.votes).toHaveLength(
+      Number((await world.sql("select vote_count from requests where id = $1", [view.id]))[0]?.["vote_count"]),
+    );
     return after;
   }
 
@@ -401,7 +494,10 @@ describe("at the same moment", () => {
       const view = await given.submit("ada");
       const outcomes = await Promise.all([outcome(vote("dan", view)), outcome(vote("dora", view))]);
       // dora is of both groups: where dan came first her vote fills the second place, else dan is not asked any more.
-      expect([["approved", "pending"], ["not_an_approver", "pending"]]).toContainEqual(tallyOf(outcomes));
+      expect([
+        ["approved", "pending"],
+        ["not_an_approver", "pending"],
+      ]).toContainEqual(tallyOf(outcomes));
       const after = await invariants(view);
       if (after.state === "pending") await withdraw("ada", view);
     }
@@ -411,8 +507,18 @@ describe("at the same moment", () => {
     for (let round = 0; round < rounds.length; round++) {
       const view = await given.submit("ada");
       await vote("dan", view);
-      const outcomes = await Promise.all([outcome(vote("sam", view)), outcome(vote("dora", view, { verdict: "deny" }))]);
-      expect([["approved", "not_found"], ["approved", "request_not_pending"], ["denied", "not_found"], ["denied", "request_not_pending"]].map(tallyOf)).toContainEqual(tallyOf(outcomes));
+      const outcomes = await Promise.all([
+        outcome(vote("sam", view)),
+        outcome(vote("dora", view, { verdict: "deny" })),
+      ]);
+      expect(
+        [
+          ["approved", "not_found"],
+          ["approved", "request_not_pending"],
+          ["denied", "not_found"],
+          ["denied", "request_not_pending"],
+        ].map(tallyOf),
+      ).toContainEqual(tallyOf(outcomes));
       await invariants(view);
     }
   });
@@ -434,7 +540,11 @@ describe("at the same moment", () => {
       const view = await given.submit("ada");
       await vote("dora", view);
       clock.advance(8 * hour - (round % 2));
-      const work = [() => outcome(vote("sam", view)), () => outcome(withdraw("ada", view)), () => expireRequest(control, view.id).then(() => "looked")];
+      const work = [
+        () => outcome(vote("sam", view)),
+        () => outcome(withdraw("ada", view)),
+        () => expireRequest(control, view.id).then(() => "looked"),
+      ];
       await Promise.all([...work.slice(round % 3), ...work.slice(0, round % 3)].map((one) => one()));
       const after = await invariants(view);
       seen.add(after.state);

@@ -20,6 +20,7 @@ export async function showRequest(control: Control, actor: Actor, id: RequestId)
     currentRoster(control),
   ]);
   const [request, votes, grant, roster] = await reportingAlterations(control, reading);
-  if (request === undefined || !maySee(actor, roster, request, votes)) throw new CardeaError("not_found", `there is no request \`${id}\`, or you may not see it`);
+  if (request === undefined || !maySee(actor, roster, request, votes))
+    throw new CardeaError("not_found", `there is no request \`${id}\`, or you may not see it`);
   return requestView({ roster, actor: actor.subject, request, votes, grant, nowMs: control.clock.now() });
 }

@@ -61,7 +61,8 @@ export async function submitRequest(control: Control, actor: Actor, input: Submi
   const outcome = await transact(control, async (tx) => {
     await refuseForeignExtension(tx, control, actor, input);
     // Where the debts decide they are read under the subject's lock, so that of two break-glass requests at once the second meets the first's.
-    const reviewsOwed = input.breakGlass === true ? await reviewsOwedLocked(tx, ground.roster, actor) : ground.reviewsOwed;
+    const reviewsOwed =
+      input.breakGlass === true ? await reviewsOwedLocked(tx, ground.roster, actor) : ground.reviewsOwed;
     const request = decideRequest(control, actor, { ...ground, reviewsOwed }, input, now);
     return await storeRequest(tx, control, ground, request);
   });
@@ -69,7 +70,9 @@ export async function submitRequest(control: Control, actor: Actor, input: Submi
   const { request, grant } = outcome;
   const { decision } = request.signed.document;
   if (decision.effect === "deny") {
-    throw new CardeaError("policy_denied", decision.reasons.join("; "), { extra: { request: request.id, reasons: decision.reasons } });
+    throw new CardeaError("policy_denied", decision.reasons.join("; "), {
+      extra: { request: request.id, reasons: decision.reasons },
+    });
   }
   return requestView({ roster: ground.roster, actor: actor.subject, request, votes: [], grant, nowMs: now });
 }
@@ -81,8 +84,10 @@ async function readGround(control: Control, actor: Actor, name: string): Promise
     resourceByName(control.db, name),
     manyReviewsOwed(control.db, behind(actor.entry)),
   ]);
-  if (!roster.isActive(actor.subject)) throw new CardeaError("subject_inactive", "the subject, or the one it acts for, is not active");
-  if (resource === undefined) throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
+  if (!roster.isActive(actor.subject))
+    throw new CardeaError("subject_inactive", "the subject, or the one it acts for, is not active");
+  if (resource === undefined)
+    throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
   return { roster, policy, resource, reviewsOwed };
 }
 
@@ -101,52 +106,90 @@ function behind(entry: RosterEntry): SubjectId[] {
 function refuseMalformed(input: SubmitRequestParsed, { spec, name }: ResourceRow, nowMs: number): void {
   const role = askedRole(input.ask);
   if (role === undefined) {
-    throw new CardeaError("invalid_request", "single actions cannot be asked for yet; ask for a role", { pointers: [{ path: "ask", message: "only `role` is offered" }] });
+    throw new CardeaError("invalid_request", "single actions cannot be asked for yet; ask for a role", {
+      pointers: [{ path: "ask", message: "only `role` is offered" }],
+    });
   }
   if (!Object.hasOwn(spec.roles, role)) {
     const roles = Object.keys(spec.roles).sort();
-    throw new CardeaError("role_unknown", `\`${name}\` has no role \`${role}\`; ${roles.length === 0 ? "it has none" : `its roles are ${roles.join(", ")}`}`);
+    throw new CardeaError(
+      "role_unknown",
+      `\`${name}\` has no role \`${role}\`; ${roles.length === 0 ? "it has none" : `its roles are ${roles.join(", ")}`}`,
+    );
   }
   if (input.deliverTo === undefined) {
-    throw new CardeaError("delivery_key_required", "a key is sealed to its requester: give a delivery key", { pointers: [{ path: "deliverTo", message: "required" }] });
+    throw new CardeaError("delivery_key_required", "a key is sealed to its requester: give a delivery key", {
+      pointers: [{ path: "deliverTo", message: "required" }],
+    });
   }
   if (!isP256Point(fromBase64Url(input.deliverTo))) {
-    throw new CardeaError("delivery_key_invalid", "the delivery key is not an uncompressed point of P-256", { pointers: [{ path: "deliverTo", message: "not a P-256 point" }] });
+    throw new CardeaError("delivery_key_invalid", "the delivery key is not an uncompressed point of P-256", {
+      pointers: [{ path: "deliverTo", message: "not a P-256 point" }],
+    });
   }
   const { start } = input.window;
   if (start === undefined) return;
-  if (timeMs(start) < nowMs - startGraceMs) throw new CardeaError("start_in_past", `\`${start}\` is in the past; leave the start out to begin at once`);
-  if (timeMs(start) > nowMs + maxStartAheadMs) throw new CardeaError("start_too_far", `\`${start}\` is more than 90 days away`);
+  if (timeMs(start) < nowMs - startGraceMs)
+    throw new CardeaError("start_in_past", `\`${start}\` is in the past; leave the start out to begin at once`);
+  if (timeMs(start) > nowMs + maxStartAheadMs)
+    throw new CardeaError("start_too_far", `\`${start}\` is more than 90 days away`);
 }
 
 /** SEC 1, section 2.3.4: the import fails for what is not on the curve. */
 function isP256Point(bytes: Uint8Array): boolean {
   if (bytes.length !== 65 || bytes[0] !== 4) return false;
   try {
-    createPublicKey({ key: { kty: "EC", crv: "P-256", x: toBase64Url(bytes.subarray(1, 33)), y: toBase64Url(bytes.subarray(33)) }, format: "jwk" });
+    createPublicKey({
+      key: { kty: "EC", crv: "P-256", x: toBase64Url(bytes.subarray(1, 33)), y: toBase64Url(bytes.subarray(33)) },
+      format: "jwk",
+    });
     return true;
   } catch {
     return false;
   }
 }
 
-async function refuseForeignExtension(tx: Tx, control: Control, actor: Actor, input: SubmitRequestParsed): Promise<void> {
+async function refuseForeignExtension(
+  tx: Tx,
+  control: Control,
+  actor: Actor,
+  input: SubmitRequestParsed,
+): Promise<void> {
   if (input.extends === undefined) return;
   const grant = await maybeOneGrant(tx, control.keys, { id: input.extends });
   const asked = grant && (await originOf(tx, control, grant)).document.asked;
-  const own = asked?.requester.id === actor.subject && asked.resource === input.resource && askedRole(asked.ask) === askedRole(input.ask);
+  const own =
+    asked?.requester.id === actor.subject &&
+    asked.resource === input.resource &&
+    askedRole(asked.ask) === askedRole(input.ask);
   const open = grant?.state === "active" && timeMs(grant.signed.document.window.notAfter) > control.clock.now();
   if (!own || !open) {
-    throw new CardeaError("extends_invalid", `\`${input.extends}\` is not an active grant of yours for this role on \`${input.resource}\`; ask without extending`);
+    throw new CardeaError(
+      "extends_invalid",
+      `\`${input.extends}\` is not an active grant of yours for this role on \`${input.resource}\`; ask without extending`,
+    );
   }
 }
 
-function decideRequest(control: Control, actor: Actor, ground: Ground, input: SubmitRequestParsed, nowMs: number): Signed<Request> {
+function decideRequest(
+  control: Control,
+  actor: Actor,
+  ground: Ground,
+  input: SubmitRequestParsed,
+  nowMs: number,
+): Signed<Request> {
   const { policy, resource, roster } = ground;
   const asked = askedOf(control, roster, actor, input);
   const facts = factsOf(ground, actor, input.asserted);
   const createdAt = toTime(nowMs);
-  const decision = decide({ policy: policy.signed.document, policyDigest: policy.signed.digest, asked, spec: resource.spec, facts, createdAt });
+  const decision = decide({
+    policy: policy.signed.document,
+    policyDigest: policy.signed.digest,
+    asked,
+    spec: resource.spec,
+    facts,
+    createdAt,
+  });
   const request: Request = {
     v: 1,
     id: newId("request", control.clock, control.random),
@@ -164,7 +207,11 @@ function askedOf(control: Control, roster: RosterView, actor: Actor, input: Subm
   const { resource, ask, justification, ticket, window, limits, via, deliverTo, breakGlass } = input;
   return {
     nonce: input.nonce ?? toBase64Url(control.random.bytes(16)),
-    requester: { id: actor.subject, kind: entry.kind, ...(entry.actsFor !== undefined && { onBehalfOf: entry.actsFor }) },
+    requester: {
+      id: actor.subject,
+      kind: entry.kind,
+      ...(entry.actsFor !== undefined && { onBehalfOf: entry.actsFor }),
+    },
     resource,
     ask,
     justification,
@@ -203,9 +250,18 @@ async function storeRequest(tx: Tx, control: Control, ground: Ground, signed: Si
   const state = decision.effect === "review" ? "pending" : decision.effect === "allow" ? "approved" : "denied";
   const why = state === "denied" ? "refused_by_policy" : undefined;
   if (state === "pending") await refuseTooMany(tx, asked);
-  const remindAt = state === "pending" && decision.remindAfter !== undefined ? after(document.createdAt, decision.remindAfter) : undefined;
-  const counted = tally({ request: document, votes: [], entries: (id) => ground.roster.entry(id), now: document.createdAt });
-  const escalations = counted.state === "pending" ? counted.missing.flatMap(({ escalatesAt }) => escalatesAt ?? []).sort() : [];
+  const remindAt =
+    state === "pending" && decision.remindAfter !== undefined
+      ? after(document.createdAt, decision.remindAfter)
+      : undefined;
+  const counted = tally({
+    request: document,
+    votes: [],
+    entries: (id) => ground.roster.entry(id),
+    now: document.createdAt,
+  });
+  const escalations =
+    counted.state === "pending" ? counted.missing.flatMap(({ escalatesAt }) => escalatesAt ?? []).sort() : [];
   const request: StoredRequest = {
     id: document.id,
     state,
@@ -220,10 +276,18 @@ async function storeRequest(tx: Tx, control: Control, ground: Ground, signed: Si
   await insertRequest(tx, { ...request, state, expiresAt: decision.expiresAt });
   await recordAll(tx, control, submittedEvents(signed, state));
   control.wake.signal("requests", tx);
-  if (counted.state === "pending") await tellApprovers(tx, control, ground.roster, signed, counted, "request.submitted");
+  if (counted.state === "pending")
+    await tellApprovers(tx, control, ground.roster, signed, counted, "request.submitted");
   const grant =
     counted.state === "approved"
-      ? await createGrant(tx, control, { request: signed, counted, spec: ground.resource.spec, policy: ground.policy, current: ground.policy, roster: ground.roster })
+      ? await createGrant(tx, control, {
+          request: signed,
+          counted,
+          spec: ground.resource.spec,
+          policy: ground.policy,
+          current: ground.policy,
+          roster: ground.roster,
+        })
       : undefined;
   return { request, grant };
 }
@@ -231,19 +295,37 @@ async function storeRequest(tx: Tx, control: Control, ground: Ground, signed: Si
 async function refuseTooMany(tx: Tx, { requester }: Asked): Promise<void> {
   await lockRequester(tx, requester.id);
   if ((await onePendingCount(tx, requester.id)) < maxPendingRequests) return;
-  throw new CardeaError("request_limit", `${maxPendingRequests} of your requests are pending; withdraw some with \`cardea withdraw\``);
+  throw new CardeaError(
+    "request_limit",
+    `${maxPendingRequests} of your requests are pending; withdraw some with \`cardea withdraw\``,
+  );
 }
 
 function submittedEvents(signed: Signed<Request>, state: "pending" | "approved" | "denied"): AuditEvent[] {
   const { asked, decision, facts } = signed.document;
   const ids = requestIds(signed.document);
   const role = askedRole(asked.ask);
-  const what = { request: signed.digest, code: shortCode(signed.digest), role, justification: asked.justification, ticket: asked.ticket, duration: asked.window.duration, sourceIp: facts.verified.sourceIp };
+  const what = {
+    request: signed.digest,
+    code: shortCode(signed.digest),
+    role,
+    justification: asked.justification,
+    ticket: asked.ticket,
+    duration: asked.window.duration,
+    sourceIp: facts.verified.sourceIp,
+  };
   const decided = { rule: decision.rule, policy: decision.policy, reasons: decision.reasons };
   const actor = asked.requester.id;
   if (state === "denied") return [{ type: "request.refused", ids, data: { ...what, ...decided }, actor }];
-  const submitted: AuditEvent = { type: "request.submitted", ids, data: { ...what, ...decided, effect: decision.effect, breakGlass: asked.breakGlass }, actor };
-  return state === "pending" ? [submitted] : [submitted, { type: "request.approved", ids, data: { request: signed.digest, rule: decision.rule } }];
+  const submitted: AuditEvent = {
+    type: "request.submitted",
+    ids,
+    data: { ...what, ...decided, effect: decision.effect, breakGlass: asked.breakGlass },
+    actor,
+  };
+  return state === "pending"
+    ? [submitted]
+    : [submitted, { type: "request.approved", ids, data: { request: signed.digest, rule: decision.rule } }];
 }
 
 function after(time: Time, duration: string): Time {

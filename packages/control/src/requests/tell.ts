@@ -35,7 +35,14 @@ export async function tellApprovers(
 }
 
 /** Tells the requester, and the one an agent acts for, what became of it. */
-export async function tellRequester(tx: Tx, control: Control, roster: RosterView, { document, digest }: Signed<Request>, type: AuditType, what: string): Promise<void> {
+export async function tellRequester(
+  tx: Tx,
+  control: Control,
+  roster: RosterView,
+  { document, digest }: Signed<Request>,
+  type: AuditType,
+  what: string,
+): Promise<void> {
   await notify(tx, control, {
     type,
     to: concerned(document),

@@ -48,7 +48,13 @@ export function requestView({ roster, actor, request, votes, grant, nowMs }: Req
     code: shortCode(digest),
     document,
     words: describeDecision(document.decision),
-    stages: stageViews(document, request.state === "pending" ? counted : undefined, request.state === "approved", roster, now),
+    stages: stageViews(
+      document,
+      request.state === "pending" ? counted : undefined,
+      request.state === "approved",
+      roster,
+      now,
+    ),
     votes: voteViews(votes, request, counted, grant, roster),
     ...(grant !== undefined && { grant: grantView(roster, grant) }),
     mayVote: voting === undefined,
@@ -58,7 +64,12 @@ export function requestView({ roster, actor, request, votes, grant, nowMs }: Req
 }
 
 /** Whether this person may see the request: who made it, who oversees, who has voted on it, and who could vote on it while it waits. */
-export function maySee(actor: Actor, roster: RosterView, request: StoredRequest, votes: readonly Signed<Vote>[]): boolean {
+export function maySee(
+  actor: Actor,
+  roster: RosterView,
+  request: StoredRequest,
+  votes: readonly Signed<Vote>[],
+): boolean {
   const { document } = request.signed;
   if (actor.permissions.includes("auditor") || actor.permissions.includes("admin")) return true;
   if (concerned(document).includes(actor.subject)) return true;
@@ -87,13 +98,32 @@ export function requestIds({ id, asked, resource }: Request): Record<string, str
   };
 }
 
-function mayVoteNow(request: StoredRequest, counted: Tally, approver: SubjectId, entries: Entries, now: Time): string | undefined {
+function mayVoteNow(
+  request: StoredRequest,
+  counted: Tally,
+  approver: SubjectId,
+  entries: Entries,
+  now: Time,
+): string | undefined {
   if (request.state !== "pending") return `the request is ${request.state}`;
-  const answer = mayVote({ request: request.signed.document, tally: counted, approver, verdict: "approve", entries, now });
+  const answer = mayVote({
+    request: request.signed.document,
+    tally: counted,
+    approver,
+    verdict: "approve",
+    entries,
+    now,
+  });
   return answer.ok ? undefined : answer.detail;
 }
 
-function stageViews(document: Request, counted: Tally | undefined, met: boolean, roster: RosterView, now: Time): StageView[] {
+function stageViews(
+  document: Request,
+  counted: Tally | undefined,
+  met: boolean,
+  roster: RosterView,
+  now: Time,
+): StageView[] {
   const open = counted?.state === "pending" ? counted : undefined;
   return document.decision.stages.map((requirements, index) => {
     const stage = index + 1;
@@ -106,7 +136,8 @@ function stageViews(document: Request, counted: Tally | undefined, met: boolean,
         count: requirement.count,
         missing: state === "met" ? 0 : missingOf(requirement, state === "open" ? open : undefined),
         words: describeRequirement(requirement),
-        candidates: state === "met" || counted === undefined ? [] : candidatesOf(document, requirement, open, roster, now),
+        candidates:
+          state === "met" || counted === undefined ? [] : candidatesOf(document, requirement, open, roster, now),
       })),
     };
   });
@@ -117,24 +148,43 @@ function missingOf(requirement: Requirement, open: Pending | undefined): number 
   return open.missing.find((missing) => missing.requirement.id === requirement.id)?.remaining ?? 0;
 }
 
-function candidatesOf(document: Request, requirement: Requirement, open: Pending | undefined, roster: RosterView, now: Time): z.infer<typeof StageView>["requirements"][number]["candidates"] {
+function candidatesOf(
+  document: Request,
+  requirement: Requirement,
+  open: Pending | undefined,
+  roster: RosterView,
+  now: Time,
+): z.infer<typeof StageView>["requirements"][number]["candidates"] {
   const entries: Entries = (id) => roster.entry(id);
   return roster
     .entries()
     .filter((entry) => !(open?.voted.includes(entry.subject) ?? false))
-    .filter((entry) => whyNever(document, entry.subject, entries) === undefined && canMeet(requirement, entry, open?.openedAt ?? now, now))
+    .filter(
+      (entry) =>
+        whyNever(document, entry.subject, entries) === undefined &&
+        canMeet(requirement, entry, open?.openedAt ?? now, now),
+    )
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .slice(0, maxCandidates)
     .map((entry) => subjectRef(roster, entry.subject));
 }
 
-function voteViews(votes: readonly Signed<Vote>[], request: StoredRequest, counted: Tally, grant: StoredGrant | undefined, roster: RosterView): z.infer<typeof VoteView>[] {
+function voteViews(
+  votes: readonly Signed<Vote>[],
+  request: StoredRequest,
+  counted: Tally,
+  grant: StoredGrant | undefined,
+  roster: RosterView,
+): z.infer<typeof VoteView>[] {
   return votes.map((vote, index) => {
     const replaced = votes.slice(index + 1).some((other) => other.document.approver === vote.document.approver);
     return {
       approver: subjectRef(roster, vote.document.approver),
       vote: vote.document,
-      counts: grant === undefined ? !replaced && countsFor(request, counted, vote.document) : grant.signed.document.votes.includes(vote.digest),
+      counts:
+        grant === undefined
+          ? !replaced && countsFor(request, counted, vote.document)
+          : grant.signed.document.votes.includes(vote.digest),
     };
   });
 }

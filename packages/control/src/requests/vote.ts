@@ -23,7 +23,14 @@ import { demandPolicy, policyByDigest } from "../policy/current.ts";
 import { checkStanding } from "../policy/standing.ts";
 import type { StoredGrant } from "../store/grants.ts";
 import type { StoredPolicy } from "../store/policies.ts";
-import { decideRequest, insertVote, manyVotes, maybeOneRequestLocked, setReminders, type StoredRequest } from "../store/requests.ts";
+import {
+  decideRequest,
+  insertVote,
+  manyVotes,
+  maybeOneRequestLocked,
+  setReminders,
+  type StoredRequest,
+} from "../store/requests.ts";
 import { isInLog } from "../store/log.ts";
 import { resourceById, specByDigest } from "../store/resources.ts";
 import { signDocument, type Signed } from "../store/signed.ts";
@@ -36,7 +43,14 @@ import { maySee, requestIds, requestView } from "./view.ts";
 export const maxVotes = 100;
 
 /** What one transaction came to. A request found to be over is settled in it, and only then refused. */
-type Outcome = { readonly refusal: CardeaError } | { readonly request: StoredRequest; readonly votes: readonly Signed<Vote>[]; readonly grant: StoredGrant | undefined; readonly roster: RosterView };
+type Outcome =
+  | { readonly refusal: CardeaError }
+  | {
+      readonly request: StoredRequest;
+      readonly votes: readonly Signed<Vote>[];
+      readonly grant: StoredGrant | undefined;
+      readonly roster: RosterView;
+    };
 
 /**
  * An approver's yes or no, for exactly the digest that they saw. The request's row is locked, so of votes, withdrawal and expiry at once
@@ -44,7 +58,12 @@ type Outcome = { readonly refusal: CardeaError } | { readonly request: StoredReq
  * @throws CardeaError `not_found`, `token_forbidden`, `conflict` for another digest, `self_approval`, `not_an_approver`, `already_voted`,
  * `request_not_pending`, `request_expired`, `narrowing_…`, `policy_denied` where policy would not decide the same now, `log_rolled_back`
  */
-export async function castVote(control: Control, actor: Actor, id: RequestId, input: z.output<typeof CastVote>): Promise<RequestView> {
+export async function castVote(
+  control: Control,
+  actor: Actor,
+  id: RequestId,
+  input: z.output<typeof CastVote>,
+): Promise<RequestView> {
   demandSignIn(actor);
   demandWholeLog(control);
   const current = await demandPolicy(control);
@@ -52,7 +71,8 @@ export async function castVote(control: Control, actor: Actor, id: RequestId, in
     const request = await maybeOneRequestLocked(tx, control.keys, id);
     const roster = await rosterIn(tx, control);
     const votes = request === undefined ? [] : await manyVotes(tx, control.keys, id);
-    if (request === undefined || !maySee(actor, roster, request, votes)) throw new CardeaError("not_found", `there is no request \`${id}\`, or you may not see it`);
+    if (request === undefined || !maySee(actor, roster, request, votes))
+      throw new CardeaError("not_found", `there is no request \`${id}\`, or you may not see it`);
     return await vote({ tx, control, actor, input, request, votes, roster, current });
   });
   const outcome = await reportingAlterations(control, voting);
@@ -80,20 +100,39 @@ async function vote(voting: Voting): Promise<Outcome> {
   if (request.state !== "pending") throw alreadyDecided(request);
   if (document.decision.expiresAt <= toTime(control.clock.now())) {
     await expireIn(tx, control, roster, request, "timed_out");
-    return { refusal: new CardeaError("request_expired", `the request expired at ${document.decision.expiresAt}; it must be asked again`) };
+    return {
+      refusal: new CardeaError(
+        "request_expired",
+        `the request expired at ${document.decision.expiresAt}; it must be asked again`,
+      ),
+    };
   }
   if (await isInLog(tx, request.id, settledTypes)) {
-    throw new CardeaError("evidence_mismatch", `the request \`${request.id}\` was decided already, as the log says: its row was altered`, { extra: { altered: request.id } });
+    throw new CardeaError(
+      "evidence_mismatch",
+      `the request \`${request.id}\` was decided already, as the log says: its row was altered`,
+      { extra: { altered: request.id } },
+    );
   }
-  if (input.digest !== digest) throw new CardeaError("conflict", "the request is not the one that you saw: its digest differs; look at it again");
-  if (votes.length >= maxVotes) throw new CardeaError("rate_limited", `the request has ${maxVotes} votes; withdraw it and ask again`);
+  if (input.digest !== digest)
+    throw new CardeaError("conflict", "the request is not the one that you saw: its digest differs; look at it again");
+  if (votes.length >= maxVotes)
+    throw new CardeaError("rate_limited", `the request has ${maxVotes} votes; withdraw it and ask again`);
 
   // Never before the last vote, whatever the clock does: the latest vote counts, and which that is must not change.
   const at = toTime(Math.max(control.clock.now(), ...votes.map((cast) => timeMs(cast.document.at) + 1)));
   const entries: Entries = (subject) => roster.entry(subject);
   const { verdict, narrowing } = input;
   const before = count(document, votes, entries, at);
-  const allowed = mayVote({ request: document, tally: before, approver: actor.subject, verdict, entries, now: at, ...(narrowing !== undefined && { narrowing }) });
+  const allowed = mayVote({
+    request: document,
+    tally: before,
+    approver: actor.subject,
+    verdict,
+    entries,
+    now: at,
+    ...(narrowing !== undefined && { narrowing }),
+  });
   if (!allowed.ok) throw new CardeaError(allowed.code, allowed.detail);
   const ground = await groundOf(voting);
   if ("refusal" in ground) return ground;
@@ -121,18 +160,34 @@ interface Ground {
 }
 
 /** What the request was decided on, after making sure that an approval would still mean the same. A denial needs no such thing. */
-async function groundOf({ tx, control, input, request, roster, current }: Voting): Promise<Ground | { readonly refusal: CardeaError }> {
+async function groundOf({
+  tx,
+  control,
+  input,
+  request,
+  roster,
+  current,
+}: Voting): Promise<Ground | { readonly refusal: CardeaError }> {
   const { document } = request.signed;
   const spec = await specByDigest(tx, document.resource.specDigest);
   const policy = await policyByDigest(control, document.decision.policy);
-  if (spec === undefined || policy === undefined) throw new CardeaError("evidence_mismatch", "what the request was decided on is not stored any more; it must be asked again");
+  if (spec === undefined || policy === undefined)
+    throw new CardeaError(
+      "evidence_mismatch",
+      "what the request was decided on is not stored any more; it must be asked again",
+    );
   const ground = { spec: spec.document, policy };
   if (input.verdict === "deny") return ground;
 
   const newest = await resourceById(tx, document.resource.id);
   if (newest?.specDigest !== document.resource.specDigest) {
     await expireIn(tx, control, roster, request, "resource_changed");
-    return { refusal: new CardeaError("request_expired", `\`${document.asked.resource}\` changed since the request was filed; it must be asked again`) };
+    return {
+      refusal: new CardeaError(
+        "request_expired",
+        `\`${document.asked.resource}\` changed since the request was filed; it must be asked again`,
+      ),
+    };
   }
   const standing = checkStanding({
     request: document,
@@ -142,7 +197,10 @@ async function groundOf({ tx, control, input, request, roster, current }: Voting
     entries: (subject) => roster.entry(subject),
     nowMs: control.clock.now(),
   });
-  if (!standing.ok) throw new CardeaError("policy_denied", standing.detail, { extra: { request: document.id, reasons: [standing.detail] } });
+  if (!standing.ok)
+    throw new CardeaError("policy_denied", standing.detail, {
+      extra: { request: document.id, reasons: [standing.detail] },
+    });
   const narrowing = input.narrowing === undefined ? undefined : checkNarrowing(document, ground.spec, input.narrowing);
   if (narrowing !== undefined) throw new CardeaError(narrowing.code, narrowing.detail);
   return ground;
@@ -181,22 +239,62 @@ function votedEvent(request: Request, { document, digest }: Signed<Vote>, actor:
 }
 
 /** What the votes come to now: denied, approved with its grant, the next stage, or still waiting. */
-async function settle(voting: Voting, ground: Ground, votes: readonly Signed<Vote>[], before: Tally, counted: Tally): Promise<Outcome> {
+async function settle(
+  voting: Voting,
+  ground: Ground,
+  votes: readonly Signed<Vote>[],
+  before: Tally,
+  counted: Tally,
+): Promise<Outcome> {
   const { tx, control, roster, request } = voting;
   const { signed } = request;
   const now = toTime(control.clock.now());
   switch (counted.state) {
     case "denied": {
       await decideRequest(tx, request.id, "denied", now);
-      await recordAll(tx, control, [{ type: "request.denied", ids: requestIds(signed.document), data: { request: signed.digest, vote: counted.vote }, actor: counted.by }]);
-      await tellRequester(tx, control, roster, signed, "request.denied", `was denied by ${voting.actor.name}${voting.input.comment === "" ? "" : `: ${voting.input.comment}`}`);
+      await recordAll(tx, control, [
+        {
+          type: "request.denied",
+          ids: requestIds(signed.document),
+          data: { request: signed.digest, vote: counted.vote },
+          actor: counted.by,
+        },
+      ]);
+      await tellRequester(
+        tx,
+        control,
+        roster,
+        signed,
+        "request.denied",
+        `was denied by ${voting.actor.name}${voting.input.comment === "" ? "" : `: ${voting.input.comment}`}`,
+      );
       return { request: { ...request, state: "denied", decidedAt: now }, votes, grant: undefined, roster };
     }
     case "approved": {
       await decideRequest(tx, request.id, "approved", now);
-      await recordAll(tx, control, [{ type: "request.approved", ids: requestIds(signed.document), data: { request: signed.digest, votes: counted.votes } }]);
-      const grant = await createGrant(tx, control, { request: signed, counted, spec: ground.spec, policy: ground.policy, current: voting.current, roster });
-      await tellRequester(tx, control, roster, signed, "request.approved", `was approved until ${grant.signed.document.window.notAfter}`);
+      await recordAll(tx, control, [
+        {
+          type: "request.approved",
+          ids: requestIds(signed.document),
+          data: { request: signed.digest, votes: counted.votes },
+        },
+      ]);
+      const grant = await createGrant(tx, control, {
+        request: signed,
+        counted,
+        spec: ground.spec,
+        policy: ground.policy,
+        current: voting.current,
+        roster,
+      });
+      await tellRequester(
+        tx,
+        control,
+        roster,
+        signed,
+        "request.approved",
+        `was approved until ${grant.signed.document.window.notAfter}`,
+      );
       return { request: { ...request, state: "approved", decidedAt: now }, votes, grant, roster };
     }
     case "pending": {

@@ -19,15 +19,26 @@ export async function withdrawRequest(control: Control, actor: Actor, id: Reques
     const request = await maybeOneRequestLocked(tx, control.keys, id);
     const roster = await rosterIn(tx, control);
     const votes = request === undefined ? [] : await manyVotes(tx, control.keys, id);
-    if (request === undefined || !maySee(actor, roster, request, votes)) throw new CardeaError("not_found", `there is no request \`${id}\`, or you may not see it`);
+    if (request === undefined || !maySee(actor, roster, request, votes))
+      throw new CardeaError("not_found", `there is no request \`${id}\`, or you may not see it`);
     const { document, digest } = request.signed;
-    if (!concerned(document).includes(actor.subject)) throw new CardeaError("forbidden", "only whoever made a request takes it back; an approver denies it");
+    if (!concerned(document).includes(actor.subject))
+      throw new CardeaError("forbidden", "only whoever made a request takes it back; an approver denies it");
     if (request.state === "withdrawn") return { request, votes, roster };
     if (request.state === "expired") throw new CardeaError("request_expired", "the request has expired already");
-    if (request.state !== "pending") throw new CardeaError("request_not_pending", `the request was ${request.state} already${request.state === "approved" ? "; release its grant instead" : ""}`);
+    if (request.state !== "pending")
+      throw new CardeaError(
+        "request_not_pending",
+        `the request was ${request.state} already${request.state === "approved" ? "; release its grant instead" : ""}`,
+      );
     const now = toTime(control.clock.now());
     await decideRequest(tx, id, "withdrawn", now);
-    await record(tx, control, { type: "request.withdrawn", ids: requestIds(document), data: { request: digest }, actor: actor.subject });
+    await record(tx, control, {
+      type: "request.withdrawn",
+      ids: requestIds(document),
+      data: { request: digest },
+      actor: actor.subject,
+    });
     control.wake.signal("requests", tx);
     return { request: { ...request, state: "withdrawn" as const, decidedAt: now }, votes, roster };
   });

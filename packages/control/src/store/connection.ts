@@ -78,14 +78,24 @@ const getTypeParser = ((oid: Parameters<typeof types.getTypeParser>[0], format?:
 
 function safeInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new RangeError(`the stored number \`${text}\` exceeds what a number can hold`);
+  if (!Number.isSafeInteger(value))
+    throw new RangeError(`the stored number \`${text}\` exceeds what a number can hold`);
   return value;
 }
 
 /** SQLSTATE classes and codes of a server that is away, starting, stopping or full. */
 const unavailableStates = /^(?:08|57P0[1-5]|53)/;
-const unavailableErrors = new Set(["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN"]);
-const unavailableWords = /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
+const unavailableErrors = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ENOENT",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+]);
+const unavailableWords =
+  /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
 
 /** A lock or a statement that took longer than it may. */
 const tooLongStates = new Set(["55P03", "57014"]);
@@ -95,6 +105,7 @@ export function databaseFault(error: unknown): CardeaError | undefined {
   if (!(error instanceof Error)) return undefined;
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   const away = unavailableStates.test(code) || unavailableErrors.has(code) || unavailableWords.test(error.message);
-  if (tooLongStates.has(code)) return new CardeaError("timeout", "the database took too long; try again", { cause: error });
+  if (tooLongStates.has(code))
+    return new CardeaError("timeout", "the database took too long; try again", { cause: error });
   return away ? new CardeaError("database_unavailable", "the database cannot be reached", { cause: error }) : undefined;
 }

@@ -8,6 +8,7 @@ import { Request } from "@cardea/core/documents/request";
 import { Review } from "@cardea/core/documents/vote";
 import type { GrantState, LeaseState } from "@cardea/core/lifecycle/states";
 import type { Control, ControlKeys, Tx } from "../control.ts";
+import type { LeaseTables, StoredLease } from "./leases.ts";
 import type { StoredEntry } from "./log.ts";
 import { readSigned, signedColumns, type Signed } from "./signed.ts";
 
@@ -46,18 +47,6 @@ interface GrantsTable {
   ended_at: Time | null;
 }
 
-interface LeasesTable {
-  id: LeaseId;
-  grant_id: GrantId;
-  outpost: OutpostId;
-  state: LeaseState;
-  previous_state: LeaseState | null;
-  native_name: string | null;
-  stuck: Generated<boolean>;
-  detail: string | null;
-  changed_at: Time;
-}
-
 interface ReviewsTable {
   id: string;
   grant_id: GrantId;
@@ -69,9 +58,8 @@ interface ReviewsTable {
   reviewed_at: Time;
 }
 
-export interface GrantTables {
+export interface GrantTables extends LeaseTables {
   grants: GrantsTable;
-  leases: LeasesTable;
   reviews: ReviewsTable;
 }
 
@@ -99,16 +87,6 @@ export interface StoredGrant {
   readonly issuedAt: Time | undefined;
   readonly endedAt: Time | undefined;
   readonly lease: StoredLease | undefined;
-}
-
-export interface StoredLease {
-  readonly id: LeaseId;
-  readonly grant: GrantId;
-  readonly outpost: OutpostId;
-  readonly state: LeaseState;
-  readonly nativeName: string | undefined;
-  readonly stuck: boolean;
-  readonly detail: string | undefined;
 }
 
 export interface NewGrant {
@@ -156,9 +134,15 @@ export async function insertGrant(tx: Tx, grant: NewGrant): Promise<void> {
     .execute();
 }
 
-export async function maybeOneGrant(db: Db, keys: ControlKeys, which: { readonly id: GrantId } | { readonly request: RequestId }): Promise<StoredGrant | undefined> {
+export async function maybeOneGrant(
+  db: Db,
+  keys: ControlKeys,
+  which: { readonly id: GrantId } | { readonly request: RequestId },
+): Promise<StoredGrant | undefined> {
   const query = grantsWithLease(db);
-  const row = await ("id" in which ? query.where("grants.id", "=", which.id) : query.where("grants.request_id", "=", which.request)).executeTakeFirst();
+  const row = await (
+    "id" in which ? query.where("grants.id", "=", which.id) : query.where("grants.request_id", "=", which.request)
+  ).executeTakeFirst();
   return row === undefined ? undefined : stored(keys, row);
 }
 
@@ -193,14 +177,19 @@ export async function maybeOneGrantGround(db: Db, keys: ControlKeys, id: GrantId
     entry:
       row.entry_index === null || row.entry_leaf === null
         ? undefined
-        : { index: row.entry_index, leaf: row.entry_leaf, salt: row.entry_salt ?? undefined, data: row.entry_data ?? undefined },
+        : {
+            index: row.entry_index,
+            leaf: row.entry_leaf,
+            salt: row.entry_salt ?? undefined,
+            data: row.entry_data ?? undefined,
+          },
   };
 }
 
 export async function maybeOneGrantLocked(tx: Tx, keys: ControlKeys, id: GrantId): Promise<StoredGrant | undefined> {
-  // Locked first and read by a second statement, which then sees what the one that held the lock before has written.
-  const locked = await tx.selectFrom("grants").select("id").where("id", "=", id).forUpdate().executeTakeFirst();
-  return locked === undefined ? undefined : await maybeOneGrant(tx, keys, { id });
+  // After waiting for the lock, PostgreSQL reads the locked table's row again; its lease may be as it was before the wait.
+  const row = await grantsWithLease(tx).where("grants.id", "=", id).forUpdate("grants").executeTakeFirst();
+  return row === undefined ? undefined : stored(keys, row);
 }
 
 export interface GrantChange {
@@ -241,7 +230,12 @@ export async function manyReviewsOwed(db: Db, subjects: readonly SubjectId[]): P
 }
 
 /** Grants whose instant has come: scheduled ones to begin, open ones to end. */
-export async function manyDueGrants(db: Db, due: "not_before" | "not_after", now: Time, limit: number): Promise<GrantId[]> {
+export async function manyDueGrants(
+  db: Db,
+  due: "not_before" | "not_after",
+  now: Time,
+  limit: number,
+): Promise<GrantId[]> {
   const states: readonly GrantState[] = due === "not_before" ? ["scheduled"] : ["scheduled", "issuing", "active"];
   const rows = await db
     .selectFrom("grants")
@@ -279,15 +273,22 @@ export interface GrantFilter {
 }
 
 /** Newest first; altered rows are named instead of hiding the others. */
-export async function manyGrants(db: Db, keys: ControlKeys, filter: GrantFilter): Promise<(StoredGrant | { readonly altered: GrantId })[]> {
+export async function manyGrants(
+  db: Db,
+  keys: ControlKeys,
+  filter: GrantFilter,
+): Promise<(StoredGrant | { readonly altered: GrantId })[]> {
   let query = grantsWithLease(db).orderBy("grants.id", "desc").limit(filter.limit);
   if (filter.states !== undefined) query = query.where("grants.state", "in", [...filter.states]);
   if (filter.resource !== undefined) query = query.where("grants.resource", "=", filter.resource);
   if (filter.before !== undefined) query = query.where(sql<string>`grants.id`, "<", filter.before);
-  if (filter.reviewOwed === true) query = query.where("grants.review_due_at", "is not", null).where("grants.reviewed_at", "is", null);
+  if (filter.reviewOwed === true)
+    query = query.where("grants.review_due_at", "is not", null).where("grants.reviewed_at", "is", null);
   const { concerning } = filter;
   if (concerning !== undefined) {
-    query = query.where((eb) => eb.or([eb("grants.requester", "=", concerning), eb("grants.on_behalf_of", "=", concerning)]));
+    query = query.where((eb) =>
+      eb.or([eb("grants.requester", "=", concerning), eb("grants.on_behalf_of", "=", concerning)]),
+    );
   }
   const rows = await query.execute();
   return rows.map((row) => {
@@ -299,31 +300,12 @@ export async function manyGrants(db: Db, keys: ControlKeys, filter: GrantFilter)
   });
 }
 
-/** The lease, locked; created as `intended` where it is new. */
-export async function oneLeaseLocked(
-  tx: Tx,
-  lease: { readonly id: LeaseId; readonly grant: GrantId; readonly outpost: OutpostId; readonly at: Time },
-): Promise<StoredLease> {
-  await tx
-    .insertInto("leases")
-    .values({ id: lease.id, grant_id: lease.grant, outpost: lease.outpost, state: "intended", changed_at: lease.at })
-    .onConflict((conflict) => conflict.column("id").doNothing())
-    .execute();
-  const row = await tx.selectFrom("leases").selectAll().where("id", "=", lease.id).forUpdate().executeTakeFirstOrThrow();
-  return storedLease(row);
-}
-
-export async function changeLease(
-  tx: Tx,
-  id: LeaseId,
-  change: { readonly state?: LeaseState; readonly native_name?: string; readonly stuck?: boolean; readonly detail?: string | null; readonly changed_at: Time },
-): Promise<void> {
-  await tx.updateTable("leases").set(change).where("id", "=", id).execute();
-}
-
 export async function insertReview(tx: Tx, signed: Signed<Review>): Promise<void> {
   const { id, grant, reviewer, verdict, at } = signed.document;
-  await tx.insertInto("reviews").values({ id, grant_id: grant.id, reviewer, verdict, ...signedColumns(signed), reviewed_at: at }).execute();
+  await tx
+    .insertInto("reviews")
+    .values({ id, grant_id: grant.id, reviewer, verdict, ...signedColumns(signed), reviewed_at: at })
+    .execute();
 }
 
 export async function maybeOneReview(db: Db, keys: ControlKeys, grant: GrantId): Promise<Signed<Review> | undefined> {
@@ -385,17 +367,5 @@ function stored(keys: ControlKeys, row: GrantRow): StoredGrant {
             stuck: row.lease_stuck ?? false,
             detail: row.lease_detail ?? undefined,
           },
-  };
-}
-
-function storedLease(row: Selectable<LeasesTable>): StoredLease {
-  return {
-    id: row.id,
-    grant: row.grant_id,
-    outpost: row.outpost,
-    state: row.state,
-    nativeName: row.native_name ?? undefined,
-    stuck: row.stuck,
-    detail: row.detail ?? undefined,
   };
 }

@@ -25,7 +25,12 @@ interface AuditEntriesTable {
 }
 
 export interface LogTables {
-  audit_pending: { seq: Generated<number>; event_id: EventId; event: string; mac: ColumnType<Buffer, Uint8Array, never> };
+  audit_pending: {
+    seq: Generated<number>;
+    event_id: EventId;
+    event: string;
+    mac: ColumnType<Buffer, Uint8Array, never>;
+  };
   audit_entries: AuditEntriesTable;
   log_tiles: { level: number; index: number; width: number; bytes: Buffer };
   log_head: { singleton: Generated<boolean>; size: number; checkpoint: string; at: Time };
@@ -50,7 +55,9 @@ export async function insertPending(tx: Tx, events: readonly PendingEvent[]): Pr
 
 /** Whether this connection now holds the one writer's lock; it does until it ends. */
 export async function tryWriterLock(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ held: boolean }>("select pg_try_advisory_lock($1) as held", [advisoryLocks.sequencer]);
+  const { rows } = await client.query<{ held: boolean }>("select pg_try_advisory_lock($1) as held", [
+    advisoryLocks.sequencer,
+  ]);
   return rows[0]?.held === true;
 }
 
@@ -62,7 +69,13 @@ export interface QueuedEvent extends PendingEvent {
 
 /** What waits, oldest first. */
 export async function manyPending(client: Client, limit: number): Promise<QueuedEvent[]> {
-  const { rows } = await client.query<{ seq: number; event_id: EventId; event: string; mac: Buffer; sequenced: boolean }>({
+  const { rows } = await client.query<{
+    seq: number;
+    event_id: EventId;
+    event: string;
+    mac: Buffer;
+    sequenced: boolean;
+  }>({
     name: "many-pending",
     text: `
       select seq, event_id, event, mac,
@@ -182,13 +195,22 @@ export async function maybeOneTile(db: Db, { level, index, width }: TileRef): Pr
     const rows = await entriesOfTile(db, index, width).select("leaf_hash").execute();
     return rows.length === width ? Buffer.concat(rows.map((row) => row.leaf_hash)) : undefined;
   }
-  const row = await db.selectFrom("log_tiles").select("bytes").where("level", "=", level).where("index", "=", index).executeTakeFirst();
+  const row = await db
+    .selectFrom("log_tiles")
+    .select("bytes")
+    .where("level", "=", level)
+    .where("index", "=", index)
+    .executeTakeFirst();
   return row === undefined || row.bytes.length < 32 * width ? undefined : row.bytes.subarray(0, 32 * width);
 }
 
 function entriesOfTile(db: Db, tile: number, width: number) {
   const from = tile * tileWidth;
-  return db.selectFrom("audit_entries").where("index", ">=", from).where("index", "<", from + width).orderBy("index");
+  return db
+    .selectFrom("audit_entries")
+    .where("index", ">=", from)
+    .where("index", "<", from + width)
+    .orderBy("index");
 }
 
 export interface StoredEntry {
@@ -203,7 +225,9 @@ export async function isInLog(db: Db, ref: string, types: readonly string[]): Pr
   const { rows } = await sql<{ found: boolean }>`
     select exists (select from audit_entries where refs @> array[${ref}]::text[] and type = any (${[...types]}::text[]))
         or exists (select from audit_pending, unnest(${[...types]}::text[]) as type
-                    where strpos(event, ${ref}) > 0 and strpos(event, '"type":"' || type || '"') > 0) as found`.execute(db);
+                    where strpos(event, ${ref}) > 0 and strpos(event, '"type":"' || type || '"') > 0) as found`.execute(
+    db,
+  );
   return rows[0]?.found === true;
 }
 
@@ -222,7 +246,11 @@ export interface EntryFilter {
 }
 
 export async function manyEntries(db: Db, filter: EntryFilter): Promise<StoredEntry[]> {
-  let query = db.selectFrom("audit_entries").select(["index", "leaf", "salt", "data"]).orderBy("index", filter.order).limit(filter.limit);
+  let query = db
+    .selectFrom("audit_entries")
+    .select(["index", "leaf", "salt", "data"])
+    .orderBy("index", filter.order)
+    .limit(filter.limit);
   if (filter.type !== undefined) query = query.where("type", "=", filter.type);
   if (filter.id !== undefined) query = query.where(sql<boolean>`refs @> array[${filter.id}]::text[]`);
   if (filter.visibleTo !== undefined) query = query.where(sql<boolean>`refs @> array[${filter.visibleTo}]::text[]`);
@@ -231,5 +259,10 @@ export async function manyEntries(db: Db, filter: EntryFilter): Promise<StoredEn
   if (filter.after !== undefined) query = query.where("index", ">", filter.after);
   if (filter.before !== undefined) query = query.where("index", "<", filter.before);
   const rows = await query.execute();
-  return rows.map((row) => ({ index: row.index, leaf: row.leaf, salt: row.salt ?? undefined, data: row.data ?? undefined }));
+  return rows.map((row) => ({
+    index: row.index,
+    leaf: row.leaf,
+    salt: row.salt ?? undefined,
+    data: row.data ?? undefined,
+  }));
 }

@@ -22,7 +22,11 @@ interface Migration {
 const migrationsDirectory = new URL("../../src/store/migrations/", import.meta.url);
 
 /** Applies what is missing. @throws CardeaError `setting_invalid` where the database was made by another or newer version. */
-export async function migrate(connect: () => Promise<Client>, log: Logger, directory: URL = migrationsDirectory): Promise<void> {
+export async function migrate(
+  connect: () => Promise<Client>,
+  log: Logger,
+  directory: URL = migrationsDirectory,
+): Promise<void> {
   const migrations = await readMigrations(directory);
   const client = await connect();
   try {
@@ -57,7 +61,11 @@ async function apply(client: Client, { number, name, sql, checksum }: Migration)
   await client.query("begin");
   try {
     await client.query(sql);
-    await client.query("insert into schema_migrations (number, name, checksum) values ($1, $2, $3)", [number, name, checksum]);
+    await client.query("insert into schema_migrations (number, name, checksum) values ($1, $2, $3)", [
+      number,
+      name,
+      checksum,
+    ]);
     await client.query("commit");
   } catch (error) {
     await client.query("rollback");
@@ -73,10 +81,16 @@ function refuseForeign(
   for (const [number, row] of applied) {
     const migration = known.get(number);
     if (migration === undefined) {
-      throw new CardeaError("setting_invalid", `the database holds migration \`${row.name}\`, which this version does not know; run the newer version`);
+      throw new CardeaError(
+        "setting_invalid",
+        `the database holds migration \`${row.name}\`, which this version does not know; run the newer version`,
+      );
     }
     if (migration.checksum !== row.checksum) {
-      throw new CardeaError("setting_invalid", `the applied migration \`${row.name}\` is not the file \`${migration.name}\` of this version`);
+      throw new CardeaError(
+        "setting_invalid",
+        `the applied migration \`${row.name}\` is not the file \`${migration.name}\` of this version`,
+      );
     }
   }
 }
@@ -86,8 +100,10 @@ async function readMigrations(directory: URL): Promise<Migration[]> {
   const migrations: Migration[] = [];
   for (const name of names) {
     const number = Number(/^([0-9]{4})_[a-z0-9_]+\.sql$/.exec(name)?.[1]);
-    if (!Number.isInteger(number)) throw new TypeError(`the migration \`${name}\` is not named like \`0001_words.sql\``);
-    if (migrations.some((other) => other.number === number)) throw new TypeError(`two migrations have the number of \`${name}\``);
+    if (!Number.isInteger(number))
+      throw new TypeError(`the migration \`${name}\` is not named like \`0001_words.sql\``);
+    if (migrations.some((other) => other.number === number))
+      throw new TypeError(`two migrations have the number of \`${name}\``);
     const sql = await readFile(new URL(name, directory), "utf8");
     migrations.push({ number, name, sql, checksum: toHex(sha256(new TextEncoder().encode(sql))) });
   }

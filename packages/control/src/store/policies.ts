@@ -36,8 +36,15 @@ export async function lockPolicies(tx: Tx): Promise<void> {
 }
 
 /** The number of the newest version; 0 where there is none. */
-export async function oneNewestVersion(db: Db): Promise<{ readonly version: number; readonly digest: string | undefined }> {
-  const row = await db.selectFrom("policies").select(["version", "digest"]).orderBy("version", "desc").limit(1).executeTakeFirst();
+export async function oneNewestVersion(
+  db: Db,
+): Promise<{ readonly version: number; readonly digest: string | undefined }> {
+  const row = await db
+    .selectFrom("policies")
+    .select(["version", "digest"])
+    .orderBy("version", "desc")
+    .limit(1)
+    .executeTakeFirst();
   return { version: row?.version ?? 0, digest: row?.digest };
 }
 
@@ -47,9 +54,15 @@ export async function maybeOnePolicy(
   which: { readonly version: number } | { readonly digest: string },
 ): Promise<StoredPolicy | undefined> {
   const query = db.selectFrom("policies").selectAll();
-  const row = await ("version" in which ? query.where("version", "=", which.version) : query.where("digest", "=", which.digest)).executeTakeFirst();
+  const row = await (
+    "version" in which ? query.where("version", "=", which.version) : query.where("digest", "=", which.digest)
+  ).executeTakeFirst();
   if (row === undefined) return undefined;
-  return { signed: readSigned(keys, "policy", Policy, row), source: row.source, appliedBy: row.applied_by ?? undefined };
+  return {
+    signed: readSigned(keys, "policy", Policy, row),
+    source: row.source,
+    appliedBy: row.applied_by ?? undefined,
+  };
 }
 
 export async function insertPolicy(tx: Tx, { signed, source, appliedBy }: StoredPolicy): Promise<void> {

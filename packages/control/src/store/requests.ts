@@ -106,13 +106,23 @@ export async function maybeOneRequest(db: Db, keys: ControlKeys, id: RequestId):
   return row === undefined ? undefined : stored(keys, row);
 }
 
-export async function maybeOneRequestLocked(tx: Tx, keys: ControlKeys, id: RequestId): Promise<StoredRequest | undefined> {
+export async function maybeOneRequestLocked(
+  tx: Tx,
+  keys: ControlKeys,
+  id: RequestId,
+): Promise<StoredRequest | undefined> {
   const row = await tx.selectFrom("requests").selectAll().where("id", "=", id).forUpdate().executeTakeFirst();
   return row === undefined ? undefined : stored(keys, row);
 }
 
 /** Moves a pending request to its final state. The caller holds its lock. */
-export async function decideRequest(tx: Tx, id: RequestId, state: Exclude<RequestState, "pending">, at: Time, why?: string): Promise<void> {
+export async function decideRequest(
+  tx: Tx,
+  id: RequestId,
+  state: Exclude<RequestState, "pending">,
+  at: Time,
+  why?: string,
+): Promise<void> {
   await tx
     .updateTable("requests")
     .set({ state, decided_at: at, why: why ?? null, remind_at: null, escalate_at: null })
@@ -151,7 +161,13 @@ export async function onePendingCount(tx: Tx, requester: SubjectId): Promise<num
 
 /** All votes on a request in the order of their casting, each verified. */
 export async function manyVotes(db: Db, keys: ControlKeys, request: RequestId): Promise<Signed<Vote>[]> {
-  const rows = await db.selectFrom("votes").selectAll().where("request_id", "=", request).orderBy("cast_at").orderBy("id").execute();
+  const rows = await db
+    .selectFrom("votes")
+    .selectAll()
+    .where("request_id", "=", request)
+    .orderBy("cast_at")
+    .orderBy("id")
+    .execute();
   return rows.map((row) => readSigned(keys, "vote", Vote, row));
 }
 
@@ -213,7 +229,11 @@ export interface RequestFilter {
 }
 
 /** Newest first. Rows that were altered come as `undefined` documents, so that one of them does not hide the others. */
-export async function manyRequests(db: Db, keys: ControlKeys, filter: RequestFilter): Promise<(StoredRequest | { readonly altered: RequestId })[]> {
+export async function manyRequests(
+  db: Db,
+  keys: ControlKeys,
+  filter: RequestFilter,
+): Promise<(StoredRequest | { readonly altered: RequestId })[]> {
   let query = db.selectFrom("requests").selectAll().orderBy("id", "desc").limit(filter.limit);
   if (filter.state !== undefined) query = query.where("state", "=", filter.state);
   if (filter.resource !== undefined) query = query.where("resource", "=", filter.resource);
@@ -231,7 +251,11 @@ export async function manyRequests(db: Db, keys: ControlKeys, filter: RequestFil
         eb("on_behalf_of", "=", visibleTo),
         eb("state", "=", "pending"),
         eb.exists(
-          eb.selectFrom("votes").select("votes.id").whereRef("votes.request_id", "=", "requests.id").where("votes.approver", "=", visibleTo),
+          eb
+            .selectFrom("votes")
+            .select("votes.id")
+            .whereRef("votes.request_id", "=", "requests.id")
+            .where("votes.approver", "=", visibleTo),
         ),
       ]),
     );

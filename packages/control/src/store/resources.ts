@@ -156,10 +156,6 @@ export async function storeReport(tx: Tx, report: ReportedResource): Promise<voi
     .execute();
 }
 
-export async function removeResource(tx: Tx, id: ResourceId, at: Time): Promise<void> {
-  await tx.updateTable("resources").set({ removed_at: at, state: "unknown" }).where("id", "=", id).execute();
-}
-
 function resourcesWithSpec(db: Db) {
   return db
     .selectFrom("resources")

@@ -36,12 +36,19 @@ export function signDocument<T>(
 ): Signed<T> {
   const digest = digestOf(type, document);
   const signed = { document, digest, signatures: [signDigest("control", signing.id, signing.seed, digest), ...others] };
-  verifiedUnder(signing.publicKey).set(digest, { bytes: bytesOf(type, signed.signatures, canonicalJson(document)), signed });
+  verifiedUnder(signing.publicKey).set(digest, {
+    bytes: bytesOf(type, signed.signatures, canonicalJson(document)),
+    signed,
+  });
   return signed;
 }
 
 /** What to store for a signed document. */
-export function signedColumns<T>({ document, digest, signatures }: Signed<T>): { digest: string; document: string; signatures: string } {
+export function signedColumns<T>({ document, digest, signatures }: Signed<T>): {
+  digest: string;
+  document: string;
+  signatures: string;
+} {
   return { digest, document: canonicalJson(document), signatures: JSON.stringify(signatures) };
 }
 
@@ -57,9 +64,13 @@ export function readSigned<T extends { readonly id: string }>(
 ): Signed<T> {
   const signed = openSigned(signing.publicKey, type, schema, row);
   if (signed?.document.id !== row.id) {
-    throw new CardeaError("evidence_signature", `the stored ${type} \`${row.id}\` was altered: it does not bear the control plane's signature`, {
-      extra: { altered: row.id },
-    });
+    throw new CardeaError(
+      "evidence_signature",
+      `the stored ${type} \`${row.id}\` was altered: it does not bear the control plane's signature`,
+      {
+        extra: { altered: row.id },
+      },
+    );
   }
   return signed;
 }

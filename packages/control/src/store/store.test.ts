@@ -47,9 +47,13 @@ async function refusal(work: Promise<unknown>): Promise<unknown> {
 describe("states", () => {
   test("the database's legal steps are those of the core", async () => {
     const rows = await world.sql("select lifecycle, from_state, to_state from state_transition");
-    const stored = rows.map((row) => `${String(row["lifecycle"])}: ${String(row["from_state"])} → ${String(row["to_state"])}`);
+    const stored = rows.map(
+      (row) => `${String(row["lifecycle"])}: ${String(row["from_state"])} → ${String(row["to_state"])}`,
+    );
     const lifecycles: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = transitions;
-    const core = Object.entries(lifecycles).flatMap(([lifecycle, steps]) => Object.entries(steps).flatMap(([from, to]) => to.map((state) => `${lifecycle}: ${from} → ${state}`)));
+    const core = Object.entries(lifecycles).flatMap(([lifecycle, steps]) =>
+      Object.entries(steps).flatMap(([from, to]) => to.map((state) => `${lifecycle}: ${from} → ${state}`)),
+    );
     expect(stored.sort()).toEqual(core.sort());
   });
 
@@ -57,12 +61,35 @@ describe("states", () => {
     const given = await scenario(control);
     const request = await given.submit("ada");
     const allowed = await given.submit("ada", { ask: { role: "read" }, via: "direct" });
-    expect(await refusal(world.sql("update requests set state = 'approved', previous_state = 'pending', decided_at = now() where id = $1", [request.id]))).toBe("accepted");
-    expect(await refusal(world.sql("update requests set state = 'pending', previous_state = null, decided_at = null where id = $1", [request.id]))).toBe("requests_state_legal");
-    expect(await refusal(world.sql("update requests set state = 'denied', previous_state = 'pending' where id = $1", [request.id]))).toBe("requests_state_legal");
-    expect(await refusal(world.sql("update grants set state = 'ended', why = 'expired' where id = $1", [allowed.grant?.id]))).toBe("grants_state_legal");
-    expect(await refusal(world.sql("update grants set state = 'active' where id = $1", [allowed.grant?.id]))).toBe("accepted");
-    expect(await refusal(world.sql("update grants set state = 'issuing' where id = $1", [allowed.grant?.id]))).toBe("grants_state_legal");
+    expect(
+      await refusal(
+        world.sql(
+          "update requests set state = 'approved', previous_state = 'pending', decided_at = now() where id = $1",
+          [request.id],
+        ),
+      ),
+    ).toBe("accepted");
+    expect(
+      await refusal(
+        world.sql("update requests set state = 'pending', previous_state = null, decided_at = null where id = $1", [
+          request.id,
+        ]),
+      ),
+    ).toBe("requests_state_legal");
+    expect(
+      await refusal(
+        world.sql("update requests set state = 'denied', previous_state = 'pending' where id = $1", [request.id]),
+      ),
+    ).toBe("requests_state_legal");
+    expect(
+      await refusal(world.sql("update grants set state = 'ended', why = 'expired' where id = $1", [allowed.grant?.id])),
+    ).toBe("grants_state_legal");
+    expect(await refusal(world.sql("update grants set state = 'active' where id = $1", [allowed.grant?.id]))).toBe(
+      "accepted",
+    );
+    expect(await refusal(world.sql("update grants set state = 'issuing' where id = $1", [allowed.grant?.id]))).toBe(
+      "grants_state_legal",
+    );
   });
 });
 
@@ -190,7 +217,9 @@ describe("a transaction", () => {
 
   test("on a database that is away says so", async () => {
     const away = openDatabase({ connection: "postgresql://nobody@127.0.0.1:1/nothing" }, log);
-    await expect(transact({ ...control, db: away.db }, (tx) => sql`select 1`.execute(tx))).rejects.toMatchObject({ code: "database_unavailable" });
+    await expect(transact({ ...control, db: away.db }, (tx) => sql`select 1`.execute(tx))).rejects.toMatchObject({
+      code: "database_unavailable",
+    });
     await expect(away.connect()).rejects.toMatchObject({ code: "database_unavailable" });
     await away.close();
   });
@@ -219,7 +248,10 @@ describe("a stored document", () => {
       { ...row, document: "{" },
       { ...row, id: "b" },
     ];
-    for (const one of altered) expect(() => readSigned(elsewhere, "review", Note, one), JSON.stringify(one)).toThrow(expect.objectContaining({ code: "evidence_signature" }));
+    for (const one of altered)
+      expect(() => readSigned(elsewhere, "review", Note, one), JSON.stringify(one)).toThrow(
+        expect.objectContaining({ code: "evidence_signature" }),
+      );
     // Of another type the same bytes have another digest.
     expect(openSigned(elsewhere.signing.publicKey, "vote", Note, row)).toBeUndefined();
   });
@@ -229,8 +261,12 @@ describe("a stored document", () => {
     const columns = signedColumns(signDocument(keys, "review", { id: "a", text: "seen" }));
     const row = { ...columns, signatures: JSON.parse(columns.signatures) as unknown, id: "a" };
     readSigned(keys, "review", Note, row);
-    expect(() => readSigned(keys, "review", Note, { ...row, document: row.document.replace("seen", "bent") })).toThrow(expect.objectContaining({ code: "evidence_signature" }));
-    expect(() => readSigned(keys, "review", Note, { ...row, signatures: [] })).toThrow(expect.objectContaining({ code: "evidence_signature" }));
+    expect(() => readSigned(keys, "review", Note, { ...row, document: row.document.replace("seen", "bent") })).toThrow(
+      expect.objectContaining({ code: "evidence_signature" }),
+    );
+    expect(() => readSigned(keys, "review", Note, { ...row, signatures: [] })).toThrow(
+      expect.objectContaining({ code: "evidence_signature" }),
+    );
   });
 });
 
@@ -270,7 +306,9 @@ describe("hints", () => {
   test("are listened for again after the connection broke", async () => {
     await using other = world.another();
     await delivered(world, other);
-    await world.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen %' or query like 'select pg_notify%'");
+    await world.sql(
+      "select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen %' or query like 'select pg_notify%'",
+    );
     await delivered(world, other, 10_000);
   });
 
@@ -289,7 +327,7 @@ describe("hints", () => {
   async function delivered(from: TestControl, to: TestControl, withinMs = 5_000): Promise<void> {
     const heard = { yet: false };
     const unsubscribe = to.control.wake.subscribe("people", () => (heard.yet = true));
-    for (const until = performance.now() + withinMs; !heard.yet; ) {
+    for (const until = performance.now() + withinMs; !heard.yet;) {
       if (performance.now() > until) throw new Error("the hint never came");
       from.control.wake.signal("people");
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -304,7 +342,9 @@ test("the log's partitions are made ahead of the entries that need them, once", 
   expect(await ensurePartitions(client, 999_990, 1_000_010)).toBe(2_000_000);
   expect(await ensurePartitions(client, 0, 2_000_000)).toBe(3_000_000);
   await client.end();
-  const rows = await world.sql("select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit_entries'::regclass order by 1");
+  const rows = await world.sql(
+    "select inhrelid::regclass::text as name from pg_inherits where inhparent = 'audit_entries'::regclass order by 1",
+  );
   expect(rows.map((row) => row["name"])).toEqual(["audit_entries_p0", "audit_entries_p1", "audit_entries_p2"]);
 });
 
@@ -316,4 +356,3 @@ test("what was used last is kept, the rest forgotten", () => {
   recent.set("c", 3);
   expect([recent.get("a"), recent.get("b"), recent.get("c")]).toEqual([1, undefined, 3]);
 });
-

@@ -11,7 +11,16 @@ import { toHex } from "@cardea/core/lib/hex";
 import type { Tx } from "../control.ts";
 import { afterCommit } from "./transaction.ts";
 
-export const wakeChannels = ["audit", "log", "tasks", "requests", "grants", "people", "policy", "notifications"] as const;
+export const wakeChannels = [
+  "audit",
+  "log",
+  "tasks",
+  "requests",
+  "grants",
+  "people",
+  "policy",
+  "notifications",
+] as const;
 export type WakeChannel = (typeof wakeChannels)[number];
 
 export interface Wake {
@@ -92,7 +101,11 @@ class OtherProcesses {
   /** The NOTIFY on its way, and those that gathered behind it. */
   #sending: Promise<void> | undefined;
 
-  constructor(connect: () => Promise<Client>, { random, log }: Pick<WakeOptions, "random" | "log">, tell: (channel: WakeChannel) => void) {
+  constructor(
+    connect: () => Promise<Client>,
+    { random, log }: Pick<WakeOptions, "random" | "log">,
+    tell: (channel: WakeChannel) => void,
+  ) {
     this.#connect = connect;
     this.#log = log;
     this.#tell = tell;

@@ -35,7 +35,7 @@ const countsFact = "lease-counts";
 const noCounts: LeaseCounts = { live: 0, ending: 0, stuck: 0 };
 
 /** When something is to be done about it; an intent that nobody works on, at once. */
-export function dueMs(lease: LeaseRecord): number {
+function dueMs(lease: LeaseRecord): number {
   switch (lease.state) {
     case "intended":
       return 0;

@@ -178,6 +178,8 @@ async function isUnused(server: Server, name: string, signal: AbortSignal): Prom
   const [rows] = await server.read(
     server.home,
     `select exists (select from pg_auth_members where roleid = r.oid and member <> (select oid from pg_roles where rolname = current_user) and not admin_option)
+         or exists (select from pg_auth_members m join pg_roles l on l.oid = m.roleid
+                     where m.member = r.oid and m.admin_option and substr(l.rolname, 18, 7) <> '0000000' and l.rolname like 'cardea\\_%')
          or exists (select from pg_shdepend where refclassid = 'pg_authid'::regclass and refobjid = r.oid and deptype = 'o') as used
        from pg_roles r where rolname = ${quoteLiteral(name)}`,
     signal,
@@ -220,5 +222,5 @@ export async function findBundle(
 
 /** Makes the administrator a member of one of our own roles, so that it may act for it. */
 export function selfGrantSql(admin: Admin, role: string): string {
-  return `grant ${quoteIdent(role)} to current_user${admin.grantOptions ? " with inherit true, set true" : ""}`;
+  return `grant ${quoteIdent(role)} to ${quoteIdent(admin.user)}${admin.grantOptions ? " with inherit true, set true" : ""}`;
 }

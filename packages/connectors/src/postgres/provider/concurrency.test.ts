@@ -41,7 +41,7 @@ for (const version of testVersions) {
       await inParallel(8, orders, (order) => provider.create(order, signal()));
       expect(
         await resource.su(
-          "select count(*)::int as n from pg_auth_members m join pg_roles r on r.oid = m.roleid where r.rolname like 'cardea%' and not m.admin_option",
+          "select count(*)::int as n from pg_auth_members m join pg_roles r on r.oid = m.roleid where m.member::regrole::text like 'cardea%' and not m.admin_option",
         ),
       ).toEqual([{ n: 320 }]);
       const ends = await Promise.all(orders.map((order) => provider.end(order.nativeName, signal())));
@@ -85,7 +85,7 @@ for (const version of testVersions) {
         ]);
         expect(made.status).toBe("fulfilled");
         await provider.end(order.nativeName, signal());
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
       }
     });
 
@@ -97,7 +97,7 @@ for (const version of testVersions) {
       const ends = await Promise.all(orders.map((order) => provider.end(order.nativeName, signal())));
       expect(ends.map(({ closedSessions }) => closedSessions)).toEqual(orders.map(() => 1));
       await closed;
-      expect(await resource.marked()).toEqual([]);
+      expect(await resource.logins()).toEqual([]);
     });
   });
 }

@@ -48,6 +48,7 @@ export async function createLogin(
   }
   const roles = membership.kind === "bundle" ? [membership.bundle.name] : membership.roles;
   const secret = newLoginSecret(context.host.random);
+  let prepared = false;
   for (let turn = 1; ; turn++) {
     // Side by side, since the server spends some 3 ms on hashing. Both are awaited before anything is judged.
     const [made, looked] = await Promise.allSettled([
@@ -66,10 +67,9 @@ export async function createLogin(
     }
     if (turn === maxTurns) throw made.reason;
     const refused = hasState(made.reason, "22023") || hasState(made.reason, "42501");
-    if (refused && context.maker !== undefined && turn === 1) {
+    if (refused && context.maker !== undefined && !prepared) {
       // 22023: the maker is not there; 42501: it may not be used, or may not admit to the role yet.
-      if (membership.kind === "bundle") await ensureBundle(server, admin, membership.bundle, signal);
-      await context.makers.prepare(context.maker, roles, signal);
+      prepared = await prepare(context, membership, roles, context.maker, signal);
     } else if (hasState(made.reason, "42704") && membership.kind === "bundle") {
       await ensureBundle(server, admin, membership.bundle, signal);
     } else if (hasState(made.reason, "42710") || hasState(made.reason, "23505")) {
@@ -79,12 +79,35 @@ export async function createLogin(
   }
 }
 
+/** Readies the maker, or the bundle that it lacks; answers whether the maker is ready. */
+async function prepare(
+  { server, admin, makers }: CreateContext,
+  membership: Membership,
+  roles: readonly string[],
+  maker: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await makers.prepare(maker, roles, signal);
+    return true;
+  } catch (error) {
+    if (!hasState(error, "42704") || membership.kind !== "bundle") throw error;
+    await ensureBundle(server, admin, membership.bundle, signal);
+    return false;
+  }
+}
+
 function settled<T>(outcome: PromiseSettledResult<T>): T {
   if (outcome.status === "rejected") throw outcome.reason;
   return outcome.value;
 }
 
-function loginSql(order: LeaseOrder, roles: readonly string[], verifier: string, { admin, maker }: CreateContext): string {
+function loginSql(
+  order: LeaseOrder,
+  roles: readonly string[],
+  verifier: string,
+  { admin, maker }: CreateContext,
+): string {
   const name = quoteIdent(order.nativeName);
   const inRoles = roles.map(quoteIdent).join(", ");
   // Membership on 15 always inherits and always allows SET ROLE; later versions say it with each grant.

@@ -19,7 +19,7 @@ import type { Ended } from "../../connector.ts";
 import type { Admin } from "./admin.ts";
 import { verifierChanged } from "./create.ts";
 import { hasState } from "./faults.ts";
-import { inNameOf, makerSql } from "./makers.ts";
+import { inNameOf, makerSql, type Makers } from "./makers.ts";
 import { nameList } from "./missing.ts";
 import { clearBundle, clearLogin } from "./owned.ts";
 import { quoteIdent, quoteOids, quoteTexts } from "./quoting.ts";
@@ -32,6 +32,7 @@ export interface EndContext {
   readonly markKey: Uint8Array;
   /** Native roles that the configuration makes keys members of. */
   readonly memberRoles: ReadonlySet<string>;
+  readonly makers: Makers;
 }
 
 const Membership = z.object({ role: z.string(), oid: z.number(), grantor: z.string(), revocable: z.boolean() });
@@ -47,7 +48,11 @@ const Login = z.object({
   memberships: z.array(Membership),
   members: z.array(z.string()),
   prepared: z.boolean(),
-  maker: z.string().nullable(),
+  /** `undefined`: the administrator made it. */
+  maker: z
+    .string()
+    .nullable()
+    .transform((maker) => maker ?? undefined),
 });
 type Login = z.infer<typeof Login>;
 
@@ -68,7 +73,7 @@ export async function endLogins(
   }
   await server.settle(signal);
   const [rows] = await server.read(server.home, lookSql(names, admin), signal);
-  const logins = rowsOf(Login, rows);
+  const logins = rowsOf(Login, rows).map((login) => ({ ...login, maker: ownMaker(context.markKey, login.maker) }));
   const results = new Map<string, Ended>(names.map((name) => [name, { closedSessions: 0, misuse: [] }]));
   if (logins.length === 0) return results;
 
@@ -78,6 +83,7 @@ export async function endLogins(
   ).at(-1);
   const closed = await closeSessions(server, oids, first, signal);
   const left = await remove(context, logins, signal);
+  for (const [maker, made] of byMaker(logins)) if (maker !== undefined) context.makers.giveBack(maker, made.length);
   for (const login of logins) {
     results.set(login.name, {
       closedSessions: closed.get(login.oid) ?? 0,
@@ -85,6 +91,11 @@ export async function endLogins(
     });
   }
   return results;
+}
+
+/** Never acts in the name of a role that is not ours. */
+function ownMaker(markKey: Uint8Array, maker: string | undefined): string | undefined {
+  return maker !== undefined && readNativeName(markKey, maker).kind === "ours" ? maker : undefined;
 }
 
 function lookSql(names: readonly string[], admin: Admin): string {
@@ -138,7 +149,8 @@ function revokes(logins: readonly Login[], acting: string, admin: Admin): readon
       if (!revocable) continue;
       // Other grantors are the administrator's to speak for, not a maker's.
       const by = admin.grantOptions && grantor !== acting ? ` granted by ${quoteIdent(grantor)}` : "";
-      const key = JSON.stringify([role, by]);
+      // The empty ones sort first, so that nothing in the maker's name follows.
+      const key = JSON.stringify([by, role]);
       from.set(key, [...(from.get(key) ?? []), quoteIdent(name)]);
     }
   }
@@ -146,7 +158,7 @@ function revokes(logins: readonly Login[], acting: string, admin: Admin): readon
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, names]) => {
       // The key was written above.
-      const [role = "", by = ""] = JSON.parse(key) as string[];
+      const [by = "", role = ""] = JSON.parse(key) as string[];
       const revoke = `revoke ${quoteIdent(role)} from ${names.join(", ")}${by}`;
       return by === "" ? revoke : `set local role none; ${revoke}`;
     });
@@ -155,7 +167,7 @@ function revokes(logins: readonly Login[], acting: string, admin: Admin): readon
 /** The logins by who made them, in one order. */
 function byMaker(logins: readonly Login[]): readonly (readonly [string | undefined, readonly Login[]])[] {
   const groups = new Map<string | undefined, Login[]>();
-  for (const login of logins) groups.set(login.maker ?? undefined, [...(groups.get(login.maker ?? undefined) ?? []), login]);
+  for (const login of logins) groups.set(login.maker, [...(groups.get(login.maker) ?? []), login]);
   return [...groups].sort(([a = ""], [b = ""]) => (a < b ? -1 : 1));
 }
 
@@ -167,8 +179,10 @@ async function remove(
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const { server } = context;
   const left = new Map<string, readonly string[]>();
+  const makers = new Map(logins.map(({ name, maker }) => [name, maker]));
   // Dropping would wait for a prepared transaction until the lock's time-out.
-  for (const { name, prepared } of logins) if (prepared) left.set(name, await clearLogin(context, name, signal));
+  for (const { name, prepared } of logins)
+    if (prepared) left.set(name, await clearLogin(context, name, makers.get(name), signal));
   const bundles = [...new Map(logins.flatMap((login) => login.memberships).map(({ role, oid }) => [role, oid]))];
   let answers: readonly (readonly unknown[])[];
   try {
@@ -178,7 +192,7 @@ async function remove(
     if (!hasState(error, "2BP01") && !hasState(error, "55P03") && !hasState(error, "42704")) throw error;
     const [rows] = await server.read(server.home, leftSql(logins), signal);
     for (const { name } of rowsOf(z.object({ name: z.string() }), rows)) {
-      left.set(name, [...(left.get(name) ?? []), ...(await clearLogin(context, name, signal))]);
+      left.set(name, [...(left.get(name) ?? []), ...(await clearLogin(context, name, makers.get(name), signal))]);
     }
     answers = await dropAfterClearing(server, logins, bundles, signal);
   }

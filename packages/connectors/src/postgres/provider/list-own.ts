@@ -5,6 +5,7 @@ import type { Listing, OwnObject, ProviderLog } from "../../connector.ts";
 import { CardeaError, type ErrorCode } from "@cardea/core/contract/errors";
 import type { Admin } from "./admin.ts";
 import { ensureBundle, readBundle, removeBundle } from "./bundles.ts";
+import { isLoginSql, makerComment } from "./makers.ts";
 import { clearBundle, holderName } from "./owned.ts";
 import { quoteIdent } from "./quoting.ts";
 import { rowsOf, type Server } from "./server.ts";
@@ -15,8 +16,8 @@ export interface ListContext {
   readonly markKey: Uint8Array;
   readonly memberRoles: ReadonlySet<string>;
   readonly log: ProviderLog;
-  /** Runs work on a bundle that no key is being made with; not at all where one is. */
-  readonly unlessInUse: (bundle: string, work: () => Promise<boolean>) => Promise<boolean>;
+  /** Runs work on a bundle or maker that no key is being made with; not at all where one is. */
+  readonly unlessInUse: (role: string, work: () => Promise<boolean>) => Promise<boolean>;
 }
 
 const Row = z.object({
@@ -40,7 +41,7 @@ const listSql = `select r.rolname::text as name, shobj_description(r.oid, 'pg_au
   left join (select usesysid, count(*)::int as sessions from pg_stat_get_activity(null) group by 1) a on a.usesysid = r.oid
   left join (select roleid, count(*)::int as members from pg_auth_members
               where member <> (select oid from pg_roles where rolname = current_user) and not admin_option group by 1) m on m.roleid = r.oid
-  left join (select member, count(*)::int as logins from pg_auth_members join pg_roles l on l.oid = roleid and l.rolname like 'cardea\\_%' and l.rolcanlogin
+  left join (select member, count(*)::int as logins from pg_auth_members join pg_roles l on l.oid = roleid and ${isLoginSql("l.rolname")}
               where admin_option group by 1) made on made.member = r.oid
   where r.rolname ~ '^cardea_[0-9a-z]{25}$' order by 1`;
 
@@ -55,11 +56,16 @@ export async function listOwn(context: ListContext, signal: AbortSignal): Promis
     const mark = readNativeName(markKey, row.name);
     if (mark.kind === "forged") forged.push(row.name);
     if (mark.kind !== "ours") continue;
-    const what = mark.deadlineMs > 0 ? "login" : row.name === holderName(markKey) ? "holder" : "bundle";
+    const what = mark.deadlineMs > 0 ? "login" : isHolder(markKey, row) ? "holder" : "bundle";
     if (what !== "login" && (await tidy(context, row, what, signal)) === "removed") continue;
     ours.push({ nativeName: row.name, what, deadlineMs: mark.deadlineMs, sessions: row.sessions });
   }
   return { ours, forged };
+}
+
+/** Makers are listed with the holder: of both, only their presence matters. */
+function isHolder(markKey: Uint8Array, row: Row): boolean {
+  return row.name === holderName(markKey) || row.comment === makerComment;
 }
 
 async function tidy(

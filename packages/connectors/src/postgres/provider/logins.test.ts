@@ -27,7 +27,7 @@ for (const version of testVersions) {
     });
     afterEach(async () => {
       // A failed test must not fail the next one.
-      const names = await resource.marked();
+      const names = await resource.logins();
       if (names.length > 0) await resource.su(`drop role ${names.join(", ")}`).catch(() => undefined);
     });
     afterAll(async () => {
@@ -48,7 +48,7 @@ for (const version of testVersions) {
         const closed = ended(client);
         expect(await provider.end(order.nativeName, signal())).toEqual({ closedSessions: 1, misuse: [] });
         await closed;
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
       });
 
       test("closes sessions in other databases, idle in transaction, owning temporary tables, sleeping and having become the role", async () => {
@@ -67,7 +67,7 @@ for (const version of testVersions) {
         expect(elsewhere).toBeDefined();
         expect(await provider.end(order.nativeName, signal())).toEqual({ closedSessions: 5, misuse: [] });
         await closed;
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
       });
 
       test("waits for a session that takes its time to go: its temporary tables are not taken for something left behind", async () => {
@@ -176,7 +176,7 @@ for (const version of testVersions) {
             from pg_authid r where rolname = '${order.nativeName}'`),
         ).toEqual([{ rolcanlogin: false, rolpassword: null, rolconnlimit: 0, memberships: 0 }]);
         await cut.end(order.nativeName, signal());
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
         await proxy.close();
       });
     });
@@ -208,7 +208,7 @@ for (const version of testVersions) {
         ).toEqual([{ n: 0 }]);
         await resource.su("commit");
         await sleep(100);
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
         await proxy.close();
       });
 
@@ -231,7 +231,7 @@ for (const version of testVersions) {
         await own.end(order.nativeName, signal());
         await resource.su("commit");
         await sleep(100);
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
       });
     });
 
@@ -275,7 +275,7 @@ for (const version of testVersions) {
           "`postgres` made the login a member of `pg_read_all_data`",
           `\`${other}\` was made a member of the login`,
         ]);
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
         await resource.su(`drop role ${other}`);
       });
     });
@@ -411,7 +411,7 @@ for (const version of testVersions) {
           code: "resource_role_unsafe",
           message: expect.stringMatching(words) as string,
         });
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
       });
     });
   });

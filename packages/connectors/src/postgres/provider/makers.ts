@@ -8,7 +8,7 @@
  * are given out, and is removed when it has no login left.
  */
 import { z } from "zod";
-import { bundleName } from "@cardea/core/contract/native-name";
+import { bundleName, readNativeName } from "@cardea/core/contract/native-name";
 import type { Admin } from "./admin.ts";
 import { makeRole } from "./bundles.ts";
 import { quoteIdent } from "./quoting.ts";
@@ -36,35 +36,43 @@ export class Makers {
   /** The maker for one more login, or `undefined` where logins are made in the administrator's own name. */
   async take(admin: Admin, signal: AbortSignal): Promise<string | undefined> {
     if (!admin.grantOptions || admin.superuser) return undefined;
-    this.#logins ??= await this.#count(signal);
-    const found = this.#logins.findIndex((count) => count < loginsEach);
-    const position = found < 0 ? Math.min(this.#logins.length, maxMakers - 1) : found;
-    this.#logins[position] = (this.#logins[position] ?? 0) + 1;
+    const logins = (this.#logins ??= await this.#count(signal));
+    const found = logins.findIndex((count) => count < loginsEach);
+    const position = found < 0 ? Math.min(logins.length, maxMakers - 1) : found;
+    logins[position] = (logins[position] ?? 0) + 1;
     return makerName(this.#markKey, position);
   }
 
-  /** Counts anew at the next login. Called when logins were ended and where the server disagrees. */
-  forget(): void {
-    this.#logins = undefined;
+  /** Some of its logins are gone, or were never made. */
+  giveBack(maker: string, count: number): void {
+    const position = this.#logins?.findIndex((_, index) => makerName(this.#markKey, index) === maker) ?? -1;
+    const logins = this.#logins?.[position];
+    if (this.#logins !== undefined && logins !== undefined) this.#logins[position] = Math.max(0, logins - count);
   }
 
-  /** Makes a maker ready for these roles. Idempotent; needed when the server refuses it for the first time. */
+  /** Makes a maker ready for these roles. Idempotent; called when the server refuses it for the first time. */
   async prepare(maker: string, roles: readonly string[], signal: AbortSignal): Promise<void> {
-    await makeRole(this.#server, maker, "createrole", "Cardea maker of logins", signal);
-    const admit = roles.length === 0 ? "" : `; grant ${roles.map(quoteIdent).join(", ")} to ${quoteIdent(maker)} with admin true, inherit false, set false`;
-    const become = `grant ${quoteIdent(maker)} to current_user with inherit false, set true`;
-    await this.#server.change(this.#server.home, `${become}${admit}`, signal);
+    await makeRole(this.#server, maker, "createrole", makerComment, signal);
+    await this.#server.change(
+      this.#server.home,
+      `grant ${quoteIdent(maker)} to current_user with inherit false, set true;
+       grant ${roles.map(quoteIdent).join(", ")} to ${quoteIdent(maker)} with admin true, inherit false, set false`,
+      signal,
+    );
   }
 
   async #count(signal: AbortSignal): Promise<number[]> {
-    // `found` empties as positions are tried; a name that is no maker's would keep it from that, hence the bound.
     const [rows] = await this.#server.read(
       this.#server.home,
-      `select o.rolname::text as name, count(*)::int as logins from pg_auth_members m join pg_roles o on o.oid = m.member join pg_roles r on r.oid = m.roleid
-        where o.rolname like 'cardea\\_%' and r.rolname like 'cardea\\_%' and r.rolcanlogin and m.admin_option group by 1`,
+      `select o.rolname::text as name, count(*)::int as logins from pg_auth_members m join pg_roles o on o.oid = m.member
+         join pg_roles r on r.oid = m.roleid where m.admin_option and o.rolname like 'cardea\\_%' and ${isLoginSql("r.rolname")} group by 1`,
       signal,
     );
-    const found = new Map(rowsOf(Count, rows).map(({ name, logins }) => [name, logins]));
+    const found = new Map(
+      rowsOf(Count, rows)
+        .filter(({ name }) => readNativeName(this.#markKey, name).kind === "ours")
+        .map(({ name, logins }) => [name, logins]),
+    );
     const counts: number[] = [];
     for (let position = 0; found.size > 0 && position < maxMakers; position++) {
       const name = makerName(this.#markKey, position);
@@ -75,8 +83,16 @@ export class Makers {
   }
 }
 
+/** How a maker is told from a bundle. */
+export const makerComment = "Cardea maker of logins";
+
 function makerName(markKey: Uint8Array, position: number): string {
   return bundleName(markKey, "maker", String(position)).name;
+}
+
+/** Whether a name of our form has a deadline, so is a login's. */
+export function isLoginSql(name: string): string {
+  return `(${name} like 'cardea\\_%' and substr(${name}, 18, 7) <> '0000000')`;
 }
 
 /** Statements in the name of a maker (`undefined`: the administrator), inside a transaction that the caller begins and ends. */
@@ -84,7 +100,7 @@ export function inNameOf(maker: string | undefined, statements: readonly string[
   return [`set local role ${maker === undefined ? "none" : quoteIdent(maker)}`, ...statements].join(";\n");
 }
 
-/** The maker of each login of a list: who is a member of it without any of its rights. Makers are told by their comment and mark. */
+/** Who made a login (an expression for its id): a member of it without any of its rights. The caller checks the name's mark. */
 export function makerSql(login: string): string {
   return `(select o.rolname::text from pg_auth_members m join pg_roles o on o.oid = m.member
     where m.roleid = ${login} and m.admin_option and o.rolname like 'cardea\\_%' and o.rolname <> current_user limit 1)`;

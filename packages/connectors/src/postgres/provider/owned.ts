@@ -10,6 +10,7 @@ import type { Admin } from "./admin.ts";
 import { databasesNaming, findBundle, giveIn, makeRole, selfGrantSql } from "./bundles.ts";
 import { revokeAll } from "./bundle-revoke.ts";
 import { hasState } from "./faults.ts";
+import { inNameOf } from "./makers.ts";
 import { nameList } from "./missing.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
 import { rowsOf, type Server } from "./server.ts";
@@ -33,10 +34,11 @@ export function holderName(markKey: Uint8Array): string {
 export async function clearLogin(
   context: OwnedContext,
   login: string,
+  maker: string | undefined,
   signal: AbortSignal,
 ): Promise<readonly string[]> {
   const { server } = context;
-  const holder = await prepare(context, login, signal);
+  const holder = await prepare(context, login, maker, signal);
   const found = [...(await rollBackPrepared(server, login, signal))];
   for (const database of await databasesNaming(server, login, "any", signal)) {
     const things = await inDatabase(database, login, () => ownedIn(server, database, login, signal));
@@ -63,7 +65,7 @@ export async function clearLogin(
  */
 export async function clearBundle(context: OwnedContext, bundle: string, signal: AbortSignal): Promise<void> {
   const { server, admin, markKey } = context;
-  const holder = await prepare(context, bundle, signal);
+  const holder = await prepare(context, bundle, undefined, signal);
   for (const database of await databasesNaming(server, bundle, "owned", signal)) {
     const owned = async (): Promise<readonly Thing[]> => {
       const things = await inDatabase(database, bundle, () => ownedIn(server, database, bundle, signal));
@@ -84,11 +86,20 @@ export async function clearBundle(context: OwnedContext, bundle: string, signal:
 }
 
 /** Makes the holder, and the administrator a member of both roles: moving needs the rights of both. Answers the holder. */
-async function prepare(context: OwnedContext, role: string, signal: AbortSignal): Promise<string> {
+async function prepare(
+  context: OwnedContext,
+  role: string,
+  maker: string | undefined,
+  signal: AbortSignal,
+): Promise<string> {
   const { server, admin } = context;
   const holder = holderName(context.markKey);
   await makeRole(server, holder, "inherit", "Cardea holder of what ended logins left behind", signal);
-  await server.change(server.home, `${selfGrantSql(admin, holder)}; ${selfGrantSql(admin, role)}`, signal);
+  await server.change(
+    server.home,
+    `begin; ${selfGrantSql(admin, holder)}; ${inNameOf(maker, [selfGrantSql(admin, role)])}; commit`,
+    signal,
+  );
   return holder;
 }
 

@@ -12,6 +12,7 @@ import { endLogins, type EndContext } from "./end.ts";
 import { asMaybe } from "./faults.ts";
 import { inspect } from "./inspect.ts";
 import { KeyedLock } from "./keyed-lock.ts";
+import { Makers } from "./makers.ts";
 import { membershipOf } from "./membership.ts";
 import { listOwn } from "./list-own.ts";
 import { Server } from "./server.ts";
@@ -27,15 +28,17 @@ export class PostgresProvider implements Provider {
   readonly #host: ProviderHost;
   readonly #server: Server;
   readonly #ends: EndBatch;
+  readonly #makers: Makers;
   readonly #names = new KeyedLock();
-  readonly #bundlesInUse = new Map<string, number>();
-  readonly #bundlesGoing = new Map<string, Promise<unknown>>();
+  readonly #inUse = new Map<string, number>();
+  readonly #beingRemoved = new Map<string, Promise<unknown>>();
   #admin: { readonly value: Admin; readonly untilMs: number } | undefined;
 
   constructor(config: PostgresConfig, host: ProviderHost) {
     this.#config = config;
     this.#host = host;
     this.#server = new Server(config, host);
+    this.#makers = new Makers(this.#server, host.markKey);
     this.#ends = new EndBatch(async (names) => {
       const signal = AbortSignal.timeout(endingMs);
       return endLogins(await this.#context(signal), names, signal);
@@ -49,11 +52,15 @@ export class PostgresProvider implements Provider {
 
   async create(order: LeaseOrder, signal: AbortSignal): Promise<CreatedLogin> {
     const membership = membershipOf(this.#config, this.#host.markKey, order);
+    const admin = await this.#adminOf(signal);
+    const maker = await this.#makers.take(admin, signal);
     const make = async (): Promise<CreatedLogin> =>
       createLogin(
         {
           server: this.#server,
-          admin: await this.#adminOf(signal),
+          admin,
+          makers: this.#makers,
+          maker,
           config: this.#config,
           host: this.#host,
           end: (name) => this.#undo(name),
@@ -62,9 +69,16 @@ export class PostgresProvider implements Provider {
         membership,
         signal,
       );
-    return this.#names.run(order.nativeName, () =>
-      membership.kind === "bundle" ? this.#using(membership.bundle.name, make) : make(),
-    );
+    const uses = [
+      ...(membership.kind === "bundle" ? [membership.bundle.name] : []),
+      ...(maker === undefined ? [] : [maker]),
+    ];
+    try {
+      return await this.#names.run(order.nativeName, () => this.#using(uses, make));
+    } catch (error) {
+      if (maker !== undefined) this.#makers.giveBack(maker, 1);
+      throw error;
+    }
   }
 
   async end(nativeName: string, signal: AbortSignal): Promise<Ended> {
@@ -84,8 +98,7 @@ export class PostgresProvider implements Provider {
   }
 
   async listOwn(signal: AbortSignal): Promise<Listing> {
-    const unlessInUse = (bundle: string, work: () => Promise<boolean>): Promise<boolean> =>
-      this.#unlessInUse(bundle, work);
+    const unlessInUse = (role: string, work: () => Promise<boolean>): Promise<boolean> => this.#unlessInUse(role, work);
     return listOwn({ ...(await this.#context(signal)), log: this.#host.log, unlessInUse }, signal);
   }
 
@@ -100,6 +113,7 @@ export class PostgresProvider implements Provider {
       admin: await this.#adminOf(signal),
       markKey: this.#host.markKey,
       memberRoles: new Set(memberRoles),
+      makers: this.#makers,
     };
   }
 
@@ -111,27 +125,34 @@ export class PostgresProvider implements Provider {
     return this.#admin.value;
   }
 
-  /** Keys are made with a bundle side by side, but not while it is being removed. */
-  async #using<T>(bundle: string, work: () => Promise<T>): Promise<T> {
-    await this.#bundlesGoing.get(bundle)?.catch(() => undefined);
-    this.#bundlesInUse.set(bundle, (this.#bundlesInUse.get(bundle) ?? 0) + 1);
+  /** Keys are made with a bundle and by a maker side by side, but not while one of them is being removed. */
+  async #using<T>(roles: readonly string[], work: () => Promise<T>): Promise<T> {
+    for (let role = this.#going(roles); role !== undefined; role = this.#going(roles))
+      await role.catch(() => undefined);
+    for (const role of roles) this.#inUse.set(role, (this.#inUse.get(role) ?? 0) + 1);
     try {
       return await work();
     } finally {
-      const left = (this.#bundlesInUse.get(bundle) ?? 1) - 1;
-      if (left === 0) this.#bundlesInUse.delete(bundle);
-      else this.#bundlesInUse.set(bundle, left);
+      for (const role of roles) {
+        const left = (this.#inUse.get(role) ?? 1) - 1;
+        if (left === 0) this.#inUse.delete(role);
+        else this.#inUse.set(role, left);
+      }
     }
   }
 
-  async #unlessInUse(bundle: string, work: () => Promise<boolean>): Promise<boolean> {
-    if (this.#bundlesInUse.has(bundle) || this.#bundlesGoing.has(bundle)) return false;
+  #going(roles: readonly string[]): Promise<unknown> | undefined {
+    return roles.map((role) => this.#beingRemoved.get(role)).find((going) => going !== undefined);
+  }
+
+  async #unlessInUse(role: string, work: () => Promise<boolean>): Promise<boolean> {
+    if (this.#inUse.has(role) || this.#beingRemoved.has(role)) return false;
     const going = work();
-    this.#bundlesGoing.set(bundle, going);
+    this.#beingRemoved.set(role, going);
     try {
       return await going;
     } finally {
-      this.#bundlesGoing.delete(bundle);
+      this.#beingRemoved.delete(role);
     }
   }
 }
