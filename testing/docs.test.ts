@@ -11,7 +11,8 @@ import type { DocumentType } from "@cardea/core/documents/digest";
 import { transitions } from "@cardea/core/lifecycle/states";
 import { openCheckpoint } from "@cardea/core/log/checkpoint";
 import { parseVerifierKey } from "@cardea/core/log/note";
-import { policyFieldNames } from "@cardea/core/policy/json-schema";
+import { parseCases, PolicyCase, testPolicy } from "@cardea/core/policy/fixtures";
+import { policyFieldNames, policyJsonSchema } from "@cardea/core/policy/json-schema";
 import { parsePolicy } from "@cardea/core/policy/parse";
 import { readConfigFile } from "@cardea/outpost/resources/config";
 import { readSettings } from "@cardea/server/settings/settings";
@@ -78,6 +79,8 @@ describe("reference pages are equal to the code", () => {
       review: true,
       policy: true,
       spec: true,
+      configuration: true,
+      sealed: true,
       roster: true,
       trust: true,
       permissions: true,
@@ -91,6 +94,16 @@ describe("reference pages are equal to the code", () => {
   it("policy.md: every field that a policy may have", () => {
     const named = new Set(codeIn(readPage("docs/reference/policy.md")).flatMap((text) => text.split(/[^A-Za-z]+/)));
     expect(policyFieldNames().filter((name) => !named.has(name))).toEqual([]);
+  });
+
+  it("policy.schema.json: what a control plane serves", async () => {
+    const file = await readFile(join(repositoryRoot, "docs/reference/policy.schema.json"), "utf8");
+    expect(JSON.parse(file)).toEqual(JSON.parse(JSON.stringify(policyJsonSchema())));
+  });
+
+  it("policy.md: every field of a case", () => {
+    const section = sectionOf(readPage("docs/reference/policy.md"), "## Testing a policy");
+    expect(codeRows2(section).sort()).toEqual(Object.keys(PolicyCase.shape).sort());
   });
 
   it("policy.md: every problem that a check can find", async () => {
@@ -178,14 +191,26 @@ describe("examples are what production would accept", () => {
   const resources = yaml.filter(([, text]) => /^resources:/m.test(text));
   const settings = yaml.filter(([, text]) => /^(publicUrl|database):/m.test(text));
 
-  it("every YAML block is a policy, resources or settings", () => {
-    expect(policies.length + resources.length + settings.length).toBe(yaml.length);
+  const cases = yaml.filter(([, text]) => /^cases:/m.test(text));
+
+  it("every YAML block is a policy, cases of one, resources or settings", () => {
+    expect(policies.length + cases.length + resources.length + settings.length).toBe(yaml.length);
+    expect(cases.length).toBeGreaterThan(0);
     expect(Math.min(policies.length, resources.length, settings.length)).toBeGreaterThan(0);
   });
 
   it.each(policies)("policy %s", (_, text) => {
     const parsed = parsePolicy(text);
     expect(parsed.ok ? [] : parsed.problems).toEqual([]);
+  });
+
+  it.each(cases)("cases %s come out as they say, by the page's first policy", (place, text) => {
+    const page = place.slice(0, place.lastIndexOf(":"));
+    const [, policy = ""] = policies.find(([other]) => other.startsWith(`${page}:`)) ?? [];
+    const [parsed, read] = [parsePolicy(policy), parseCases(text)];
+    expect([parsed.ok, read.ok]).toEqual([true, true]);
+    if (!parsed.ok || !read.ok) return;
+    expect(testPolicy(parsed.document, read.cases).filter(({ ok }) => !ok)).toEqual([]);
   });
 
   it.each(resources)("resources %s", async (place, text) => {

@@ -44,7 +44,8 @@ export function newContext(options: GlobalOptions, world: World): Context {
   const apiToken = options.as === undefined ? environment["CARDEA_TOKEN"] : undefined;
   let home: Promise<Home> | undefined;
   let client: Promise<CardeaClient> | undefined;
-  const openedHome = () => (home ??= import("./identity/identity.ts").then(({ openHome }) => openHome(as, environment)));
+  const openedHome = () =>
+    (home ??= import("./identity/identity.ts").then(({ openHome }) => openHome(as, environment)));
   const openedClient = async () => {
     const { openClient } = await import("./identity/session-client.ts");
     return openClient({ home: await openedHome(), url, apiToken, nowMs: () => clock.now() });

@@ -18,9 +18,18 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function cardea(args: readonly string[], { environment = {}, input = "" }: { environment?: Record<string, string>; input?: string } = {}) {
+function cardea(
+  args: readonly string[],
+  { environment = {}, input = "" }: { environment?: Record<string, string>; input?: string } = {},
+) {
   const env = { PATH: process.env["PATH"], CARDEA_HOME: folder, ...environment };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { env, input, cwd: folder, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], {
+    env,
+    input,
+    cwd: folder,
+    encoding: "utf8",
+    timeout: 20_000,
+  });
   return { exit: status, out: stdout, err: stderr };
 }
 
@@ -55,22 +64,38 @@ describe("what goes wrong", () => {
   });
 
   it("is a problem document for programs, also where the command line itself is wrong", () => {
-    expect(JSON.parse(cardea(["whoami", "--json"]).err)).toMatchObject({ code: "unauthenticated", status: 401, retryable: false });
-    expect(JSON.parse(cardea(["--json", "requests", "--stte", "x"]).err)).toMatchObject({ code: "usage", detail: expect.stringContaining("did you mean --state?") as unknown });
+    expect(JSON.parse(cardea(["whoami", "--json"]).err)).toMatchObject({
+      code: "unauthenticated",
+      status: 401,
+      retryable: false,
+    });
+    expect(JSON.parse(cardea(["--json", "requests", "--stte", "x"]).err)).toMatchObject({
+      code: "usage",
+      detail: expect.stringContaining("did you mean --state?") as unknown,
+    });
   });
 
   it("moves no cursor, whatever was typed", () => {
-    expect(cardea(["show", "req_\u001b[2J\u009b"], { environment: { CARDEA_TOKEN: "x" } }).err).toBe("cardea: `req_\ufffd[2J\ufffd` is not a request id (req_…) (usage)\n");
+    expect(cardea(["show", "req_\u001b[2J\u009b"], { environment: { CARDEA_TOKEN: "x" } }).err).toBe(
+      "cardea: `req_\ufffd[2J\ufffd` is not a request id (req_…) (usage)\n",
+    );
   });
 
   it("is the server's own, and so is its exit code, where it is the server's program that runs", () => {
-    expect(cardea(["server"])).toMatchObject({ exit: 2, err: expect.stringContaining("no database") as unknown });
+    const environment = { CARDEA_LISTEN_PORT: "nonsense", CARDEA_DATABASE: "postgresql://127.0.0.1:1/none" };
+    expect(cardea(["server"], { environment })).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining("CARDEA_LISTEN_PORT") as unknown,
+    });
   });
 });
 
 describe("verifying offline", () => {
   // The published vectors, which a test of their own holds equal to what is made.
-  const { trust, accepted } = JSON.parse(readFileSync(vectors, "utf8")) as { trust: object; accepted: { request: { asked: { justification: string } } } };
+  const { trust, accepted } = JSON.parse(readFileSync(vectors, "utf8")) as {
+    trust: object;
+    accepted: { request: { asked: { justification: string } } };
+  };
 
   it("needs nothing but the two files, and says what is proven and what is somebody's word", () => {
     writeFileSync(join(folder, "believed.json"), JSON.stringify(trust));
@@ -84,18 +109,25 @@ describe("verifying offline", () => {
   it("refuses with exit 1 and the code", () => {
     const tampered = structuredClone(accepted);
     tampered.request.asked.justification = "routine";
-    const { exit, err } = cardea(["verify", "-", "--trust", "believed.json", "--json"], { input: JSON.stringify(tampered) });
+    const { exit, err } = cardea(["verify", "-", "--trust", "believed.json", "--json"], {
+      input: JSON.stringify(tampered),
+    });
     expect([exit, JSON.parse(err)]).toEqual([1, expect.objectContaining({ code: "evidence_signature" })]);
   });
 
   it("refuses to believe the evidence's own installation", () => {
-    expect(cardea(["verify", "-"], { input: JSON.stringify(accepted) })).toMatchObject({ exit: 2, err: expect.stringContaining("--trust") as unknown });
+    expect(cardea(["verify", "-"], { input: JSON.stringify(accepted) })).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining("--trust") as unknown,
+    });
   });
 });
 
 describe("a process", () => {
   it("whose reader goes away ends quietly", async () => {
-    const child = spawn("/bin/sh", ["-c", `${process.execPath} ${bin} --help | head -1; echo "\${PIPESTATUS:-done}"`], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("/bin/sh", ["-c", `${process.execPath} ${bin} --help | head -1; echo "\${PIPESTATUS:-done}"`], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let err = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => (err += text));
     await new Promise((resolve) => child.once("close", resolve));
@@ -108,7 +140,14 @@ describe("a process", () => {
     const address = silent.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
     const connected = new Promise((resolve) => silent.once("connection", resolve));
-    const child = spawn(process.execPath, [bin, "audit", "--follow", "--after", "0"], { env: { PATH: process.env["PATH"], CARDEA_HOME: folder, CARDEA_URL: `http://127.0.0.1:${port}`, CARDEA_TOKEN: "x" } });
+    const child = spawn(process.execPath, [bin, "audit", "--follow", "--after", "0"], {
+      env: {
+        PATH: process.env["PATH"],
+        CARDEA_HOME: folder,
+        CARDEA_URL: `http://127.0.0.1:${port}`,
+        CARDEA_TOKEN: "x",
+      },
+    });
     await connected;
     child.kill("SIGINT");
     const code = await new Promise((resolve) => child.once("exit", resolve));

@@ -12,9 +12,14 @@ const interruptedExit = 130;
 
 const interrupted = new AbortController();
 // Once: a second Ctrl-C ends the process whatever it is doing.
-for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => { interrupted.abort(); });
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.once(name, () => {
+    interrupted.abort();
+  });
 // A reader that went away (`| head`) is no fault.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => { process.exit(error.code === "EPIPE" ? 0 : 1); });
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" ? 0 : 1);
+});
 
 const program = buildProgram(
   {
@@ -26,7 +31,9 @@ const program = buildProgram(
     stderr: process.stderr,
     signal: interrupted.signal,
   },
-  (code) => { process.exitCode = code; },
+  (code) => {
+    process.exitCode = code;
+  },
 );
 try {
   await program.parseAsync(process.argv);
@@ -41,7 +48,14 @@ function report(thrown: unknown): number {
   if (thrown instanceof CommanderError && thrown.code === "commander.help") return 2;
   const error = asCardeaError(thrown);
   const { exit, title, retryable, status } = errors[error.code];
-  const problem: Problem = problemOf(error) ?? { type: `urn:cardea:error:${error.code}`, title, status, detail: error.message, code: error.code, retryable };
+  const problem: Problem = problemOf(error) ?? {
+    type: `urn:cardea:error:${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    retryable,
+  };
   if (program.opts<GlobalOptions>().json === true) process.stderr.write(`${cleanJson(JSON.stringify(problem))}\n`);
   else process.stderr.write(`${clean(wordsOf(error, problem))}\n`);
   return error.code === "cancelled" && interrupted.signal.aborted ? interruptedExit : exit;
@@ -49,13 +63,23 @@ function report(thrown: unknown): number {
 
 function asCardeaError(thrown: unknown): CardeaError {
   if (thrown instanceof CardeaError) return thrown;
-  if (thrown instanceof CommanderError) return new CardeaError("usage", `${usageWords(thrown.message)}; \`--help\` shows how`);
-  return new CardeaError("internal", `internal fault: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
+  if (thrown instanceof CommanderError)
+    return new CardeaError("usage", `${usageWords(thrown.message)}; \`--help\` shows how`);
+  return new CardeaError(
+    "internal",
+    `internal fault: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`,
+  );
 }
 
 /** Commander's words in the form of ours. */
 function usageWords(message: string): string {
-  return message.replace(/^error: /, "").replace(/\s*\n\(/, " (").replace(/\.$/, "").replace(". Allowed choices", "; allowed choices").replace("Did you mean", "did you mean").replaceAll("'", "`");
+  return message
+    .replace(/^error: /, "")
+    .replace(/\s*\n\(/, " (")
+    .replace(/\.$/, "")
+    .replace(". Allowed choices", "; allowed choices")
+    .replace("Did you mean", "did you mean")
+    .replaceAll("'", "`");
 }
 
 /** The problem document of an answer from the control plane, as it came. */
@@ -66,5 +90,8 @@ function problemOf(error: CardeaError): Problem | undefined {
 
 function wordsOf(error: CardeaError, problem: Problem): string {
   const details = [...(problem.reasons ?? []), ...error.pointers.map(({ path, message }) => `${path}: ${message}`)];
-  return [`cardea: ${error.message} (${error.code})`, ...details.filter((line) => !error.message.includes(line)).map((line) => `  - ${line}`)].join("\n");
+  return [
+    `cardea: ${error.message} (${error.code})`,
+    ...details.filter((line) => !error.message.includes(line)).map((line) => `  - ${line}`),
+  ].join("\n");
 }

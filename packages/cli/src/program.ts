@@ -23,7 +23,9 @@ import { newContext, type Context, type GlobalOptions, type World } from "./cont
 export interface Registry {
   readonly program: Command;
   /** Wraps an action: it gets the running command's context, and may answer the exit code. */
-  readonly run: <Args extends readonly unknown[]>(action: (context: Context, ...args: Args) => Promise<number> | Promise<void>) => (...args: Args) => Promise<void>;
+  readonly run: <Args extends readonly unknown[]>(
+    action: (context: Context, ...args: Args) => Promise<number> | Promise<void>,
+  ) => (...args: Args) => Promise<void>;
 }
 
 export function buildProgram(world: World, setExitCode: (code: number) => void): Command {
@@ -38,10 +40,12 @@ export function buildProgram(world: World, setExitCode: (code: number) => void):
     .configureOutput({ outputError: () => undefined });
   const registry: Registry = {
     program,
-    run: (action) => async (...args) => {
-      const exitCode = await action(newContext(program.opts<GlobalOptions>(), world), ...args);
-      if (typeof exitCode === "number") setExitCode(exitCode);
-    },
+    run:
+      (action) =>
+      async (...args) => {
+        const exitCode = await action(newContext(program.opts<GlobalOptions>(), world), ...args);
+        if (typeof exitCode === "number") setExitCode(exitCode);
+      },
   };
   program.commandsGroup("Asking, and giving back:");
   addResourceCommands(registry);

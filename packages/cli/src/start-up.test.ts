@@ -10,7 +10,11 @@ function loadedBy(url: URL, seen = new Map<string, string>()): Map<string, strin
   const text = readFileSync(url, "utf8");
   const imports = text.matchAll(/^import\s+(?!type\s)(?:[^;]*?\sfrom\s+)?"([^"]+)"/gm);
   for (const [, name = ""] of imports) {
-    const ours = name.startsWith("@cardea/") ? new URL(`../../${name.replace(/^@cardea\/([^/]+)\//, "$1/src/")}.ts`, import.meta.url) : name.startsWith(".") ? new URL(name, url) : undefined;
+    const ours = name.startsWith("@cardea/")
+      ? new URL(`../../${name.replace(/^@cardea\/([^/]+)\//, "$1/src/")}.ts`, import.meta.url)
+      : name.startsWith(".")
+        ? new URL(name, url)
+        : undefined;
     const key = ours?.href ?? name;
     if (seen.has(key)) continue;
     seen.set(key, name);
@@ -26,7 +30,9 @@ describe("starting", () => {
   });
 
   it("says the package's version", () => {
-    const { version: packaged } = createRequire(import.meta.url)(fileURLToPath(new URL("../package.json", import.meta.url))) as { version: string };
+    const { version: packaged } = createRequire(import.meta.url)(
+      fileURLToPath(new URL("../package.json", import.meta.url)),
+    ) as { version: string };
     expect(version).toBe(packaged);
   });
 });

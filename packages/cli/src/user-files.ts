@@ -41,7 +41,8 @@ async function readAll(stdin: NodeJS.ReadStream): Promise<string> {
   // Without an encoding set, a stream's chunks are buffers.
   for await (const chunk of stdin as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > maxBytes) throw new CardeaError("too_large", "standard input is larger than anything that is read from it");
+    if (bytes > maxBytes)
+      throw new CardeaError("too_large", "standard input is larger than anything that is read from it");
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

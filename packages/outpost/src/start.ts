@@ -90,6 +90,7 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     const memory = new ClockMemory(store);
     const steady = new SteadyClock({ clock, monotonic, knownMs: memory.read(), stepMs: tuning.clockStepMs, skewMs: tuning.clockSkewMs });
     const spool = new Spool(store, clock, random);
+    closers.push(() => spool.settle());
     const trust = new TrustState({ store, trust: membership.trust, self: membership.outpost, identityKey: keys.identityKey, steady });
     const registry = await Registry.open({ store, keys, membership, connectors, configFile, environment: settings.environment, tuning, clock, random, monotonic, log });
     closers.push(() => registry.close());
@@ -150,8 +151,7 @@ function startSweeping(store: Store, clock: Clock, log: Logger): () => Promise<v
   let sweeping: Promise<void> = Promise.resolve();
   let closed = false;
   const sweep = async (): Promise<void> => {
-    let from = await sweepGrants(store, clock.now(), undefined);
-    while (from !== undefined && !closed) from = await sweepGrants(store, clock.now(), from);
+    while (!closed && (await sweepGrants(store, clock.now())));
   };
   const timer = setInterval(() => {
     sweeping = sweeping.then(sweep).catch((error: unknown) => log.error({ err: error }, "old grants could not be forgotten"));

@@ -57,11 +57,8 @@ export class TaskDesk {
         await this.#answer(task.id, async () => ({ type: "checked", report: await registry.check(task.resource) }));
         return;
       case "configure": {
-        const { resource, name, sealed } = task;
-        await this.#answer(task.id, async () => ({
-          type: "configured",
-          report: sealed === undefined ? await registry.remove(resource, name) : await registry.configure(resource, name, sealed),
-        }));
+        const { authority, sealed } = task;
+        await this.#answer(task.id, () => registry.configure(authority, sealed));
         return;
       }
       default:
@@ -70,14 +67,20 @@ export class TaskDesk {
   }
 
   async #answer(task: Task["id"], work: () => Promise<TaskResult>): Promise<void> {
-    const { store, spool } = this.#options;
+    const { store, spool, registry } = this.#options;
     try {
       const result = await work();
       await store.write(() => spool.receipt(task, result));
     } catch (error) {
       if (!(error instanceof CardeaError)) throw error;
       const { code, message: detail } = error;
-      await store.write(() => spool.failure(task, { code, detail, retryable: errors[code].retryable && code !== "conflict" }));
+      await store.write(() => {
+        spool.failure(task, { code, detail, retryable: errors[code].retryable });
+        // A row that was forged or put back leaves a trace; rarely, so does a task that is repeated after its successor.
+        if (code === "configuration_invalid" || code === "configuration_stale") {
+          spool.event("security.refused", { outpost: registry.self }, { what: "configuration", code, detail });
+        }
+      });
     }
   }
 }

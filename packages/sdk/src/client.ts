@@ -36,27 +36,71 @@ export class CardeaClient {
 
   enrol = (body: people.Enrol) => this.#post("/v1/enrolments", body, people.Enrolled);
   challenge = (credential: string) => this.#post("/v1/sign-ins/challenges", { credential }, people.Challenge);
-  signIn = (challenge: string, signature: string) => this.#post("/v1/sign-ins", { challenge, signature }, people.SignedIn);
+  signIn = (challenge: string, signature: string) =>
+    this.#post("/v1/sign-ins", { challenge, signature }, people.SignedIn);
   signOut = () => this.#call("DELETE", "/v1/sign-ins/current");
 
   resources = (query: Query = {}) => this.#get("/v1/resources", operations.ResourcesPage, query);
   resource = (name: string) => this.#get(`/v1/resources/${encodeURIComponent(name)}`, operations.ResourceView);
-  applyResource = (name: string, body: operations.ApplyResource) => this.transport.call({ method: "PUT", path: `/v1/resources/${encodeURIComponent(name)}`, body, output: operations.ResourceView, waitMs: 60_000 });
-  checkResource = (name: string) => this.transport.call({ method: "POST", path: `/v1/resources/${encodeURIComponent(name)}/check`, body: {}, output: operations.ResourceView, waitMs: 60_000 });
+  applyResource = (name: string, body: operations.ApplyResource) =>
+    this.transport.call({
+      method: "PUT",
+      path: `/v1/resources/${encodeURIComponent(name)}`,
+      body,
+      output: operations.ResourceView,
+      waitMs: 60_000,
+    });
+  removeResource = (name: string) =>
+    this.transport.call({
+      method: "DELETE",
+      path: `/v1/resources/${encodeURIComponent(name)}`,
+      output: Nothing,
+      waitMs: 60_000,
+    });
+  checkResource = (name: string) =>
+    this.transport.call({
+      method: "POST",
+      path: `/v1/resources/${encodeURIComponent(name)}/check`,
+      body: {},
+      output: operations.ResourceView,
+      waitMs: 60_000,
+    });
 
-  submit = (body: requests.SubmitRequest, idempotencyKey?: string) => this.#post("/v1/requests", body, requests.RequestView, idempotencyKey);
+  submit = (body: requests.SubmitRequest, idempotencyKey?: string) =>
+    this.#post("/v1/requests", body, requests.RequestView, idempotencyKey);
   requests = (query: Query = {}) => this.#get("/v1/requests", requests.RequestsPage, query);
   request = (id: RequestId, { wait = 0, signal, since }: Waiting & { since?: string } = {}) =>
-    this.transport.call({ method: "GET", path: `/v1/requests/${id}`, query: { wait, since }, waitMs: wait * 1_000, output: requests.RequestView, ...(signal && { signal }) });
+    this.transport.call({
+      method: "GET",
+      path: `/v1/requests/${id}`,
+      query: { wait, since },
+      waitMs: wait * 1_000,
+      output: requests.RequestView,
+      ...(signal && { signal }),
+    });
   vote = (id: RequestId, body: requests.CastVote) => this.#post(`/v1/requests/${id}/votes`, body, requests.RequestView);
   withdraw = (id: RequestId) => this.#post(`/v1/requests/${id}/withdraw`, {}, requests.RequestView);
   evidence = (id: RequestId) => this.#get(`/v1/requests/${id}/evidence`, Evidence);
 
   grants = (query: Query = {}) => this.#get("/v1/grants", grants.GrantsPage, query);
   grant = (id: GrantId, { wait = 0, signal, since }: Waiting & { since?: string } = {}) =>
-    this.transport.call({ method: "GET", path: `/v1/grants/${id}`, query: { wait, since }, waitMs: wait * 1_000, output: grants.GrantView, ...(signal && { signal }) });
+    this.transport.call({
+      method: "GET",
+      path: `/v1/grants/${id}`,
+      query: { wait, since },
+      waitMs: wait * 1_000,
+      output: grants.GrantView,
+      ...(signal && { signal }),
+    });
   key = (id: GrantId, { wait = 0, signal }: Waiting = {}) =>
-    this.transport.call({ method: "GET", path: `/v1/grants/${id}/key`, query: { wait }, waitMs: wait * 1_000, output: grants.KeyView, ...(signal && { signal }) });
+    this.transport.call({
+      method: "GET",
+      path: `/v1/grants/${id}/key`,
+      query: { wait },
+      waitMs: wait * 1_000,
+      output: grants.KeyView,
+      ...(signal && { signal }),
+    });
   release = (id: GrantId) => this.#post(`/v1/grants/${id}/release`, {}, grants.GrantView);
   revoke = (id: GrantId, comment = "") => this.#post(`/v1/grants/${id}/revoke`, { comment }, grants.GrantView);
   review = (id: GrantId, body: grants.CastReview) => this.#post(`/v1/grants/${id}/reviews`, body, grants.GrantView);
@@ -64,14 +108,22 @@ export class CardeaClient {
   policy = () => this.#get("/v1/policy", operations.PolicyView);
   planPolicy = (source: string) => this.#post("/v1/policy/plans", { source }, operations.PolicyPlan);
   applyPolicy = (source: string, base: number) => this.#post("/v1/policy", { source, base }, operations.PolicyView);
-  simulatePolicy = (source: string, since?: string) => this.#post("/v1/policy/simulations", { source, ...(since !== undefined && { since }) }, operations.Simulation);
+  simulatePolicy = (source: string, since?: string) =>
+    this.#post("/v1/policy/simulations", { source, ...(since !== undefined && { since }) }, operations.Simulation);
 
   people = (query: Query = {}) => this.#get("/v1/people", people.PeoplePage, query);
   person = (id: SubjectId) => this.#get(`/v1/people/${id}`, people.PersonView);
   createPerson = (body: people.CreatePerson) => this.#post("/v1/people", body, people.CreatedPerson);
-  changePerson = (id: SubjectId, body: people.ChangePerson) => this.#call("PATCH", `/v1/people/${id}`, body, people.PersonView);
+  changePerson = (id: SubjectId, body: people.ChangePerson) =>
+    this.#call("PATCH", `/v1/people/${id}`, body, people.PersonView);
   invite = (id: SubjectId) => this.#post(`/v1/people/${id}/invitations`, {}, people.Invitation);
-  revokeCredential = (id: SubjectId, credential: string) => this.#call("DELETE", `/v1/people/${id}/credentials/${encodeURIComponent(credential)}`, undefined, people.PersonView);
+  revokeCredential = (id: SubjectId, credential: string) =>
+    this.#call(
+      "DELETE",
+      `/v1/people/${id}/credentials/${encodeURIComponent(credential)}`,
+      undefined,
+      people.PersonView,
+    );
 
   tokens = (query: Query = {}) => this.#get("/v1/tokens", people.TokensPage, query);
   createToken = (body: people.CreateToken) => this.#post("/v1/tokens", body, people.CreatedToken);
@@ -100,11 +152,22 @@ export class CardeaClient {
   }
 
   #post<Output>(path: string, body: unknown, output: z.ZodType<Output>, idempotencyKey?: string): Promise<Output> {
-    return this.transport.call({ method: "POST", path, body, output, ...(idempotencyKey !== undefined && { idempotencyKey }) });
+    return this.transport.call({
+      method: "POST",
+      path,
+      body,
+      output,
+      ...(idempotencyKey !== undefined && { idempotencyKey }),
+    });
   }
 
   #call<Output>(method: "PATCH" | "DELETE", path: string, body?: unknown, output?: z.ZodType<Output>): Promise<Output> {
     // Where no output is named nobody reads one.
-    return this.transport.call({ method, path, output: output ?? (Nothing as z.ZodType<Output>), ...(body !== undefined && { body }) });
+    return this.transport.call({
+      method,
+      path,
+      output: output ?? (Nothing as z.ZodType<Output>),
+      ...(body !== undefined && { body }),
+    });
   }
 }

@@ -19,7 +19,9 @@ const lost = expect.objectContaining({ code: "key_lost" }) as unknown;
 describe("a delivery key", () => {
   it("opens what was sealed to it for this grant", async () => {
     const mine = await newDeliveryKey();
-    expect(await openSealedKey(await sealTo(mine.publicKey, bytes, grant, hpkeInfo), mine.privateKey, grant)).toEqual(key);
+    expect(await openSealedKey(await sealTo(mine.publicKey, bytes, grant, hpkeInfo), mine.privateKey, grant)).toEqual(
+      key,
+    );
   });
 
   it("has the sizes that a request asks for, and is another each time", async () => {
@@ -30,14 +32,18 @@ describe("a delivery key", () => {
 
   it("opens nothing that was sealed to another", async () => {
     const [mine, theirs] = await Promise.all([newDeliveryKey(), newDeliveryKey()]);
-    await expect(openSealedKey(await sealTo(theirs.publicKey, bytes, grant, hpkeInfo), mine.privateKey, grant)).rejects.toEqual(lost);
+    await expect(
+      openSealedKey(await sealTo(theirs.publicKey, bytes, grant, hpkeInfo), mine.privateKey, grant),
+    ).rejects.toEqual(lost);
   });
 
   it("opens nothing that was sealed for another grant or another purpose", async () => {
     const mine = await newDeliveryKey();
     const sealed = await sealTo(mine.publicKey, bytes, grant, hpkeInfo);
     await expect(openSealedKey(sealed, mine.privateKey, `sha256:${"cd".repeat(32)}`)).rejects.toEqual(lost);
-    await expect(openSealedKey(await sealTo(mine.publicKey, bytes, grant, "cardea/configure/v1"), mine.privateKey, grant)).rejects.toEqual(lost);
+    await expect(
+      openSealedKey(await sealTo(mine.publicKey, bytes, grant, "cardea/configure/v1"), mine.privateKey, grant),
+    ).rejects.toEqual(lost);
   });
 
   it("notices every changed character", async () => {

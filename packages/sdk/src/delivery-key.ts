@@ -22,7 +22,10 @@ const encoder = new TextEncoder();
 export async function newDeliveryKey(): Promise<DeliveryKey> {
   // What the KEM generates is a pair of those.
   const pair = (await suite.kem.generateKeyPair()) as { publicKey: Key; privateKey: Key };
-  const [publicKey, privateKey] = await Promise.all([suite.kem.serializePublicKey(pair.publicKey), suite.kem.serializePrivateKey(pair.privateKey)]);
+  const [publicKey, privateKey] = await Promise.all([
+    suite.kem.serializePublicKey(pair.publicKey),
+    suite.kem.serializePrivateKey(pair.privateKey),
+  ]);
   return { publicKey: toBase64Url(new Uint8Array(publicKey)), privateKey: toBase64Url(new Uint8Array(privateKey)) };
 }
 
@@ -38,16 +41,27 @@ export async function openSealedKey(sealed: SealedKey, privateKey: string, grant
       bufferOf(encoder.encode(grantDigest)),
     );
   } catch (cause) {
-    throw new CardeaError("key_lost", "the key was sealed to another delivery key or for another grant; ask again", { cause });
+    throw new CardeaError("key_lost", "the key was sealed to another delivery key or for another grant; ask again", {
+      cause,
+    });
   }
   return DeliveredKey.parse(JSON.parse(new TextDecoder().decode(plaintext)));
 }
 
 /** Seals bytes to a public key; the twin of the outpost's sealing, used for resource configurations and in tests. */
-export async function sealTo(publicKey: string, plaintext: Uint8Array, additionalData: string, info: string): Promise<SealedKey> {
+export async function sealTo(
+  publicKey: string,
+  plaintext: Uint8Array,
+  additionalData: string,
+  info: string,
+): Promise<SealedKey> {
   // A `CryptoKey`, see `Key`.
   const recipientPublicKey = (await suite.kem.deserializePublicKey(bufferOf(fromBase64Url(publicKey)))) as Key;
-  const { enc, ct } = await suite.seal({ recipientPublicKey, info: bufferOf(encoder.encode(info)) }, bufferOf(plaintext), bufferOf(encoder.encode(additionalData)));
+  const { enc, ct } = await suite.seal(
+    { recipientPublicKey, info: bufferOf(encoder.encode(info)) },
+    bufferOf(plaintext),
+    bufferOf(encoder.encode(additionalData)),
+  );
   return { enc: toBase64Url(new Uint8Array(enc)), ciphertext: toBase64Url(new Uint8Array(ct)) };
 }
 

@@ -20,15 +20,25 @@ function answering(answers: Readonly<Record<string, unknown>>) {
   return { client: new CardeaClient({ baseUrl: "https://cardea.example", fetch }), sent };
 }
 
-const challenge = (over: object = {}) => ({ v: 1 as const, origin: "https://cardea.example", credential, nonce: "n", expiresAt: toTime(Date.UTC(2026, 0, 1)), ...over });
+const challenge = (over: object = {}) => ({
+  v: 1 as const,
+  origin: "https://cardea.example",
+  credential,
+  nonce: "n",
+  expiresAt: toTime(Date.UTC(2026, 0, 1)),
+  ...over,
+});
 const signedIn = { token: "t", expiresAt: toTime(Date.UTC(2026, 0, 1)), subject, name: "alice" };
-const verifies = (signature: unknown, digest: string) => ed25519Verify(fromBase64Url(key.publicKey), new TextEncoder().encode(digest), fromBase64Url(signature as string));
+const verifies = (signature: unknown, digest: string) =>
+  ed25519Verify(fromBase64Url(key.publicKey), new TextEncoder().encode(digest), fromBase64Url(signature as string));
 
 describe("a device key", () => {
   it("signs the challenge that it was given", async () => {
     const { client, sent } = answering({ "/v1/sign-ins/challenges": challenge(), "/v1/sign-ins": signedIn });
     expect(await signInWith(client, credential, key.sign, "https://cardea.example")).toEqual(signedIn);
-    expect(verifies(sent[1]?.["signature"], challengeDigest(challenge() as Parameters<typeof challengeDigest>[0]))).toBe(true);
+    expect(
+      verifies(sent[1]?.["signature"], challengeDigest(challenge() as Parameters<typeof challengeDigest>[0])),
+    ).toBe(true);
   });
 
   it.each([
@@ -36,7 +46,9 @@ describe("a device key", () => {
     ["for another credential", { credential: `crd_${"1".repeat(26)}` }],
   ])("signs no challenge %s", async (_name, over) => {
     const { client, sent } = answering({ "/v1/sign-ins/challenges": challenge(over), "/v1/sign-ins": signedIn });
-    await expect(signInWith(client, credential, key.sign, "https://cardea.example")).rejects.toMatchObject({ code: "challenge_invalid" });
+    await expect(signInWith(client, credential, key.sign, "https://cardea.example")).rejects.toMatchObject({
+      code: "challenge_invalid",
+    });
     expect(sent).toHaveLength(1);
   });
 

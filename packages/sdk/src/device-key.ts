@@ -19,7 +19,12 @@ export function deviceKey(seed: Uint8Array): { readonly publicKey: string; reado
 }
 
 /** Spends an invitation, so that the key signs in as its subject from now on. @throws ApiError `invitation_invalid` */
-export async function enrolKey(client: CardeaClient, invitation: string, credential: { readonly kind: "device" | "ssh"; readonly publicKey: string; readonly label?: string }, sign: SignDigest) {
+export async function enrolKey(
+  client: CardeaClient,
+  invitation: string,
+  credential: { readonly kind: "device" | "ssh"; readonly publicKey: string; readonly label?: string },
+  sign: SignDigest,
+) {
   return client.enrol({ invitation, credential, signature: await sign(enrolmentDigest(invitation, credential)) });
 }
 
@@ -27,10 +32,18 @@ export async function enrolKey(client: CardeaClient, invitation: string, credent
  * Exchanges a signed challenge for a token of 12 hours. With `origin`, a challenge of any other control plane is not signed: one that we were
  * led to could pass it on and sign in as us. @throws ApiError `signature_invalid`, `subject_inactive`; CardeaError `challenge_invalid`
  */
-export async function signInWith(client: CardeaClient, credential: string, sign: SignDigest, origin?: string): Promise<SignedIn> {
+export async function signInWith(
+  client: CardeaClient,
+  credential: string,
+  sign: SignDigest,
+  origin?: string,
+): Promise<SignedIn> {
   const challenge = await client.challenge(credential);
   if (challenge.credential !== credential || (origin !== undefined && challenge.origin !== origin)) {
-    throw new CardeaError("challenge_invalid", `the control plane at ${client.transport.baseUrl} asks to sign in to \`${challenge.origin}\`, not to \`${origin ?? "it"}\`; is the address right?`);
+    throw new CardeaError(
+      "challenge_invalid",
+      `the control plane at ${client.transport.baseUrl} asks to sign in to \`${challenge.origin}\`, not to \`${origin ?? "it"}\`; is the address right?`,
+    );
   }
   return client.signIn(challenge.nonce, await sign(challengeDigest(challenge)));
 }

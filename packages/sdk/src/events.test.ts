@@ -20,10 +20,19 @@ async function clientOf(listener: (request: IncomingMessage, response: ServerRes
   return new CardeaClient({ baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: () => "t" });
 }
 
-const event = (index: number) => ({ index, at: toTime(Date.UTC(2026, 0, 1) + index), type: "request.submitted", ids: { note: `n\u00f6te ${index}` } });
+const event = (index: number) => ({
+  index,
+  at: toTime(Date.UTC(2026, 0, 1) + index),
+  type: "request.submitted",
+  ids: { note: `n\u00f6te ${index}` },
+});
 const frame = (index: number) => `id: ${index}\nevent: request.submitted\ndata: ${JSON.stringify(event(index))}\n\n`;
 
-async function take(count: number, stream: AsyncIterable<{ readonly index: number }>, stop: AbortController): Promise<number[]> {
+async function take(
+  count: number,
+  stream: AsyncIterable<{ readonly index: number }>,
+  stop: AbortController,
+): Promise<number[]> {
   const indexes: number[] = [];
   for await (const { index } of stream) {
     indexes.push(index);
@@ -48,7 +57,9 @@ describe("a stream of events", () => {
   it("that holds something else is a fault, and says so", async () => {
     const client = await clientOf((_, response) => response.end('data: {"index":"one"}\n\n'));
     const stop = new AbortController();
-    await expect(take(1, streamEvents(client.transport, stop.signal), stop)).rejects.toMatchObject({ code: "internal" });
+    await expect(take(1, streamEvents(client.transport, stop.signal), stop)).rejects.toMatchObject({
+      code: "internal",
+    });
   });
 
   it("ends quietly when it is not wanted any more", async () => {
@@ -75,7 +86,11 @@ describe("following", () => {
     });
     const stop = new AbortController();
     const interruptions: number[] = [];
-    const stream = followEvents(client, { signal: stop.signal, after: 4, onInterruption: (_error, pauseMs) => interruptions.push(pauseMs) });
+    const stream = followEvents(client, {
+      signal: stop.signal,
+      after: 4,
+      onInterruption: (_error, pauseMs) => interruptions.push(pauseMs),
+    });
     expect(await take(4, stream, stop)).toEqual([5, 6, 7, 8]);
     expect(asked).toEqual(["4", "6", "6"]);
     expect(interruptions).toEqual([500, 1_000]);
@@ -84,7 +99,8 @@ describe("following", () => {
   it("begins behind the newest checkpoint, so that a first stream that breaks loses nothing", async () => {
     const asked: (string | undefined)[] = [];
     const client = await clientOf((request, response) => {
-      if (request.url === "/v1/log/checkpoint") return void response.end(`log.example/x\n42\n${Buffer.alloc(32).toString("base64")}\n\n— log.example/x AAAA\n`);
+      if (request.url === "/v1/log/checkpoint")
+        return void response.end(`log.example/x\n42\n${Buffer.alloc(32).toString("base64")}\n\n— log.example/x AAAA\n`);
       asked.push(request.headers["last-event-id"] as string | undefined);
       return void response.write(frame(42));
     });
@@ -94,9 +110,18 @@ describe("following", () => {
   });
 
   it("does not insist where it is refused", async () => {
-    const refusal = { type: "x", title: "x", status: 401, detail: "sign in first", code: "unauthenticated", retryable: false };
+    const refusal = {
+      type: "x",
+      title: "x",
+      status: 401,
+      detail: "sign in first",
+      code: "unauthenticated",
+      retryable: false,
+    };
     const client = await clientOf((_, response) => void response.writeHead(401).end(JSON.stringify(refusal)));
     const stop = new AbortController();
-    await expect(take(1, followEvents(client, { signal: stop.signal, after: 1 }), stop)).rejects.toMatchObject({ code: "unauthenticated" });
+    await expect(take(1, followEvents(client, { signal: stop.signal, after: 1 }), stop)).rejects.toMatchObject({
+      code: "unauthenticated",
+    });
   });
 });

@@ -15,7 +15,11 @@ const longestPauseMs = 15_000;
  * One stream, beginning after `after` (an index; -1 is from the beginning) or now. Ends when the signal aborts or the server closes.
  * @throws ApiError, CardeaError as every call.
  */
-export async function* streamEvents(transport: Transport, signal: AbortSignal, after?: number): AsyncGenerator<StreamedEvent> {
+export async function* streamEvents(
+  transport: Transport,
+  signal: AbortSignal,
+  after?: number,
+): AsyncGenerator<StreamedEvent> {
   const headers = { accept: "text/event-stream", ...(after !== undefined && { "last-event-id": String(after) }) };
   const response = await transport.open("/v1/events", headers, signal);
   const decoder = new TextDecoder();
@@ -25,7 +29,8 @@ export async function* streamEvents(transport: Transport, signal: AbortSignal, a
     for await (const chunk of (response.body as ReadableStream<Uint8Array> | null) ?? []) {
       const frames = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n\r?\n/);
       rest = frames.pop() ?? "";
-      if (rest.length > maxFrameLength) throw new CardeaError("too_large", "an event is larger than any event of the log");
+      if (rest.length > maxFrameLength)
+        throw new CardeaError("too_large", "an event is larger than any event of the log");
       for (const frame of frames) {
         const event = eventOf(frame);
         if (event !== undefined) yield event;
@@ -33,7 +38,9 @@ export async function* streamEvents(transport: Transport, signal: AbortSignal, a
     }
   } catch (cause) {
     if (signal.aborted) return;
-    throw cause instanceof CardeaError ? cause : new CardeaError("unreachable", "the stream of events broke off", { cause });
+    throw cause instanceof CardeaError
+      ? cause
+      : new CardeaError("unreachable", "the stream of events broke off", { cause });
   }
 }
 
@@ -49,7 +56,10 @@ export interface Following {
  * Every event, over as many streams as it takes, each once and in order, until the signal aborts. What cannot heal by itself is thrown.
  * INVARIANT: an event is given out once its index is noted, so a consumer that resumes from the last one it saw misses nothing.
  */
-export async function* followEvents(client: CardeaClient, { signal, after, onInterruption }: Following): AsyncGenerator<StreamedEvent> {
+export async function* followEvents(
+  client: CardeaClient,
+  { signal, after, onInterruption }: Following,
+): AsyncGenerator<StreamedEvent> {
   let last = after ?? (await newestIndex(client));
   let pauseMs = firstPauseMs;
   const over = () => signal.aborted;
@@ -92,6 +102,8 @@ function eventOf(frame: string): StreamedEvent | undefined {
   try {
     return StreamedEvent.parse(JSON.parse(data));
   } catch (cause) {
-    throw new CardeaError("internal", "an event has another form than expected; are both of the same version?", { cause });
+    throw new CardeaError("internal", "an event has another form than expected; are both of the same version?", {
+      cause,
+    });
   }
 }

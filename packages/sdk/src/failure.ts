@@ -17,5 +17,12 @@ export function failureOf(status: number, body: unknown): ApiError {
   const parsed = Problem.safeParse(body);
   if (parsed.success) return new ApiError(isErrorCode(parsed.data.code) ? parsed.data.code : "internal", parsed.data);
   const detail = `something that is not Cardea answered with status ${String(status)}`;
-  return new ApiError("unreachable", { type: "about:blank", title: "unreachable", status, detail, code: "unreachable", retryable: true });
+  return new ApiError("unreachable", {
+    type: "about:blank",
+    title: "unreachable",
+    status,
+    detail,
+    code: "unreachable",
+    retryable: true,
+  });
 }

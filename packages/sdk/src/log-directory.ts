@@ -15,7 +15,8 @@ export class LogDirectory implements LogSource {
   /** @throws CardeaError `not_found` where the folder holds no log */
   async checkpoint(): Promise<string> {
     const bytes = await this.#read("checkpoint");
-    if (bytes === undefined) throw new CardeaError("not_found", `\`${this.#directory}\` holds no log: there is no file \`checkpoint\` in it`);
+    if (bytes === undefined)
+      throw new CardeaError("not_found", `\`${this.#directory}\` holds no log: there is no file \`checkpoint\` in it`);
     return new TextDecoder().decode(bytes);
   }
 
@@ -34,7 +35,8 @@ export class LogDirectory implements LogSource {
     try {
       return await readFile(join(this.#directory, path));
     } catch (cause) {
-      if (cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ENOTDIR")) return undefined;
+      if (cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ENOTDIR"))
+        return undefined;
       throw new CardeaError("data_directory_invalid", `\`${join(this.#directory, path)}\` cannot be read`, { cause });
     }
   }

@@ -19,15 +19,31 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function transportTo(listener: RequestListener, options: Omit<TransportOptions, "baseUrl"> = {}): Promise<Transport> {
+async function transportTo(
+  listener: RequestListener,
+  options: Omit<TransportOptions, "baseUrl"> = {},
+): Promise<Transport> {
   return new Transport({ baseUrl: await serve(listener), ...options });
 }
 
 const get = { method: "GET", path: "/v1/thing", output: z.object({ ok: z.boolean() }) } as const;
-const problem = { type: "about:blank", title: "denied", status: 403, detail: "no", code: "policy_denied", retryable: false };
+const problem = {
+  type: "about:blank",
+  title: "denied",
+  status: 403,
+  detail: "no",
+  code: "policy_denied",
+  retryable: false,
+};
 
 describe("a base URL", () => {
-  it.each(["http://cardea.example", "ftp://127.0.0.1", "nowhere", "https://user:pw@cardea.example", "https://cardea.example/?a=1"])("%s is refused", (baseUrl) => {
+  it.each([
+    "http://cardea.example",
+    "ftp://127.0.0.1",
+    "nowhere",
+    "https://user:pw@cardea.example",
+    "https://cardea.example/?a=1",
+  ])("%s is refused", (baseUrl) => {
     expect(() => new Transport({ baseUrl })).toThrow(expect.objectContaining({ code: "usage" }));
   });
 
@@ -39,17 +55,31 @@ describe("a base URL", () => {
 describe("a call", () => {
   it("carries the token, the idempotency key and JSON", async () => {
     const seen: unknown[] = [];
-    const transport = await transportTo((request, response) => {
-      seen.push(request.headers.authorization, request.headers["idempotency-key"], request.headers["content-type"], request.url);
-      response.end('{"ok":true}');
-    }, { token: () => "t1" });
+    const transport = await transportTo(
+      (request, response) => {
+        seen.push(
+          request.headers.authorization,
+          request.headers["idempotency-key"],
+          request.headers["content-type"],
+          request.url,
+        );
+        response.end('{"ok":true}');
+      },
+      { token: () => "t1" },
+    );
     await transport.call({ ...get, method: "POST", query: { a: 1, b: undefined }, body: {}, idempotencyKey: "k" });
     expect(seen).toEqual(["Bearer t1", "k", "application/json", "/v1/thing?a=1"]);
   });
 
   it("answers a problem document as its code, with what it says", async () => {
-    const transport = await transportTo((_, response) => response.writeHead(403).end(JSON.stringify({ ...problem, reasons: ["because"] })));
-    await expect(transport.call(get)).rejects.toMatchObject({ name: "ApiError", code: "policy_denied", problem: { reasons: ["because"] } });
+    const transport = await transportTo((_, response) =>
+      response.writeHead(403).end(JSON.stringify({ ...problem, reasons: ["because"] })),
+    );
+    await expect(transport.call(get)).rejects.toMatchObject({
+      name: "ApiError",
+      code: "policy_denied",
+      problem: { reasons: ["because"] },
+    });
   });
 
   it("makes of a stranger's failure that nobody of ours was reached", async () => {
@@ -59,7 +89,10 @@ describe("a call", () => {
 
   it("says where an answer of another form differs", async () => {
     const transport = await transportTo((_, response) => response.end('{"ok":"yes"}'));
-    await expect(transport.call(get)).rejects.toMatchObject({ code: "internal", message: expect.stringContaining("`ok`") as unknown });
+    await expect(transport.call(get)).rejects.toMatchObject({
+      code: "internal",
+      message: expect.stringContaining("`ok`") as unknown,
+    });
   });
 
   it("follows no redirect, because the token would go with it", async () => {
@@ -68,7 +101,10 @@ describe("a call", () => {
       reached = true;
       response.end('{"ok":true}');
     });
-    const transport = await transportTo((_, response) => response.writeHead(307, { location: `${elsewhere}/v1/thing` }).end(), { token: () => "t1" });
+    const transport = await transportTo(
+      (_, response) => response.writeHead(307, { location: `${elsewhere}/v1/thing` }).end(),
+      { token: () => "t1" },
+    );
     await expect(transport.call(get)).rejects.toMatchObject({ code: "unreachable" });
     expect(reached).toBe(false);
   });
@@ -77,7 +113,9 @@ describe("a call", () => {
     const transport = await transportTo(
       (request, response) => {
         const good = request.headers.authorization === "Bearer new";
-        response.writeHead(good ? 200 : 401).end(good ? '{"ok":true}' : JSON.stringify({ ...problem, status: 401, code: "unauthenticated" }));
+        response
+          .writeHead(good ? 200 : 401)
+          .end(good ? '{"ok":true}' : JSON.stringify({ ...problem, status: 401, code: "unauthenticated" }));
       },
       { token: (refused) => (refused === undefined ? "old" : "new") },
     );
@@ -86,10 +124,13 @@ describe("a call", () => {
 
   it("gives up where the same token comes back", async () => {
     let calls = 0;
-    const transport = await transportTo((_, response) => {
-      calls++;
-      response.writeHead(401).end(JSON.stringify({ ...problem, status: 401, code: "unauthenticated" }));
-    }, { token: () => "old" });
+    const transport = await transportTo(
+      (_, response) => {
+        calls++;
+        response.writeHead(401).end(JSON.stringify({ ...problem, status: 401, code: "unauthenticated" }));
+      },
+      { token: () => "old" },
+    );
     await expect(transport.call(get)).rejects.toMatchObject({ code: "unauthenticated" });
     expect(calls).toBe(1);
   });
@@ -103,7 +144,9 @@ describe("a call", () => {
 
   it("is cancelled by its signal", async () => {
     const transport = await transportTo(() => undefined);
-    await expect(transport.call({ ...get, signal: AbortSignal.timeout(50) })).rejects.toMatchObject({ code: "cancelled" });
+    await expect(transport.call({ ...get, signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
+      code: "cancelled",
+    });
   });
 
   it("reads no more than an answer may have", async () => {

@@ -54,7 +54,10 @@ export class Transport {
     const parsed = call.output.safeParse(body);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      throw new CardeaError("internal", `the control plane's answer to ${call.method} ${call.path} has another form than expected at \`${issue?.path.join(".") ?? ""}\`; are both of the same version?`);
+      throw new CardeaError(
+        "internal",
+        `the control plane's answer to ${call.method} ${call.path} has another form than expected at \`${issue?.path.join(".") ?? ""}\`; are both of the same version?`,
+      );
     }
     return parsed.data;
   }
@@ -96,14 +99,24 @@ export class Transport {
     } catch (cause) {
       if (cause instanceof CardeaError) throw cause;
       if (call.signal?.aborted === true) throw new CardeaError("cancelled", "the call was cancelled", { cause });
-      if (timeout?.aborted === true) throw new CardeaError("timeout", `the control plane at ${this.baseUrl} did not answer in time`, { cause });
-      throw new CardeaError("unreachable", `the control plane at ${this.baseUrl} cannot be reached; is it running, and is CARDEA_URL right?`, { cause });
+      if (timeout?.aborted === true)
+        throw new CardeaError("timeout", `the control plane at ${this.baseUrl} did not answer in time`, { cause });
+      throw new CardeaError(
+        "unreachable",
+        `the control plane at ${this.baseUrl} cannot be reached; is it running, and is CARDEA_URL right?`,
+        { cause },
+      );
     }
   }
 
-  #fetch({ method, path, query, body, idempotencyKey, headers }: Sent, token: string | undefined, signal: AbortSignal): Promise<Response> {
+  #fetch(
+    { method, path, query, body, idempotencyKey, headers }: Sent,
+    token: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const url = new URL(this.baseUrl + path);
-    for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) url.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries(query ?? {}))
+      if (value !== undefined) url.searchParams.set(name, String(value));
     const send = this.#options.fetch ?? globalThis.fetch;
     return send(url, {
       method,
@@ -126,10 +139,15 @@ function checkedBase(text: string): string {
   const url = new URL(text);
   const loopback = ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
   if (url.protocol !== "https:" && !(url.protocol === "http:" && loopback)) {
-    throw new CardeaError("usage", `\`${url.origin}\` would carry tokens in clear; use https, or http on loopback only`);
+    throw new CardeaError(
+      "usage",
+      `\`${url.origin}\` would carry tokens in clear; use https, or http on loopback only`,
+    );
   }
-  if (url.username !== "" || url.password !== "") throw new CardeaError("usage", "a URL must not hold a user or password");
-  if (url.search !== "" || url.hash !== "") throw new CardeaError("usage", `\`${text}\` is not a base URL: it has a query or fragment`);
+  if (url.username !== "" || url.password !== "")
+    throw new CardeaError("usage", "a URL must not hold a user or password");
+  if (url.search !== "" || url.hash !== "")
+    throw new CardeaError("usage", `\`${text}\` is not a base URL: it has a query or fragment`);
   return url.href.replace(/\/+$/, "");
 }
 
@@ -149,7 +167,8 @@ async function readBytes(response: Response): Promise<Uint8Array> {
   // What `fetch` streams are byte chunks.
   for await (const chunk of (response.body as ReadableStream<Uint8Array> | null) ?? []) {
     size += chunk.length;
-    if (size > maxResponseBytes) throw new CardeaError("too_large", `the answer is larger than ${maxResponseBytes} bytes`);
+    if (size > maxResponseBytes)
+      throw new CardeaError("too_large", `the answer is larger than ${maxResponseBytes} bytes`);
     chunks.push(chunk);
   }
   const out = new Uint8Array(size);

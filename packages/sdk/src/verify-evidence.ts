@@ -16,7 +16,10 @@ export function auditEvidence(evidence: unknown, trust: Trust): Verified | Evide
 export function parseTrust(document: unknown): Trust {
   const parsed = Trust.safeParse(document);
   if (parsed.success) return parsed.data;
-  throw new CardeaError("evidence_trust", `this is not a trust document: \`${parsed.error.issues[0]?.path.join(".") ?? ""}\`: ${parsed.error.issues[0]?.message ?? "unreadable"}`);
+  throw new CardeaError(
+    "evidence_trust",
+    `this is not a trust document: \`${parsed.error.issues[0]?.path.join(".") ?? ""}\`: ${parsed.error.issues[0]?.message ?? "unreadable"}`,
+  );
 }
 
 /** What people compare when they pin one. */

@@ -41,7 +41,11 @@ export interface VerifiedLog {
  * log's or the tiles do not add up to it, `log_rolled_back` where the log is shorter than seen, `log_inconsistent` where it is another;
  * what the source throws
  */
-export async function verifyWholeLog(source: LogSource, trust: Trust, options: VerifyLogOptions = {}): Promise<VerifiedLog> {
+export async function verifyWholeLog(
+  source: LogSource,
+  trust: Trust,
+  options: VerifyLogOptions = {},
+): Promise<VerifiedLog> {
   const { signal, seen, onProgress } = options;
   const log = logIdentityOf(trust);
   const note = await source.checkpoint(signal);
@@ -83,9 +87,17 @@ function opened(note: string, log: LogIdentity, what: string): Checkpoint {
   return checkpoint.value;
 }
 
-async function checkGrowth(fetch: FetchTile, older: Checkpoint, newer: Checkpoint, signal: AbortSignal | undefined): Promise<void> {
+async function checkGrowth(
+  fetch: FetchTile,
+  older: Checkpoint,
+  newer: Checkpoint,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   if (newer.size < older.size) {
-    throw new CardeaError("log_rolled_back", `the log has ${newer.size} entries, and had ${older.size} when it was last verified: what was logged since is gone`);
+    throw new CardeaError(
+      "log_rolled_back",
+      `the log has ${newer.size} entries, and had ${older.size} when it was last verified: what was logged since is gone`,
+    );
   }
   const grown = await verifyGrowth(fetch, older, newer, signal);
   if (!grown.ok) throw refusal("log_inconsistent", `the log is not the one that had ${older.size} entries`, grown);
@@ -112,6 +124,10 @@ function typeOf(entry: Uint8Array): string {
   }
 }
 
-function refusal(code: "evidence_log" | "evidence_trust" | "log_inconsistent", what: string, { code: why, detail }: Refused): CardeaError {
+function refusal(
+  code: "evidence_log" | "evidence_trust" | "log_inconsistent",
+  what: string,
+  { code: why, detail }: Refused,
+): CardeaError {
   return new CardeaError(code, `${what}: ${detail} (${why})`);
 }

@@ -26,7 +26,7 @@ const recoversWithinMs = 60_000;
 const slowRecoveryMs = 5_000;
 
 /** A supervisor waits longer before each restart of the same process, so each lives for few kills and is killed itself. */
-const killsPerSupervisor = 10;
+const killsPerSupervisor = 6;
 
 interface Kill {
   readonly victim: Victim;

@@ -37,24 +37,42 @@ const clients: Readonly<Record<string, Client>> = {
 /** How a key is handed to a program; may write files into the private folder, which is removed with the key. */
 type Handover = (key: DeliveredKey, directory: string) => Record<string, string> | Promise<Record<string, string>>;
 
-export async function connect(context: Context, resource: string, args: readonly string[], options: ConnectOptions): Promise<number> {
+export async function connect(
+  context: Context,
+  resource: string,
+  args: readonly string[],
+  options: ConnectOptions,
+): Promise<number> {
   const { kind } = await (await context.client()).resource(resource);
   const client = Object.hasOwn(clients, kind) ? clients[kind] : undefined;
   const instead = `\`cardea run ${resource} … -- your-client\` hands the key to any other`;
-  if (client === undefined) throw new CardeaError("usage", `no client is known for resources of kind \`${kind}\`; ${instead}`);
+  if (client === undefined)
+    throw new CardeaError("usage", `no client is known for resources of kind \`${kind}\`; ${instead}`);
   const command = await findProgram(client.program, context.environment);
-  if (command === undefined) throw new CardeaError("usage", `\`${client.program}\` is not installed or not on the PATH; ${instead}`);
+  if (command === undefined)
+    throw new CardeaError("usage", `\`${client.program}\` is not installed or not on the PATH; ${instead}`);
   return withKey(context, resource, options, { command, args, environment: client.environment });
 }
 
-export async function runCommand(context: Context, resource: string, [name = "", ...args]: readonly string[], options: RunOptions): Promise<number> {
+export async function runCommand(
+  context: Context,
+  resource: string,
+  [name = "", ...args]: readonly string[],
+  options: RunOptions,
+): Promise<number> {
   const command = await findProgram(name, context.environment);
-  if (command === undefined) throw new CardeaError("usage", `\`${name}\` was not found; is it installed and on the PATH?`);
+  if (command === undefined)
+    throw new CardeaError("usage", `\`${name}\` was not found; is it installed and on the PATH?`);
   return withKey(context, resource, options, { command, args, environment: await handover(context, options.keyAs) });
 }
 
 /** Obtains a key, runs one child with it, releases the grant whatever happens, and answers the child's exit code. */
-async function withKey(context: Context, resource: string, options: WishOptions, child: Omit<ChildProgram, "environment"> & { readonly environment: Handover }): Promise<number> {
+async function withKey(
+  context: Context,
+  resource: string,
+  options: WishOptions,
+  child: Omit<ChildProgram, "environment"> & { readonly environment: Handover },
+): Promise<number> {
   const limit = waitLimit(options, context.nowMs());
   const decided = await untilDecided(context, await fileRequest(context, wishOf(resource, options)), limit);
   const directory = await mkdtemp(join(tmpdir(), "cardea-key-"));
@@ -82,7 +100,9 @@ async function giveBack(context: Context, decided: RequestView): Promise<void> {
     context.terminal.note(`${grant.id} released`);
   } catch (error) {
     if (error instanceof CardeaError && over.includes(error.code)) return;
-    context.terminal.note(`${grant.id} could not be released (${error instanceof Error ? error.message : "unknown"}); it ends by itself at ${grant.document.window.notAfter}`);
+    context.terminal.note(
+      `${grant.id} could not be released (${error instanceof Error ? error.message : "unknown"}); it ends by itself at ${grant.document.window.notAfter}`,
+    );
   } finally {
     await forgetDeliveryKey((await context.home()).directory, decided.document.asked.deliverTo);
   }
@@ -97,8 +117,15 @@ async function handover(context: Context, form: string): Promise<Handover> {
   };
   if (form === "env") return libpqEnvironment;
   if (form === "uri") return (key) => ({ DATABASE_URL: connectionUri(key) });
-  if (form === "pgpass") return async (key, directory) => ({ ...libpqAddress(key), PGPASSFILE: await kept(directory, "pgpass", `${passfileLine(key)}\n`) });
-  if (form === "json") return async (key, directory) => ({ CARDEA_KEY_FILE: await kept(directory, "key.json", `${JSON.stringify(key)}\n`) });
+  if (form === "pgpass")
+    return async (key, directory) => ({
+      ...libpqAddress(key),
+      PGPASSFILE: await kept(directory, "pgpass", `${passfileLine(key)}\n`),
+    });
+  if (form === "json")
+    return async (key, directory) => ({
+      CARDEA_KEY_FILE: await kept(directory, "key.json", `${JSON.stringify(key)}\n`),
+    });
   if (form.startsWith("template:")) {
     const template = await readUserFile(context, form.slice("template:".length));
     return async (key, directory) => ({ CARDEA_KEY_FILE: await kept(directory, "key", fillTemplate(template, key)) });

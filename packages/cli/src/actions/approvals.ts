@@ -20,20 +20,41 @@ export interface ReviewOptions {
   readonly comment: string;
 }
 
-export async function castVote(context: Context, id: string, verdict: CastVote["verdict"], options: VoteOptions): Promise<void> {
-  const narrowing = { ...(options.only !== undefined && { duration: duration("--only", options.only) }), ...(options.sourceIp !== undefined && { sourceIps: options.sourceIp }) };
+export async function castVote(
+  context: Context,
+  id: string,
+  verdict: CastVote["verdict"],
+  options: VoteOptions,
+): Promise<void> {
+  const narrowing = {
+    ...(options.only !== undefined && { duration: duration("--only", options.only) }),
+    ...(options.sourceIp !== undefined && { sourceIps: options.sourceIp }),
+  };
   const client = await context.client();
   const seen = await client.request(requestId(id));
   // The digest of what is shown, not the one that the server says it has: a vote must never count for anything else.
   const digest = digestOf("request", seen.document);
-  if (digest !== seen.digest) throw new CardeaError("evidence_mismatch", `${seen.id} is not the document that its digest says; nothing was sent`);
+  if (digest !== seen.digest)
+    throw new CardeaError("evidence_mismatch", `${seen.id} is not the document that its digest says; nothing was sent`);
   await confirmed(context, { ...seen, code: shortCode(digest) }, verdict, options.yes === true);
-  const view = await client.vote(seen.id, { verdict, digest, comment: options.comment, ...(Object.keys(narrowing).length > 0 && { narrowing }) });
+  const view = await client.vote(seen.id, {
+    verdict,
+    digest,
+    comment: options.comment,
+    ...(Object.keys(narrowing).length > 0 && { narrowing }),
+  });
   const next = view.state === "pending" ? `; ${view.words}` : "";
-  context.terminal.result(view, `${verdict === "approve" ? "approved" : "denied"} ${view.id} (${shortCode(digest)}); it is ${view.state}${next}`);
+  context.terminal.result(
+    view,
+    `${verdict === "approve" ? "approved" : "denied"} ${view.id} (${shortCode(digest)}); it is ${view.state}${next}`,
+  );
 }
 
-export async function review(context: Context, id: string, { justified, misuse, comment }: ReviewOptions): Promise<void> {
+export async function review(
+  context: Context,
+  id: string,
+  { justified, misuse, comment }: ReviewOptions,
+): Promise<void> {
   if ((justified === true) === (misuse === true)) throw new CardeaError("usage", "say either --justified or --misuse");
   const verdict = justified === true ? "justified" : "misuse";
   const grant = await (await context.client()).review(grantId(id), { verdict, comment });
@@ -41,7 +62,12 @@ export async function review(context: Context, id: string, { justified, misuse, 
 }
 
 /** On a terminal the approver sees all of it and says yes once more; scripts say what they mean. */
-async function confirmed({ terminal, stdin, nowMs }: Context, view: RequestView, verdict: string, yes: boolean): Promise<void> {
+async function confirmed(
+  { terminal, stdin, nowMs }: Context,
+  view: RequestView,
+  verdict: string,
+  yes: boolean,
+): Promise<void> {
   if (!terminal.interactive || !stdin.isTTY || yes) return;
   terminal.note(requestWords(view, terminal, nowMs()));
   const { confirm, isCancel } = await import("@clack/prompts");

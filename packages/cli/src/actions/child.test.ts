@@ -5,11 +5,14 @@ import { describe, expect, it } from "vitest";
 import { findProgram, runChild } from "./child.ts";
 
 const environment = { PATH: process.env["PATH"] };
-const sh = (script: string, own: Record<string, string> = {}) => runChild({ command: "/bin/sh", args: ["-c", script], environment: { ...environment, ...own } });
+const sh = (script: string, own: Record<string, string> = {}) =>
+  runChild({ command: "/bin/sh", args: ["-c", script], environment: { ...environment, ...own } });
 
 describe("a child process", () => {
   it("gives its own exit code, or 128 and the signal that ended it", async () => {
-    expect([await sh("exit 0"), await sh("exit 7"), await sh("kill -TERM $$"), await sh("kill -KILL $$")]).toEqual([0, 7, 143, 137]);
+    expect([await sh("exit 0"), await sh("exit 7"), await sh("kill -TERM $$"), await sh("kill -KILL $$")]).toEqual([
+      0, 7, 143, 137,
+    ]);
   });
 
   it("gets this environment and nothing else of ours", async () => {
@@ -19,8 +22,12 @@ describe("a child process", () => {
   it("leaves no listener behind", async () => {
     const before = process.listenerCount("SIGINT") + process.listenerCount("SIGTERM") + process.listenerCount("SIGHUP");
     await sh("exit 0");
-    await expect(runChild({ command: "/nowhere/at/all", args: [], environment })).rejects.toMatchObject({ code: "usage" });
-    expect(process.listenerCount("SIGINT") + process.listenerCount("SIGTERM") + process.listenerCount("SIGHUP")).toBe(before);
+    await expect(runChild({ command: "/nowhere/at/all", args: [], environment })).rejects.toMatchObject({
+      code: "usage",
+    });
+    expect(process.listenerCount("SIGINT") + process.listenerCount("SIGTERM") + process.listenerCount("SIGHUP")).toBe(
+      before,
+    );
   });
 
   it("stays when the terminal's Ctrl-C reaches us too, and ends when we are asked to", async () => {

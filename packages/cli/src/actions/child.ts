@@ -17,7 +17,9 @@ export interface ChildProgram {
 
 /** The path of a program as a shell would find it, or `undefined`. */
 export async function findProgram(name: string, environment: Environment): Promise<string | undefined> {
-  const candidates = name.includes("/") ? [userPath(name)] : (environment["PATH"] ?? "").split(delimiter).map((folder) => join(folder === "" ? "." : folder, name));
+  const candidates = name.includes("/")
+    ? [userPath(name)]
+    : (environment["PATH"] ?? "").split(delimiter).map((folder) => join(folder === "" ? "." : folder, name));
   for (const path of candidates) if (await isProgram(path)) return path;
   return undefined;
 }

@@ -30,10 +30,19 @@ const there = (shell: string) => spawnSync(shell, ["-c", "true"]).status === 0;
 describe("completion", () => {
   it.each([
     [["con"], ["connect"]],
-    [["policy", ""], ["show", "check", "plan", "apply", "simulate"]],
-    [["policy", "s"], ["show", "simulate"]],
+    [
+      ["policy", ""],
+      ["show", "check", "plan", "apply", "simulate"],
+    ],
+    [
+      ["policy", "s"],
+      ["show", "simulate"],
+    ],
     [["--as", "alice", "pol"], ["policy"]],
-    [["request", "orders", "--via", ""], ["gateway", "direct"]],
+    [
+      ["request", "orders", "--via", ""],
+      ["gateway", "direct"],
+    ],
     [["requests", "--state", "p"], ["pending"]],
     [["requests", "--to"], ["--to-approve"]],
     [["completion", "f"], ["fish"]],
@@ -52,7 +61,9 @@ describe("completion", () => {
   });
 
   it("offers a command's own options and the common ones", async () => {
-    expect(await candidates("approve", "--")).toEqual(expect.arrayContaining(["--only", "--comment", "--as", "--json"]));
+    expect(await candidates("approve", "--")).toEqual(
+      expect.arrayContaining(["--only", "--comment", "--as", "--json"]),
+    );
   });
 });
 

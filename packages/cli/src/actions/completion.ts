@@ -58,24 +58,41 @@ export async function complete(context: Context, program: Command, words: readon
   const current = words.at(-1) ?? "";
   const found = await candidates(context, program, words.slice(0, -1), current);
   const fitting = found.filter(({ word }) => word.startsWith(current));
-  if (fitting.length > 0) context.terminal.result(fitting, fitting.map(({ word, about }) => `${word}\t${about.replace(/\s+/g, " ")}`).join("\n"));
+  if (fitting.length > 0)
+    context.terminal.result(
+      fitting,
+      fitting.map(({ word, about }) => `${word}\t${about.replace(/\s+/g, " ")}`).join("\n"),
+    );
 }
 
-async function candidates(context: Context, program: Command, before: readonly string[], current: string): Promise<readonly Candidate[]> {
+async function candidates(
+  context: Context,
+  program: Command,
+  before: readonly string[],
+  current: string,
+): Promise<readonly Candidate[]> {
   const { command, operands, open } = walk(program, before);
   // Behind `--` stands somebody else's command line.
   if (before.includes("--")) return [];
   if (open !== undefined) return valuesOf(context, open.attributeName(), open.argChoices, before);
   if (current.startsWith("-")) return optionsOf(command, program);
-  const subcommands = command.createHelp().visibleCommands(command).filter((one) => one.name() !== "help");
-  if (subcommands.length > 0 && operands === 0) return subcommands.map((one) => ({ word: one.name(), about: one.description() }));
-  const argument = command.registeredArguments[operands] ?? command.registeredArguments.findLast(({ variadic }) => variadic);
+  const subcommands = command
+    .createHelp()
+    .visibleCommands(command)
+    .filter((one) => one.name() !== "help");
+  if (subcommands.length > 0 && operands === 0)
+    return subcommands.map((one) => ({ word: one.name(), about: one.description() }));
+  const argument =
+    command.registeredArguments[operands] ?? command.registeredArguments.findLast(({ variadic }) => variadic);
   if (argument === undefined) return [];
   return valuesOf(context, argument.name(), argument.argChoices, before, command.name());
 }
 
 /** Where in the tree the words lead: the command, how many operands it has, and an option that still wants its value. */
-function walk(program: Command, words: readonly string[]): { readonly command: Command; readonly operands: number; readonly open: Option | undefined } {
+function walk(
+  program: Command,
+  words: readonly string[],
+): { readonly command: Command; readonly operands: number; readonly open: Option | undefined } {
   let [command, operands]: [Command, number] = [program, 0];
   let open: Option | undefined;
   for (const word of words) {
@@ -84,7 +101,9 @@ function walk(program: Command, words: readonly string[]): { readonly command: C
       continue;
     }
     if (word.startsWith("-")) {
-      const option = [...command.options, ...program.options].find(({ long, short }) => long === word || short === word);
+      const option = [...command.options, ...program.options].find(
+        ({ long, short }) => long === word || short === word,
+      );
       open = option?.required === true ? option : undefined;
       continue;
     }
@@ -97,11 +116,19 @@ function walk(program: Command, words: readonly string[]): { readonly command: C
 
 function optionsOf(command: Command, program: Command): Candidate[] {
   const own = command === program ? [] : command.options;
-  return [...own, ...program.options].filter(({ hidden }) => !hidden).map(({ long, short, description }) => ({ word: long ?? short ?? "", about: description }));
+  return [...own, ...program.options]
+    .filter(({ hidden }) => !hidden)
+    .map(({ long, short, description }) => ({ word: long ?? short ?? "", about: description }));
 }
 
 /** What may stand for an argument or option of this name. */
-async function valuesOf(context: Context, name: string, choices: readonly string[] | undefined, before: readonly string[], command = ""): Promise<readonly Candidate[]> {
+async function valuesOf(
+  context: Context,
+  name: string,
+  choices: readonly string[] | undefined,
+  before: readonly string[],
+  command = "",
+): Promise<readonly Candidate[]> {
   if (choices !== undefined) return choices.map((word) => ({ word, about: "" }));
   const ask = sources[name];
   if (ask === undefined) return [];
@@ -132,11 +159,18 @@ const sources: Readonly<Record<string, (context: Context, command: string) => Pr
   role: () => Promise.resolve([]),
   request: async (context, command) => {
     const { items } = await (await context.client()).requests({ limit: 50, ...requestViews[command] });
-    return items.map(({ id, state, requester, document }) => ({ word: id, about: `${state}, ${requester.name} on ${document.asked.resource}: ${document.asked.justification}` }));
+    return items.map(({ id, state, requester, document }) => ({
+      word: id,
+      about: `${state}, ${requester.name} on ${document.asked.resource}: ${document.asked.justification}`,
+    }));
   },
   grant: async (context, command) => {
-    const { items } = await (await context.client()).grants({ limit: 50, view: command === "revoke" ? "live" : command === "review" ? "to-review" : "mine" });
-    return items.filter(({ state }) => command === "review" || (state !== "ended" && state !== "failed")).map(({ id, state, resource, role }) => ({ word: id, about: `${state}, ${role ?? "an action"} on ${resource}` }));
+    const { items } = await (
+      await context.client()
+    ).grants({ limit: 50, view: command === "revoke" ? "live" : command === "review" ? "to-review" : "mine" });
+    return items
+      .filter(({ state }) => command === "review" || (state !== "ended" && state !== "failed"))
+      .map(({ id, state, resource, role }) => ({ word: id, about: `${state}, ${role ?? "an action"} on ${resource}` }));
   },
 };
 

@@ -16,15 +16,29 @@ export async function listOutposts(context: Context): Promise<void> {
   const rows = items.map(({ name, id, connected, lastSeenAt, leases }) => [
     name,
     id,
-    connected ? terminal.style("green", "connected") : terminal.style("red", lastSeenAt === undefined ? "never seen" : `away, seen ${relative(lastSeenAt, context.nowMs())}`),
-    leases === undefined ? "" : `${leases.live} live, ${leases.ending} ending${leases.stuck > 0 ? `, ${terminal.style("red", `${leases.stuck} stuck`)}` : ""}`,
+    connected
+      ? terminal.style("green", "connected")
+      : terminal.style(
+          "red",
+          lastSeenAt === undefined ? "never seen" : `away, seen ${relative(lastSeenAt, context.nowMs())}`,
+        ),
+    leases === undefined
+      ? ""
+      : `${leases.live} live, ${leases.ending} ending${leases.stuck > 0 ? `, ${terminal.style("red", `${leases.stuck} stuck`)}` : ""}`,
   ]);
-  terminal.result({ items }, items.length === 0 ? "no outpost is enrolled; `cardea outposts invite` makes a token for one" : table(["outpost", "id", "link", "leases"], rows, terminal.columns));
+  terminal.result(
+    { items },
+    items.length === 0
+      ? "no outpost is enrolled; `cardea outposts invite` makes a token for one"
+      : table(["outpost", "id", "link", "leases"], rows, terminal.columns),
+  );
 }
 
 export async function inviteOutpost(context: Context): Promise<void> {
   const token = await (await context.client()).createEnrolmentToken();
-  context.terminal.note(`for one outpost, until ${token.expiresAt}; on its machine: CARDEA_ENROLMENT_TOKEN=… cardea outpost`);
+  context.terminal.note(
+    `for one outpost, until ${token.expiresAt}; on its machine: CARDEA_ENROLMENT_TOKEN=… cardea outpost`,
+  );
   context.terminal.result(token, token.token);
 }
 
@@ -32,8 +46,17 @@ export async function listWebhooks(context: Context): Promise<void> {
   const client = await context.client();
   const { terminal } = context;
   const items = await takeAll((query) => client.webhooks(query));
-  const rows = items.map(({ id, label, url, events, failing, detail }) => [id, label, failing ? terminal.style("red", `failing: ${detail ?? "unknown"}`) : "well", events.length === 0 ? "all" : events.join(", "), url]);
-  terminal.result({ items }, items.length === 0 ? "no webhooks" : table(["webhook", "label", "state", "events", "url"], rows, terminal.columns));
+  const rows = items.map(({ id, label, url, events, failing, detail }) => [
+    id,
+    label,
+    failing ? terminal.style("red", `failing: ${detail ?? "unknown"}`) : "well",
+    events.length === 0 ? "all" : events.join(", "),
+    url,
+  ]);
+  terminal.result(
+    { items },
+    items.length === 0 ? "no webhooks" : table(["webhook", "label", "state", "events", "url"], rows, terminal.columns),
+  );
 }
 
 export async function createWebhook(context: Context, url: string, { events, label }: WebhookOptions): Promise<void> {

@@ -4,7 +4,10 @@ import type { Page } from "@cardea/core/wire/api/conventions";
 const pageSize = 200;
 
 /** As many entries as wanted, over as many calls as it takes; `next` where there are more. */
-export async function takePages<Item>(limit: number, read: (query: { readonly limit: number; readonly cursor: string | undefined }) => Promise<Page<Item>>): Promise<Page<Item>> {
+export async function takePages<Item>(
+  limit: number,
+  read: (query: { readonly limit: number; readonly cursor: string | undefined }) => Promise<Page<Item>>,
+): Promise<Page<Item>> {
   const items: Item[] = [];
   let cursor: string | undefined;
   do {
@@ -16,6 +19,8 @@ export async function takePages<Item>(limit: number, read: (query: { readonly li
 }
 
 /** Every entry there is. */
-export async function takeAll<Item>(read: (query: { readonly limit: number; readonly cursor: string | undefined }) => Promise<Page<Item>>): Promise<readonly Item[]> {
+export async function takeAll<Item>(
+  read: (query: { readonly limit: number; readonly cursor: string | undefined }) => Promise<Page<Item>>,
+): Promise<readonly Item[]> {
   return (await takePages(Number.POSITIVE_INFINITY, read)).items;
 }

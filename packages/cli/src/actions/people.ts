@@ -35,8 +35,18 @@ export async function listPeople(context: Context): Promise<void> {
   const client = await context.client();
   const { terminal } = context;
   const items = await takeAll((query) => client.people(query));
-  const rows = items.map(({ entry, displayName }) => [entry.name, displayName, entry.kind, standing(entry), entry.groups.join(", "), entry.permissions.join(", ")]);
-  terminal.result({ items }, table(["name", "called", "kind", "standing", "groups", "permissions"], rows, terminal.columns));
+  const rows = items.map(({ entry, displayName }) => [
+    entry.name,
+    displayName,
+    entry.kind,
+    standing(entry),
+    entry.groups.join(", "),
+    entry.permissions.join(", "),
+  ]);
+  terminal.result(
+    { items },
+    table(["name", "called", "kind", "standing", "groups", "permissions"], rows, terminal.columns),
+  );
 }
 
 /** Invites somebody; a name that nobody has yet becomes a new subject first. */
@@ -46,12 +56,16 @@ export async function invite(context: Context, name: string, options: InviteOpti
   const known = await findPerson(client, name);
   const created = known === undefined ? await createPerson(client, name, permissions, options) : { person: known };
   const invitation = created.invitation ?? (await client.invite(created.person.entry.subject));
-  context.terminal.result(invitation, `${invitation.invitation}\n\n${name} signs in with:\n  cardea login --url ${client.transport.baseUrl}\nand pastes it when asked. It is good once, until ${invitation.expiresAt}.`);
+  context.terminal.result(
+    invitation,
+    `${invitation.invitation}\n\n${name} signs in with:\n  cardea login --url ${client.transport.baseUrl}\nand pastes it when asked. It is good once, until ${invitation.expiresAt}.`,
+  );
 }
 
 export async function changePerson(context: Context, name: string, options: ChangeOptions): Promise<void> {
   const { groups, permissions, displayName, email } = options;
-  if (options.activate === true && options.deactivate === true) throw new CardeaError("usage", "say either --activate or --deactivate");
+  if (options.activate === true && options.deactivate === true)
+    throw new CardeaError("usage", "say either --activate or --deactivate");
   const change = {
     ...(groups !== undefined && { groups }),
     ...(permissions !== undefined && { permissions: permissionsOf(permissions) }),
@@ -64,7 +78,10 @@ export async function changePerson(context: Context, name: string, options: Chan
   const client = await context.client();
   const { entry } = await demandPerson(client, name);
   const view = await client.changePerson(entry.subject, change);
-  context.terminal.result(view, `${view.entry.name}: ${standing(view.entry)}, groups ${named(view.entry.groups)}, permissions ${named(view.entry.permissions)}`);
+  context.terminal.result(
+    view,
+    `${view.entry.name}: ${standing(view.entry)}, groups ${named(view.entry.groups)}, permissions ${named(view.entry.permissions)}`,
+  );
 }
 
 export async function showPerson(context: Context, name: string): Promise<void> {
@@ -88,23 +105,40 @@ export async function revokeCredential(context: Context, name: string, credentia
   const client = await context.client();
   const { entry } = await demandPerson(client, name);
   const view = await client.revokeCredential(entry.subject, credential);
-  context.terminal.result(view, `${credential} is taken away from ${entry.name}, who has ${view.entry.credentials.length} left`);
+  context.terminal.result(
+    view,
+    `${credential} is taken away from ${entry.name}, who has ${view.entry.credentials.length} left`,
+  );
 }
 
 export async function listTokens(context: Context): Promise<void> {
   const client = await context.client();
   const { terminal } = context;
   const items = await takeAll((query) => client.tokens(query));
-  const rows = items.map(({ id, label, permissions, expiresAt, lastUsedAt }) => [id, label, permissions.join(", "), expiresAt, lastUsedAt ?? "never"]);
-  terminal.result({ items }, items.length === 0 ? "no tokens" : table(["token", "label", "permissions", "expires", "last used"], rows, terminal.columns));
+  const rows = items.map(({ id, label, permissions, expiresAt, lastUsedAt }) => [
+    id,
+    label,
+    permissions.join(", "),
+    expiresAt,
+    lastUsedAt ?? "never",
+  ]);
+  terminal.result(
+    { items },
+    items.length === 0
+      ? "no tokens"
+      : table(["token", "label", "permissions", "expires", "last used"], rows, terminal.columns),
+  );
 }
 
 export async function createToken(context: Context, label: string, options: CreateTokenOptions): Promise<void> {
   const asked = { label, permissions: permissionsOf(options.permissions), lifetime: duration("--for", options.for) };
   const client = await context.client();
-  const subject = options.subject === undefined ? undefined : (await demandPerson(client, options.subject)).entry.subject;
+  const subject =
+    options.subject === undefined ? undefined : (await demandPerson(client, options.subject)).entry.subject;
   const token = await client.createToken({ ...asked, ...(subject !== undefined && { subject }) });
-  context.terminal.note(`${token.id}, good until ${token.expiresAt}; shown once: keep it in a secret store and pass it as CARDEA_TOKEN`);
+  context.terminal.note(
+    `${token.id}, good until ${token.expiresAt}; shown once: keep it in a secret store and pass it as CARDEA_TOKEN`,
+  );
   context.terminal.result(token, token.secret);
 }
 
@@ -113,9 +147,15 @@ export async function revokeToken(context: Context, id: string): Promise<void> {
   context.terminal.result({ revoked: id }, `${id} revoked`);
 }
 
-async function createPerson(client: CardeaClient, name: string, permissions: Permission[], options: InviteOptions): Promise<CreatedPerson> {
+async function createPerson(
+  client: CardeaClient,
+  name: string,
+  permissions: Permission[],
+  options: InviteOptions,
+): Promise<CreatedPerson> {
   const { displayName, email, kind, groups } = options;
-  const actsFor = options.actsFor === undefined ? undefined : (await demandPerson(client, options.actsFor)).entry.subject;
+  const actsFor =
+    options.actsFor === undefined ? undefined : (await demandPerson(client, options.actsFor)).entry.subject;
   return client.createPerson({
     name,
     kind,
@@ -128,7 +168,9 @@ async function createPerson(client: CardeaClient, name: string, permissions: Per
 }
 
 async function findPerson(client: CardeaClient, name: string): Promise<PersonView | undefined> {
-  return (await takeAll((query) => client.people(query))).find(({ entry }) => entry.name === name || entry.subject === name);
+  return (await takeAll((query) => client.people(query))).find(
+    ({ entry }) => entry.name === name || entry.subject === name,
+  );
 }
 
 async function demandPerson(client: CardeaClient, name: string): Promise<PersonView> {

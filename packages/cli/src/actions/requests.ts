@@ -45,10 +45,15 @@ export async function request(context: Context, resource: string, options: Reque
   );
 }
 
-export async function listRequests(context: Context, { mine, toApprove, state, resource, limit }: ListOptions): Promise<void> {
+export async function listRequests(
+  context: Context,
+  { mine, toApprove, state, resource, limit }: ListOptions,
+): Promise<void> {
   const client = await context.client();
   const view = toApprove === true ? "to-approve" : mine === true ? "mine" : "all";
-  const page = await takePages(wholeNumber("--limit", limit), (query) => client.requests({ view, state, resource, ...query }));
+  const page = await takePages(wholeNumber("--limit", limit), (query) =>
+    client.requests({ view, state, resource, ...query }),
+  );
   context.terminal.result(page, requestTable(page.items, context.terminal, context.nowMs()));
 }
 

@@ -15,7 +15,10 @@ async function read(yaml: string) {
   const file = join(folder, "resources.yaml");
   await writeFile(file, yaml);
   // The two members that reading a file needs.
-  return readResources({ stdin: process.stdin, environment: { ADMIN: "from the environment", EMPTY: "" } } as unknown as Context, file);
+  return readResources(
+    { stdin: process.stdin, environment: { ADMIN: "from the environment", EMPTY: "" } } as unknown as Context,
+    file,
+  );
 }
 
 describe("a file of resources", () => {
@@ -26,8 +29,14 @@ describe("a file of resources", () => {
 
   it("brings its secrets along, from variables and from files beside it", async () => {
     await writeFile(join(folder, "ca.pem"), "-----BEGIN\n-----END\n");
-    const [entry] = await read("{ name: a, connect: { password: { env: ADMIN }, tls: { mode: verify-full, ca: { file: ca.pem } }, list: [{ value: given }] } }");
-    expect(entry?.["connect"]).toEqual({ password: { value: "from the environment" }, tls: { mode: "verify-full", ca: { value: "-----BEGIN\n-----END" } }, list: [{ value: "given" }] });
+    const [entry] = await read(
+      "{ name: a, connect: { password: { env: ADMIN }, tls: { mode: verify-full, ca: { file: ca.pem } }, list: [{ value: given }] } }",
+    );
+    expect(entry?.["connect"]).toEqual({
+      password: { value: "from the environment" },
+      tls: { mode: "verify-full", ca: { value: "-----BEGIN\n-----END" } },
+      list: [{ value: "given" }],
+    });
   });
 
   it("may be labelled `env: prod` all the same", async () => {
@@ -43,6 +52,9 @@ describe("a file of resources", () => {
     ["name: [", "not YAML"],
     ["name: a\nname: b", "not YAML"],
   ])("of %s is refused, naming %s", async (yaml, named) => {
-    await expect(read(yaml)).rejects.toMatchObject({ code: "resource_config_invalid", message: expect.stringContaining(named) as unknown });
+    await expect(read(yaml)).rejects.toMatchObject({
+      code: "resource_config_invalid",
+      message: expect.stringContaining(named) as unknown,
+    });
   });
 });

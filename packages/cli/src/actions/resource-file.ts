@@ -28,8 +28,10 @@ export async function readResources(context: Context, file: string): Promise<rea
     throw invalid(`\`${file}\` is not YAML: ${cause instanceof Error ? cause.message : "unreadable"}`, cause);
   }
   const parsed = Entries.safeParse(document);
-  if (!parsed.success) throw invalid(`\`${file}\` holds neither one resource with a \`name\` nor a list \`resources\` of such`);
-  const read = (reference: Reference) => secretOf(reference, file === "-" ? process.cwd() : dirname(userPath(file)), context.environment);
+  if (!parsed.success)
+    throw invalid(`\`${file}\` holds neither one resource with a \`name\` nor a list \`resources\` of such`);
+  const read = (reference: Reference) =>
+    secretOf(reference, file === "-" ? process.cwd() : dirname(userPath(file)), context.environment);
   return Promise.all(parsed.data.map(async (entry) => Entry.parse(await withSecrets(entry, read))));
 }
 
@@ -45,13 +47,18 @@ async function withSecrets(value: unknown, read: (reference: Reference) => Promi
     if (only[0] === "env") return { value: await read({ env: only[1] }) };
     if (only[0] === "file") return { value: await read({ file: only[1] }) };
   }
-  return Object.fromEntries(await Promise.all(members.map(async ([key, member]) => [key, key === "labels" ? member : await withSecrets(member, read)] as const)));
+  return Object.fromEntries(
+    await Promise.all(
+      members.map(async ([key, member]) => [key, key === "labels" ? member : await withSecrets(member, read)] as const),
+    ),
+  );
 }
 
 async function secretOf(reference: Reference, folder: string, environment: Context["environment"]): Promise<string> {
   if ("env" in reference) {
     const value = environment[reference.env] ?? "";
-    if (value === "") throw invalid(`the environment variable \`${reference.env}\` is not set here, where the file is applied`);
+    if (value === "")
+      throw invalid(`the environment variable \`${reference.env}\` is not set here, where the file is applied`);
     return value;
   }
   const path = resolve(folder, reference.file);

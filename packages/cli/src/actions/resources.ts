@@ -31,6 +31,11 @@ export async function checkResource(context: Context, name: string): Promise<num
   return exitOf([view]);
 }
 
+export async function removeResource(context: Context, name: string): Promise<void> {
+  await (await context.client()).removeResource(name);
+  context.terminal.result({ removed: name }, `\`${name}\` is removed`);
+}
+
 /** Registers every entry of a file. The configuration, credentials included, is sealed to the outpost here; the control plane cannot read it. */
 export async function applyResources(context: Context, file: string, options: ApplyOptions): Promise<number> {
   const entries = await readResources(context, file);
@@ -38,7 +43,12 @@ export async function applyResources(context: Context, file: string, options: Ap
   const outpost = await chooseOutpost(client, options.outpost);
   const views: ResourceView[] = [];
   for (const entry of entries) {
-    const sealed = await sealTo(outpost.sealKey, new TextEncoder().encode(JSON.stringify(entry)), entry.name, configureInfo);
+    const sealed = await sealTo(
+      outpost.sealKey,
+      new TextEncoder().encode(JSON.stringify(entry)),
+      entry.name,
+      configureInfo,
+    );
     views.push(await client.applyResource(entry.name, { outpost: outpost.id, sealed }));
   }
   context.terminal.result(views, views.map((view) => resourceWords(view, context.terminal)).join("\n\n"));
@@ -52,17 +62,28 @@ function exitOf(views: readonly ResourceView[]): number {
 
 async function chooseOutpost(client: CardeaClient, wanted: string | undefined): Promise<OutpostView> {
   const outposts = await takeAll((query) => client.outposts(query));
-  const [outpost, another] = outposts.filter(({ name, id }) => wanted === undefined || name === wanted || id === wanted);
+  const [outpost, another] = outposts.filter(
+    ({ name, id }) => wanted === undefined || name === wanted || id === wanted,
+  );
   if (outpost !== undefined && another === undefined) return outpost;
-  if (outposts.length === 0) throw new CardeaError("outpost_unknown", "no outpost is enrolled; `cardea outposts invite` makes a token for one");
-  throw new CardeaError("outpost_unknown", `say which outpost by --outpost: ${outposts.map(({ name }) => name).join(", ")}`);
+  if (outposts.length === 0)
+    throw new CardeaError("outpost_unknown", "no outpost is enrolled; `cardea outposts invite` makes a token for one");
+  throw new CardeaError(
+    "outpost_unknown",
+    `say which outpost by --outpost: ${outposts.map(({ name }) => name).join(", ")}`,
+  );
 }
 
 function resourceTable(views: readonly ResourceView[], terminal: Terminal): string {
   if (views.length === 0) return "no resources";
   const rows = views.map((view) => {
     const offers = view.offers.filter(({ effect }) => effect !== "deny").map(offerWords);
-    return [view.name, view.kind, view.outpost.connected ? stateWords(view, terminal) : terminal.style("red", "outpost away"), offers.length === 0 ? "nothing for you" : offers.join("; ")];
+    return [
+      view.name,
+      view.kind,
+      view.outpost.connected ? stateWords(view, terminal) : terminal.style("red", "outpost away"),
+      offers.length === 0 ? "nothing for you" : offers.join("; "),
+    ];
   });
   return table(["resource", "kind", "state", "what you could ask for"], rows, terminal.columns);
 }
@@ -72,14 +93,19 @@ function resourceWords(view: ResourceView, terminal: Terminal): string {
   return [
     `${terminal.style("bold", view.name)} (${view.kind}${view.version === undefined ? "" : `, ${view.version}`}) is ${stateWords(view, terminal)}${view.detail === undefined ? "" : `: ${view.detail}`}`,
     `  outpost ${view.outpost.name}${view.outpost.connected ? "" : " (not connected)"}${labels.length === 0 ? "" : `; labels ${labels.join(", ")}`}`,
-    ...view.offers.map((offer) => `  role ${offerWords(offer)}`),
-    ...view.missing.flatMap(({ what, fix }) => [`  missing: ${what}`, ...(fix === undefined ? [] : [`    fix: ${fix}`])]),
+    ...view.offers.map(
+      (offer) => `  role ${offer.effect === "deny" ? `${offer.role}: you: refused by policy` : offerWords(offer)}`,
+    ),
+    ...view.missing.flatMap(({ what, fix }) => [
+      `  missing: ${what}`,
+      ...(fix === undefined ? [] : [`    fix: ${fix}`]),
+    ]),
     ...view.warnings.map((warning) => `  note: ${warning}`),
   ].join("\n");
 }
 
-function offerWords({ role, effect, words, maxDuration }: ResourceView["offers"][number]): string {
-  return `${role}: ${effect === "deny" ? "refused" : words}${maxDuration === undefined ? "" : `, up to ${maxDuration}`}`;
+function offerWords({ role, words, maxDuration }: ResourceView["offers"][number]): string {
+  return `${role}: ${words}${maxDuration === undefined ? "" : `, up to ${maxDuration}`}`;
 }
 
 function stateWords({ state }: ResourceView, terminal: Terminal): string {

@@ -16,7 +16,10 @@ const place = () => pathToFileURL(join(folder, "package.json")).href;
 async function install({ built }: { built: boolean }): Promise<string> {
   const root = join(folder, "node_modules/@cardea/server");
   await mkdir(join(root, "dist"), { recursive: true });
-  await writeFile(join(root, "package.json"), JSON.stringify({ name: "@cardea/server", exports: { "./*": "./dist/*.js" } }));
+  await writeFile(
+    join(root, "package.json"),
+    JSON.stringify({ name: "@cardea/server", exports: { "./*": "./dist/*.js" } }),
+  );
   if (built) await writeFile(join(root, "dist/main.js"), "");
   return pathToFileURL(join(root, "dist/main.js")).href;
 }

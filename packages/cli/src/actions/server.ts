@@ -13,7 +13,10 @@ const packageName = "@cardea/server";
 export async function runServerProgram(name: string, args: readonly string[]): Promise<void> {
   const main = findServer([import.meta.url, pathToFileURL(join(process.cwd(), "package.json")).href]);
   if (main === undefined) {
-    throw new CardeaError("usage", `\`cardea ${name}\` needs the package \`${packageName}\`, which is not installed here; \`npm install ${packageName}\` beside this one (in a checkout: \`npm run build\`)`);
+    throw new CardeaError(
+      "usage",
+      `\`cardea ${name}\` needs the package \`${packageName}\`, which is not installed here; \`npm install ${packageName}\` beside this one (in a checkout: \`npm run build\`)`,
+    );
   }
   process.argv = [process.execPath, fileURLToPath(main), name, ...args];
   await import(main);

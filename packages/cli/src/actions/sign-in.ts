@@ -13,6 +13,7 @@ import { sshPublicKey, sshSigner } from "../identity/signing.ts";
 import { fields } from "../output/table.ts";
 import { relative } from "../output/times.ts";
 import { readUserFile } from "../user-files.ts";
+import { tellOwedReviews } from "./owed-reviews.ts";
 
 export interface LoginOptions {
   readonly invitation?: string;
@@ -28,7 +29,10 @@ export interface LogoutOptions {
 export async function login(context: Context, options: LoginOptions): Promise<void> {
   const home = await context.home();
   if (home.identity !== undefined && (options.invitation !== undefined || options.sshKey !== undefined)) {
-    throw new CardeaError("usage", `you are enrolled here as \`${home.identity.name}\` already; \`cardea logout --forget\` first, or keep both by another CARDEA_HOME`);
+    throw new CardeaError(
+      "usage",
+      `you are enrolled here as \`${home.identity.name}\` already; \`cardea logout --forget\` first, or keep both by another CARDEA_HOME`,
+    );
   }
   const identity = home.identity ?? (await enrol(context, home, options));
   const client = publicClient(context.url, identity);
@@ -36,7 +40,10 @@ export async function login(context: Context, options: LoginOptions): Promise<vo
   await tokens.renew();
   const who = await new CardeaClient({ baseUrl: client.transport.baseUrl, token: () => tokens.current() }).whoAmI();
   await keepTrust(home.directory, await client.trust());
-  context.terminal.result(who, `signed in to ${client.transport.baseUrl} as ${who.name} (${who.permissions.join(", ")}) until ${who.expiresAt}; commands sign in again by themselves`);
+  context.terminal.result(
+    who,
+    `signed in to ${client.transport.baseUrl} as ${who.name} (${who.permissions.join(", ")}) until ${who.expiresAt}; commands sign in again by themselves`,
+  );
 }
 
 /** Ends the sign-in; with `--forget` the credential too, first there and then here. */
@@ -45,15 +52,27 @@ export async function logout(context: Context, { forget }: LogoutOptions): Promi
   const { identity } = home;
   if (identity === undefined) throw new CardeaError("unauthenticated", "nobody is signed in here");
   const client = await context.client();
-  const gone: readonly ErrorCode[] = ["unauthenticated", "sign_in_expired", "signature_invalid", "credential_unknown", "not_found"];
+  const gone: readonly ErrorCode[] = [
+    "unauthenticated",
+    "sign_in_expired",
+    "signature_invalid",
+    "credential_unknown",
+    "not_found",
+  ];
   const unlessGone = (error: unknown) => {
     if (!(error instanceof CardeaError && gone.includes(error.code))) throw error;
   };
   if (forget === true) await client.revokeCredential(identity.subject, identity.credential).catch(unlessGone);
   else await client.signOut().catch(unlessGone);
   await new Tokens(home.directory, identity, client.transport.baseUrl, context.nowMs).forget();
-  if (forget === true) for (const path of [identityFile(home.directory), trustFile(home.directory)]) await rm(path, { force: true });
-  context.terminal.result({ signedOut: identity.name, forgotten: forget === true }, forget === true ? `${identity.name} is not known on this machine any more` : `${identity.name} is signed out; the next command signs in again`);
+  if (forget === true)
+    for (const path of [identityFile(home.directory), trustFile(home.directory)]) await rm(path, { force: true });
+  context.terminal.result(
+    { signedOut: identity.name, forgotten: forget === true },
+    forget === true
+      ? `${identity.name} is not known on this machine any more`
+      : `${identity.name} is signed out; the next command signs in again`,
+  );
 }
 
 export async function whoAmI(context: Context): Promise<void> {
@@ -66,23 +85,41 @@ export async function whoAmI(context: Context): Promise<void> {
       ["subject", `${who.subject}, ${who.kind}`],
       ["groups", who.groups.length === 0 ? "none" : who.groups.join(", ")],
       ["permissions", who.permissions.join(", ")],
-      ["by", `${who.method} at ${client.transport.baseUrl}, until ${who.expiresAt} (${relative(who.expiresAt, context.nowMs())})`],
+      [
+        "by",
+        `${who.method} at ${client.transport.baseUrl}, until ${who.expiresAt} (${relative(who.expiresAt, context.nowMs())})`,
+      ],
     ]),
   );
+  await tellOwedReviews(context, client);
 }
 
-async function enrol(context: Context, { directory }: Home, { invitation, sshKey, label }: LoginOptions): Promise<Identity> {
+async function enrol(
+  context: Context,
+  { directory }: Home,
+  { invitation, sshKey, label }: LoginOptions,
+): Promise<Identity> {
   const client = publicClient(context.url, undefined);
   // Before the invitation is spent: a wrong address must not cost it.
   const { publicUrl } = await client.meta();
   const ssh = sshKey === undefined ? undefined : userPath(sshKey);
   const seed = context.random.bytes(32);
   const offered =
-    ssh === undefined ? { kind: "device" as const, publicKey: deviceKey(seed).publicKey, label: label ?? hostname() } : { kind: "ssh" as const, publicKey: await sshPublicKey(ssh), label: label ?? ssh.slice(-100) };
+    ssh === undefined
+      ? { kind: "device" as const, publicKey: deviceKey(seed).publicKey, label: label ?? hostname() }
+      : { kind: "ssh" as const, publicKey: await sshPublicKey(ssh), label: label ?? ssh.slice(-100) };
   const text = await invitationText(context, invitation);
   const enrolled = await enrolKey(client, text, offered, ssh === undefined ? deviceKey(seed).sign : sshSigner(ssh));
-  const head = { v: 1 as const, url: client.transport.baseUrl, origin: publicUrl, name: enrolled.name, subject: enrolled.subject, credential: enrolled.credential };
-  const identity: Identity = ssh === undefined ? { ...head, kind: "device", seed: toBase64Url(seed) } : { ...head, kind: "ssh", key: ssh };
+  const head = {
+    v: 1 as const,
+    url: client.transport.baseUrl,
+    origin: publicUrl,
+    name: enrolled.name,
+    subject: enrolled.subject,
+    credential: enrolled.credential,
+  };
+  const identity: Identity =
+    ssh === undefined ? { ...head, kind: "device", seed: toBase64Url(seed) } : { ...head, kind: "ssh", key: ssh };
   await writeIdentity(directory, identity);
   return identity;
 }
@@ -92,11 +129,18 @@ async function invitationText(context: Context, option: string | undefined): Pro
   if (option !== undefined && option !== "-") return option.trim();
   if (option === "-" || !context.stdin.isTTY) {
     const text = (await readUserFile(context, "-")).trim();
-    if (text === "") throw new CardeaError("usage", "nobody is enrolled here, and standard input holds no invitation; ask an administrator for one (`cardea people invite`)");
+    if (text === "")
+      throw new CardeaError(
+        "usage",
+        "nobody is enrolled here, and standard input holds no invitation; ask an administrator for one (`cardea people invite`)",
+      );
     return text;
   }
   const { password, isCancel } = await import("@clack/prompts");
-  const answer = await password({ message: "The invitation (from `cardea people invite`, or the set-up token)", mask: "·" });
+  const answer = await password({
+    message: "The invitation (from `cardea people invite`, or the set-up token)",
+    mask: "·",
+  });
   if (isCancel(answer)) throw new CardeaError("cancelled", "nothing was sent");
   return answer.trim();
 }

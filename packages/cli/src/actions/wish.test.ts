@@ -2,16 +2,31 @@ import { describe, expect, it } from "vitest";
 import { instant, waitLimit, wholeNumber, wishOf } from "./wish.ts";
 
 const plain = { role: "read", for: "1h", why: "to look" };
-const usage = (message: string) => expect.objectContaining({ code: "usage", message: expect.stringContaining(message) as unknown }) as unknown;
+const usage = (message: string) =>
+  expect.objectContaining({ code: "usage", message: expect.stringContaining(message) as unknown }) as unknown;
 
 describe("a wish", () => {
   it("asks for no more than was said", () => {
-    expect(wishOf("orders", plain)).toEqual({ resource: "orders", ask: { role: "read" }, justification: "to look", window: { duration: "1h" } });
+    expect(wishOf("orders", plain)).toEqual({
+      resource: "orders",
+      ask: { role: "read" },
+      justification: "to look",
+      window: { duration: "1h" },
+    });
   });
 
   it("says everything that was said", () => {
     const grant = `gra_${"0".repeat(26)}`;
-    const options = { ...plain, ticket: "OPS-1", start: "2026-12-24T09:00:00+01:00", via: "direct" as const, sessions: "2", sourceIp: ["10.0.0.0/8"], breakGlass: true as const, extends: grant.replace("gra_", "key_") };
+    const options = {
+      ...plain,
+      ticket: "OPS-1",
+      start: "2026-12-24T09:00:00+01:00",
+      via: "direct" as const,
+      sessions: "2",
+      sourceIp: ["10.0.0.0/8"],
+      breakGlass: true as const,
+      extends: grant.replace("gra_", "key_"),
+    };
     expect(wishOf("orders", options)).toEqual({
       resource: "orders",
       ask: { role: "read" },

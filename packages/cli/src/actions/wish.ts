@@ -8,7 +8,10 @@ import type { WaitLimit } from "../keys/obtain.ts";
 import { grantId } from "./ids.ts";
 
 /** The request that the options describe. @throws CardeaError `usage` */
-export function wishOf(resource: string, options: WishOptions & { readonly extends?: string }): Omit<SubmitRequest, "deliverTo"> {
+export function wishOf(
+  resource: string,
+  options: WishOptions & { readonly extends?: string },
+): Omit<SubmitRequest, "deliverTo"> {
   const { role, why, ticket, via } = options;
   const limits = {
     ...(options.sessions !== undefined && { sessions: wholeNumber("--sessions", options.sessions) }),
@@ -18,7 +21,10 @@ export function wishOf(resource: string, options: WishOptions & { readonly exten
     resource,
     ask: { role },
     justification: why,
-    window: { duration: duration("--for", options.for), ...(options.start !== undefined && { start: instant("--start", options.start) }) },
+    window: {
+      duration: duration("--for", options.for),
+      ...(options.start !== undefined && { start: instant("--start", options.start) }),
+    },
     ...(ticket !== undefined && { ticket }),
     ...(via !== undefined && { via }),
     ...(Object.keys(limits).length > 0 && { limits }),
@@ -45,12 +51,17 @@ export function duration(option: string, text: string): string {
 /** An instant as the contract writes it. A time without an offset would mean something else on every machine. @throws CardeaError `usage` */
 export function instant(option: string, text: string): Time {
   const ms = /T.*(?:Z|[+-][0-9]{2}:[0-9]{2})$/i.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(ms)) throw new CardeaError("usage", `${option}: \`${text}\` is no time with its offset, write for example 2026-12-24T08:00:00Z`);
+  if (Number.isNaN(ms))
+    throw new CardeaError(
+      "usage",
+      `${option}: \`${text}\` is no time with its offset, write for example 2026-12-24T08:00:00Z`,
+    );
   return toTime(ms);
 }
 
 /** @throws CardeaError `usage` */
 export function wholeNumber(option: string, text: string): number {
-  if (!/^[1-9][0-9]{0,6}$/.test(text)) throw new CardeaError("usage", `${option}: \`${text}\` is not a whole number above zero`);
+  if (!/^[1-9][0-9]{0,6}$/.test(text))
+    throw new CardeaError("usage", `${option}: \`${text}\` is not a whole number above zero`);
   return Number(text);
 }

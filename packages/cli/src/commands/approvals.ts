@@ -13,7 +13,11 @@ export function addApprovalCommands({ program, run }: Registry): void {
     .option("--source-ip <cidr...>", "from nowhere but here")
     .option("--comment <text>", "for the requester and the log", "")
     .option("--yes", "do not ask again on a terminal")
-    .action(run(async (context, id: string, options: VoteOptions) => (await actions()).castVote(context, id, "approve", options)));
+    .action(
+      run(async (context, id: string, options: VoteOptions) =>
+        (await actions()).castVote(context, id, "approve", options),
+      ),
+    );
 
   program
     .command("deny")
@@ -21,7 +25,11 @@ export function addApprovalCommands({ program, run }: Registry): void {
     .description("say no to a request")
     .option("--comment <text>", "why; for the requester and the log", "")
     .option("--yes", "do not ask again on a terminal")
-    .action(run(async (context, id: string, options: VoteOptions) => (await actions()).castVote(context, id, "deny", options)));
+    .action(
+      run(async (context, id: string, options: VoteOptions) =>
+        (await actions()).castVote(context, id, "deny", options),
+      ),
+    );
 
   program
     .command("review")

@@ -22,7 +22,11 @@ export function addAuditCommands({ program, run }: Registry): void {
     .argument("<directory>", "made if it is not there; an earlier export is brought up to date")
     .description("keep a copy of the log's checkpoint and tiles, verified on the way")
     .option("--trust <file>", "the trust document to verify under; default: the one kept at sign-in, else the server's")
-    .action(run(async (context, directory: string, options: VerifyLogOptions) => (await actions()).exportLog(context, directory, options)));
+    .action(
+      run(async (context, directory: string, options: VerifyLogOptions) =>
+        (await actions()).exportLog(context, directory, options),
+      ),
+    );
   audit
     .command("verify")
     .description("verify the whole log from its tiles alone, and that it only grew since it was last verified here")

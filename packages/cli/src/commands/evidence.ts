@@ -10,14 +10,20 @@ export function addEvidenceCommands({ program, run }: Registry): void {
     .argument("<request>")
     .description("everything needed to check a request's grant offline, as one file")
     .option("-o, --output <file>", "write it there instead of standard output")
-    .action(run(async (context, id: string, options: EvidenceOptions) => (await actions()).evidence(context, id, options)));
+    .action(
+      run(async (context, id: string, options: EvidenceOptions) => (await actions()).evidence(context, id, options)),
+    );
 
   program
     .command("verify")
     .argument("<file>", "evidence, as `cardea evidence` writes it; - is standard input")
-    .description("check evidence offline: signatures, policy decided again, votes counted again, the log's proof (exit 1 where it is refused)")
+    .description(
+      "check evidence offline: signatures, policy decided again, votes counted again, the log's proof (exit 1 where it is refused)",
+    )
     .option("--trust <file>", "the trust document that you believe (`cardea trust`); default: the one kept at sign-in")
-    .action(run(async (context, file: string, options: VerifyOptions) => (await actions()).verify(context, file, options)));
+    .action(
+      run(async (context, file: string, options: VerifyOptions) => (await actions()).verify(context, file, options)),
+    );
 
   program
     .command("trust")

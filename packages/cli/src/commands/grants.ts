@@ -19,7 +19,9 @@ export function addGrantCommands({ program, run }: Registry): void {
     .argument("<grant>")
     .description("give a grant back early: its key ends and live sessions close")
     .option("--no-wait", "do not wait until nothing is left")
-    .action(run(async (context, id: string, options: ReleaseOptions) => (await actions()).release(context, id, options)));
+    .action(
+      run(async (context, id: string, options: ReleaseOptions) => (await actions()).release(context, id, options)),
+    );
 
   program
     .command("revoke")

@@ -26,7 +26,11 @@ export function addOperationCommands({ program, run }: Registry): void {
     .description("send notifications there; prints the secret that signs them, once")
     .option("--events <types...>", "only these, such as request.submitted; default: all")
     .option("--label <text>", "what it is", "")
-    .action(run(async (context, url: string, options: WebhookOptions) => (await actions()).createWebhook(context, url, options)));
+    .action(
+      run(async (context, url: string, options: WebhookOptions) =>
+        (await actions()).createWebhook(context, url, options),
+      ),
+    );
   webhooks
     .command("delete")
     .argument("<webhook>")

@@ -4,7 +4,11 @@ import type { ChangeOptions, CreateTokenOptions, InviteOptions } from "../action
 import type { Registry } from "../program.ts";
 
 const actions = () => import("../actions/people.ts");
-const list = (text: string): string[] => text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+const list = (text: string): string[] =>
+  text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
 
 export function addPeopleCommands({ program, run }: Registry): void {
   const people = program.command("people").description("subjects, groups, invitations");
@@ -22,7 +26,9 @@ export function addPeopleCommands({ program, run }: Registry): void {
     .option("--acts-for <name>", "for whom an agent acts")
     .option("--groups <names>", "separated by commas", list, [])
     .option("--permissions <names>", "of member, auditor, admin, separated by commas", list, ["member"])
-    .action(run(async (context, name: string, options: InviteOptions) => (await actions()).invite(context, name, options)));
+    .action(
+      run(async (context, name: string, options: InviteOptions) => (await actions()).invite(context, name, options)),
+    );
   people
     .command("change")
     .argument("<name>")
@@ -33,7 +39,11 @@ export function addPeopleCommands({ program, run }: Registry): void {
     .option("--email <address>", "where notifications go")
     .option("--deactivate", "end their sign-ins and grants; their votes stop counting")
     .option("--activate", "let them in again")
-    .action(run(async (context, name: string, options: ChangeOptions) => (await actions()).changePerson(context, name, options)));
+    .action(
+      run(async (context, name: string, options: ChangeOptions) =>
+        (await actions()).changePerson(context, name, options),
+      ),
+    );
 
   people
     .command("show")
@@ -45,7 +55,11 @@ export function addPeopleCommands({ program, run }: Registry): void {
     .argument("<name>")
     .argument("<credential>", "its id (crd_…)")
     .description("take a credential away; sign-ins made with it end")
-    .action(run(async (context, name: string, credential: string) => (await actions()).revokeCredential(context, name, credential)));
+    .action(
+      run(async (context, name: string, credential: string) =>
+        (await actions()).revokeCredential(context, name, credential),
+      ),
+    );
 
   const tokens = program.command("tokens").description("API tokens: for pipelines; they never vote, sign or enrol");
   tokens
@@ -59,7 +73,11 @@ export function addPeopleCommands({ program, run }: Registry): void {
     .option("--permissions <names>", "a subset of yours, separated by commas", list, ["member"])
     .option("--for <duration>", "90d at most", "30d")
     .option("--subject <name>", "for a workload or agent instead of yourself (administrators)")
-    .action(run(async (context, label: string, options: CreateTokenOptions) => (await actions()).createToken(context, label, options)));
+    .action(
+      run(async (context, label: string, options: CreateTokenOptions) =>
+        (await actions()).createToken(context, label, options),
+      ),
+    );
   tokens
     .command("revoke")
     .argument("<token>")

@@ -1,5 +1,5 @@
-/** `policy show|check|plan|apply|simulate`: the one document that decides, kept as a file and applied with a plan. */
-import type { SimulateOptions } from "../actions/policy.ts";
+/** `policy show|check|test|plan|apply|simulate`: the one document that decides, kept as a file and applied with a plan. */
+import type { SimulateOptions, TestOptions } from "../actions/policy.ts";
 import type { Registry } from "../program.ts";
 
 const actions = () => import("../actions/policy.ts");
@@ -13,8 +13,18 @@ export function addPolicyCommands({ program, run }: Registry): void {
   policy
     .command("check")
     .argument("<file>")
-    .description("schema, shadowed rules, unreachable approvers, unenforceable limits; changes nothing (exit 2 where invalid)")
+    .description(
+      "schema, shadowed rules, unreachable approvers, unenforceable limits; changes nothing (exit 2 where invalid)",
+    )
     .action(run(async (context, file: string) => (await actions()).checkPolicy(context, file)));
+  policy
+    .command("test")
+    .argument("<file>")
+    .description("decide cases written beside it, on this machine alone (exit 1 where one comes out otherwise)")
+    .requiredOption("--fixtures <cases>", "a YAML file with `cases`")
+    .action(
+      run(async (context, file: string, options: TestOptions) => (await actions()).testPolicy(context, file, options)),
+    );
   policy
     .command("plan")
     .argument("<file>")
@@ -30,5 +40,9 @@ export function addPolicyCommands({ program, run }: Registry): void {
     .argument("<file>")
     .description("past requests under this policy: who would newly be allowed, who newly refused")
     .option("--since <time>", "only requests filed after this (RFC 3339)")
-    .action(run(async (context, file: string, options: SimulateOptions) => (await actions()).simulatePolicy(context, file, options)));
+    .action(
+      run(async (context, file: string, options: SimulateOptions) =>
+        (await actions()).simulatePolicy(context, file, options),
+      ),
+    );
 }

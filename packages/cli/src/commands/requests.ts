@@ -11,14 +11,26 @@ export function addRequestCommands({ program, run }: Registry): void {
     .description("ask for a role for a window and wait for the key")
     .option("--extends <grant>", "more time on a grant of yours, decided anew")
     .option("--no-wait", "file it and return")
-    .action(run(async (context, resource: string, options: RequestOptions) => (await actions()).request(context, resource, options)));
+    .action(
+      run(async (context, resource: string, options: RequestOptions) =>
+        (await actions()).request(context, resource, options),
+      ),
+    );
 
   program
     .command("requests")
     .description("list requests, newest first")
     .option("--mine", "only my own")
     .option("--to-approve", "only those that wait for my vote")
-    .addOption(new Option("--state <state>", "only those in this state").choices(["pending", "approved", "denied", "withdrawn", "expired"]))
+    .addOption(
+      new Option("--state <state>", "only those in this state").choices([
+        "pending",
+        "approved",
+        "denied",
+        "withdrawn",
+        "expired",
+      ]),
+    )
     .option("--resource <name>", "only those for this resource")
     .option("--limit <n>", "how many", "30")
     .action(run(async (context, options: ListOptions) => (await actions()).listRequests(context, options)));

@@ -8,8 +8,14 @@ export function addSignInCommands({ program, run }: Registry): void {
   program
     .command("login")
     .description("enrol this machine by an invitation (a device key, or your SSH key), or sign in anew")
-    .option("--invitation <text>", "- reads it from standard input, which keeps it out of process lists; default: asks for it")
-    .option("--ssh-key <path>", "an Ed25519 SSH key to sign in with: the private half, or the public one where an agent has the other")
+    .option(
+      "--invitation <text>",
+      "- reads it from standard input, which keeps it out of process lists; default: asks for it",
+    )
+    .option(
+      "--ssh-key <path>",
+      "an Ed25519 SSH key to sign in with: the private half, or the public one where an agent has the other",
+    )
     .option("--label <text>", "what the credential is called")
     .action(run(async (context, options: LoginOptions) => (await actions()).login(context, options)));
 

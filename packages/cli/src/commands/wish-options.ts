@@ -21,7 +21,9 @@ export function withWishOptions(command: Command): Command {
     .option("--why <text>", "the justification that approvers and auditors read", "")
     .option("--ticket <id>", "the ticket that it is for")
     .option("--start <time>", "when the window begins (RFC 3339); default: on approval")
-    .addOption(new Option("--via <way>", "how the key is delivered; default: as the rule says").choices(["gateway", "direct"]))
+    .addOption(
+      new Option("--via <way>", "how the key is delivered; default: as the rule says").choices(["gateway", "direct"]),
+    )
     .option("--sessions <n>", "sessions open at once")
     .option("--source-ip <cidr...>", "addresses it may be used from")
     .option("--break-glass", "an emergency: allowed at once where policy says so, reviewed afterwards")

@@ -5,7 +5,15 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Identity, openHome, writeIdentity } from "./identity.ts";
 import { readPrivate, readPrivateJson, writePrivate } from "./private-file.ts";
 
-const identity = Identity.parse({ v: 1, url: "http://127.0.0.1:7400", name: "alice", subject: `sub_${"0".repeat(26)}`, credential: `crd_${"0".repeat(26)}`, kind: "device", seed: "A".repeat(43) });
+const identity = Identity.parse({
+  v: 1,
+  url: "http://127.0.0.1:7400",
+  name: "alice",
+  subject: `sub_${"0".repeat(26)}`,
+  credential: `crd_${"0".repeat(26)}`,
+  kind: "device",
+  seed: "A".repeat(43),
+});
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "cardea-identity-"));
@@ -40,12 +48,13 @@ describe("private files", () => {
     const path = join(folder, "token.json");
     const [one, two] = [JSON.stringify({ a: "1".repeat(50_000) }), JSON.stringify({ a: "2".repeat(50_000) })];
     await writePrivate(path, one);
-    let writing = true;
+    await writePrivate(path, one);
+    const state = { writing: true };
     const writer = (async () => {
       for (let i = 0; i < 40; i++) await writePrivate(path, i % 2 === 0 ? two : one);
-      writing = false;
+      state.writing = false;
     })();
-    while (writing) expect([one, two]).toContain(await readFile(path, "utf8"));
+    while (state.writing) expect([one, two]).toContain(await readFile(path, "utf8"));
     await writer;
   });
 });
@@ -54,12 +63,17 @@ describe("an identity", () => {
   it("is the one in the home that the environment names", async () => {
     await writeIdentity(folder, identity);
     expect(await openHome(undefined, { CARDEA_HOME: folder })).toEqual({ directory: folder, identity });
-    expect(await openHome(undefined, { XDG_CONFIG_HOME: folder })).toEqual({ directory: join(folder, "cardea"), identity: undefined });
+    expect(await openHome(undefined, { XDG_CONFIG_HOME: folder })).toEqual({
+      directory: join(folder, "cardea"),
+      identity: undefined,
+    });
   });
 
   it("that cannot be read is not silently nobody", async () => {
     await writePrivate(join(folder, "identity.json"), "{}");
-    await expect(openHome(undefined, { CARDEA_HOME: folder })).rejects.toMatchObject({ code: "data_directory_invalid" });
+    await expect(openHome(undefined, { CARDEA_HOME: folder })).rejects.toMatchObject({
+      code: "data_directory_invalid",
+    });
   });
 
   it("of a sample person comes from the data directory", async () => {
@@ -67,6 +81,7 @@ describe("an identity", () => {
     await mkdir(people, { recursive: true });
     await writeFile(join(people, "alice.json"), JSON.stringify(identity), { mode: 0o600 });
     expect(await openHome("alice", { CARDEA_DATA: folder })).toEqual({ directory: join(people, "alice"), identity });
-    for (const name of ["mallory", "../people/alice", ".", "", "alice.json"]) await expect(openHome(name, { CARDEA_DATA: folder })).rejects.toMatchObject({ code: "usage" });
+    for (const name of ["mallory", "../people/alice", ".", "", "alice.json"])
+      await expect(openHome(name, { CARDEA_DATA: folder })).rejects.toMatchObject({ code: "usage" });
   });
 });

@@ -39,7 +39,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Where the acting person's files are. @throws CardeaError `usage` where `--as` names nobody; `data_directory_invalid` */
 export async function openHome(as: string | undefined, environment: Environment): Promise<Home> {
   if (as !== undefined) return openSample(as, environment);
-  const directory = environment["CARDEA_HOME"] ?? join(environment["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "cardea");
+  const directory =
+    environment["CARDEA_HOME"] ?? join(environment["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "cardea");
   return { directory, identity: await readIdentity(identityFile(directory)) };
 }
 
@@ -47,7 +48,10 @@ async function openSample(name: string, environment: Environment): Promise<Home>
   const people = join(resolve(environment["CARDEA_DATA"] ?? ".cardea"), "dev", "people");
   const identity = /^[a-z0-9._-]+$/.test(name) ? await readIdentity(join(people, `${name}.json`)) : undefined;
   if (identity === undefined) {
-    throw new CardeaError("usage", `\`${name}\` is no sample person of ${people}; \`--as\` works in development mode, in the folder where \`npm start\` runs (or name its data directory by CARDEA_DATA)`);
+    throw new CardeaError(
+      "usage",
+      `\`${name}\` is no sample person of ${people}; \`--as\` works in development mode, in the folder where \`npm start\` runs (or name its data directory by CARDEA_DATA)`,
+    );
   }
   return { directory: join(people, name), identity };
 }
@@ -58,7 +62,11 @@ async function readIdentity(path: string): Promise<Identity | undefined> {
   try {
     return Identity.parse(JSON.parse(text));
   } catch (cause) {
-    throw new CardeaError("data_directory_invalid", `\`${path}\` is not an identity; remove it and sign in again with \`cardea login\``, { cause });
+    throw new CardeaError(
+      "data_directory_invalid",
+      `\`${path}\` is not an identity; remove it and sign in again with \`cardea login\``,
+      { cause },
+    );
   }
 }
 

@@ -18,7 +18,8 @@ export interface BelievedTrust {
 
 /** Kept at the first sign-in and not replaced: another control plane under the same address is noticed. */
 export async function keepTrust(directory: string, trust: Trust): Promise<void> {
-  if ((await readPrivateJson(trustFile(directory))) === undefined) await writePrivate(trustFile(directory), `${JSON.stringify(trust, null, 2)}\n`);
+  if ((await readPrivateJson(trustFile(directory))) === undefined)
+    await writePrivate(trustFile(directory), `${JSON.stringify(trust, null, 2)}\n`);
 }
 
 /** From a file or from the sign-in; `undefined` where there is neither. @throws CardeaError `usage`, `evidence_trust` */
@@ -29,8 +30,17 @@ export async function offlineTrust(context: Context, file: string | undefined): 
 }
 
 /** As `offlineTrust`, and at last the server's. */
-export async function believedTrust(context: Context, file: string | undefined, client: CardeaClient): Promise<BelievedTrust> {
-  return (await offlineTrust(context, file)) ?? { trust: await client.trust(), source: `the word of the server at ${client.transport.baseUrl} alone` };
+export async function believedTrust(
+  context: Context,
+  file: string | undefined,
+  client: CardeaClient,
+): Promise<BelievedTrust> {
+  return (
+    (await offlineTrust(context, file)) ?? {
+      trust: await client.trust(),
+      source: `the word of the server at ${client.transport.baseUrl} alone`,
+    }
+  );
 }
 
 export function trustFile(directory: string): string {

@@ -19,7 +19,9 @@ export async function writePrivate(path: string, text: string): Promise<void> {
     }
     await rename(draft, path);
   } catch (cause) {
-    throw new CardeaError("data_directory_invalid", `\`${path}\` cannot be written; CARDEA_HOME names another folder`, { cause });
+    throw new CardeaError("data_directory_invalid", `\`${path}\` cannot be written; CARDEA_HOME names another folder`, {
+      cause,
+    });
   }
 }
 
@@ -30,7 +32,10 @@ export async function writePrivate(path: string, text: string): Promise<void> {
 export async function readPrivate(path: string): Promise<string | undefined> {
   try {
     if (process.platform !== "win32" && ((await stat(path)).mode & 0o077) !== 0) {
-      throw new CardeaError("data_directory_invalid", `\`${path}\` may be read by others; \`chmod 600\` it, and sign in anew if somebody might have`);
+      throw new CardeaError(
+        "data_directory_invalid",
+        `\`${path}\` may be read by others; \`chmod 600\` it, and sign in anew if somebody might have`,
+      );
     }
     return await readFile(path, "utf8");
   } catch (cause) {

@@ -14,7 +14,7 @@ import { signerOf } from "./signing.ts";
 
 const KeptToken = z.object({ url: z.string(), credential: z.string(), token: z.string(), expiresAt: z.string() });
 const renewBeforeMs = 60_000;
-export const defaultUrl = "http://127.0.0.1:7400";
+const defaultUrl = "http://127.0.0.1:7400";
 
 export interface ClientOptions {
   readonly home: Home;
@@ -31,7 +31,10 @@ export function openClient({ home, url, apiToken, nowMs }: ClientOptions): Carde
   const baseUrl = url ?? identity?.url ?? defaultUrl;
   if (apiToken !== undefined) return new CardeaClient({ baseUrl, token: () => apiToken });
   if (identity === undefined) {
-    throw new CardeaError("unauthenticated", "nobody is signed in here: `cardea login` with an invitation, set CARDEA_TOKEN, or in development mode say `--as alice`");
+    throw new CardeaError(
+      "unauthenticated",
+      "nobody is signed in here: `cardea login` with an invitation, set CARDEA_TOKEN, or in development mode say `--as alice`",
+    );
   }
   const tokens = new Tokens(directory, identity, baseUrl, nowMs);
   return new CardeaClient({ baseUrl, token: (refused) => tokens.current(refused) });
@@ -61,13 +64,19 @@ export class Tokens {
   async current(refused?: string): Promise<string> {
     this.#kept ??= await this.#read();
     const kept = this.#kept;
-    if (kept !== undefined && kept.token !== refused && Date.parse(kept.expiresAt) - renewBeforeMs > this.#nowMs()) return kept.token;
+    if (kept !== undefined && kept.token !== refused && Date.parse(kept.expiresAt) - renewBeforeMs > this.#nowMs())
+      return kept.token;
     return this.renew();
   }
 
   /** Signs in. @throws ApiError `signature_invalid`, `subject_inactive` */
   async renew(): Promise<string> {
-    const { token, expiresAt } = await signInWith(new CardeaClient({ baseUrl: this.#url }), this.#identity.credential, signerOf(this.#identity), this.#identity.origin);
+    const { token, expiresAt } = await signInWith(
+      new CardeaClient({ baseUrl: this.#url }),
+      this.#identity.credential,
+      signerOf(this.#identity),
+      this.#identity.origin,
+    );
     this.#kept = { url: this.#url, credential: this.#identity.credential, token, expiresAt };
     await writePrivate(this.#path, JSON.stringify(this.#kept));
     return token;
@@ -80,6 +89,8 @@ export class Tokens {
 
   async #read(): Promise<z.infer<typeof KeptToken> | undefined> {
     const parsed = KeptToken.safeParse(await readPrivateJson(this.#path));
-    return parsed.success && parsed.data.url === this.#url && parsed.data.credential === this.#identity.credential ? parsed.data : undefined;
+    return parsed.success && parsed.data.url === this.#url && parsed.data.credential === this.#identity.credential
+      ? parsed.data
+      : undefined;
   }
 }

@@ -8,7 +8,8 @@ import { parseSshPublicKey, verifySshSignature } from "@cardea/core/contract/ssh
 import { digestOf } from "@cardea/core/documents/digest";
 import { sshPublicKey, sshSigner } from "./signing.ts";
 
-const opensshIsThere = spawnSync("ssh-keygen", ["-?"]).error === undefined;
+const sshKeygen = "ssh-keygen";
+const opensshIsThere = spawnSync(sshKeygen, ["-?"]).error === undefined;
 const namespace = "cardea-sign-in@v1";
 const digest = digestOf("sign-in", { purpose: "test" });
 const sha512 = (bytes: Uint8Array) => new Uint8Array(createHash("sha512").update(bytes).digest());
@@ -21,7 +22,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 function generate(type: string): string {
   const key = join(folder, type);
-  execFileSync("ssh-keygen", ["-q", "-t", type, "-N", "", "-C", "somebody", "-f", key]);
+  execFileSync(sshKeygen, ["-q", "-t", type, "-N", "", "-C", "somebody", "-f", key]);
   return key;
 }
 
@@ -33,12 +34,17 @@ describe.skipIf(!opensshIsThere)("an SSH key", () => {
     const publicKey = parseSshPublicKey(line);
     if (!publicKey.ok) throw new TypeError(publicKey.detail);
     const message = new TextEncoder().encode(digest);
-    expect(verifySshSignature(signature, { publicKey: publicKey.value, namespace, message }, sha512)).toEqual({ ok: true, value: undefined });
+    expect(verifySshSignature(signature, { publicKey: publicKey.value, namespace, message }, sha512)).toEqual({
+      ok: true,
+      value: undefined,
+    });
 
     const [allowed, file] = [join(folder, "allowed"), join(folder, "signature")];
     await writeFile(allowed, `somebody ${line}\n`);
     await writeFile(file, signature);
-    const verify = (input: string) => spawnSync("ssh-keygen", ["-Y", "verify", "-f", allowed, "-I", "somebody", "-n", namespace, "-s", file], { input }).status;
+    const verify = (input: string) =>
+      spawnSync(sshKeygen, ["-Y", "verify", "-f", allowed, "-I", "somebody", "-n", namespace, "-s", file], { input })
+        .status;
     expect([verify(digest), verify(`${digest} `)]).toEqual([0, 255]);
   });
 
@@ -51,7 +57,10 @@ describe.skipIf(!opensshIsThere)("an SSH key", () => {
   });
 
   it("of another kind, or that is not there, is refused with what to do", async () => {
-    await expect(sshPublicKey(generate("ecdsa"))).rejects.toMatchObject({ code: "usage", message: expect.stringContaining("ssh-keygen -t ed25519") as unknown });
+    await expect(sshPublicKey(generate("ecdsa"))).rejects.toMatchObject({
+      code: "usage",
+      message: expect.stringContaining("ssh-keygen -t ed25519") as unknown,
+    });
     await expect(sshPublicKey(join(folder, "nothing"))).rejects.toMatchObject({ code: "usage" });
     await expect(sshSigner(join(folder, "nothing"))(digest)).rejects.toMatchObject({ code: "usage" });
   });

@@ -27,7 +27,11 @@ export function sshSigner(key: string): SignDigest {
       await sshKeygen("ssh-keygen", ["-Y", "sign", "-n", signInNamespace, "-f", key, message]);
       return await readFile(`${message}.sig`, "utf8");
     } catch (cause) {
-      throw new CardeaError("usage", `\`ssh-keygen\` could not sign with \`${key}\`; is the key there (or its agent running), and OpenSSH 8.2 or newer installed?`, { cause });
+      throw new CardeaError(
+        "usage",
+        `\`ssh-keygen\` could not sign with \`${key}\`; is the key there (or its agent running), and OpenSSH 8.2 or newer installed?`,
+        { cause },
+      );
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
@@ -45,7 +49,9 @@ export async function sshPublicKey(path: string): Promise<string> {
     return checked(stdout.trim(), path);
   } catch (cause) {
     if (cause instanceof CardeaError) throw cause;
-    throw new CardeaError("usage", `--ssh-key: no public key was found for \`${path}\`; name an Ed25519 key`, { cause });
+    throw new CardeaError("usage", `--ssh-key: no public key was found for \`${path}\`; name an Ed25519 key`, {
+      cause,
+    });
   }
 }
 

@@ -16,7 +16,8 @@ describe("the private halves of delivery keys", () => {
   it("are found by their public halves, for their owner alone, until they are forgotten", async () => {
     const [one, other] = [await makeDeliveryKey(home), await makeDeliveryKey(home)];
     expect(await findDeliveryKey(home, one.publicKey, request)).toEqual(one);
-    for (const name of await readdir(join(home, "delivery"))) expect((await stat(join(home, "delivery", name))).mode & 0o777).toBe(0o600);
+    for (const name of await readdir(join(home, "delivery")))
+      expect((await stat(join(home, "delivery", name))).mode & 0o777).toBe(0o600);
     await forgetDeliveryKey(home, one.publicKey);
     await expect(findDeliveryKey(home, one.publicKey, request)).rejects.toMatchObject({ code: "key_lost" });
     expect(await findDeliveryKey(home, other.publicKey, request)).toEqual(other);

@@ -20,12 +20,19 @@ export async function makeDeliveryKey(directory: string): Promise<DeliveryKey> {
 }
 
 /** The private half for a request's `deliverTo`. @throws CardeaError `key_lost` */
-export async function findDeliveryKey(directory: string, publicKey: string | undefined, request: RequestId): Promise<DeliveryKey> {
+export async function findDeliveryKey(
+  directory: string,
+  publicKey: string | undefined,
+  request: RequestId,
+): Promise<DeliveryKey> {
   if (publicKey !== undefined) {
     const parsed = File.safeParse(await readPrivateJson(pathOf(directory, publicKey)));
     if (parsed.success && parsed.data.publicKey === publicKey) return parsed.data;
   }
-  throw new CardeaError("key_lost", `the private delivery key of ${request} is not on this machine; ask again from here`);
+  throw new CardeaError(
+    "key_lost",
+    `the private delivery key of ${request} is not on this machine; ask again from here`,
+  );
 }
 
 /** Once nothing more can come that was sealed to it. */

@@ -29,7 +29,9 @@ export async function fileRequest(context: Context, wish: Omit<SubmitRequest, "d
   // With a key of its own the call may be repeated: it files one request however often it arrives.
   const idempotencyKey = toBase64Url(context.random.bytes(16));
   try {
-    return await persistently(context, { attempts: 3 }, () => client.submit({ ...wish, deliverTo: publicKey }, idempotencyKey));
+    return await persistently(context, { attempts: 3 }, () =>
+      client.submit({ ...wish, deliverTo: publicKey }, idempotencyKey),
+    );
   } catch (error) {
     // Where it is not known whether the request was filed, the key is kept for it.
     if (error instanceof CardeaError && !errors[error.code].retryable) await forgetDeliveryKey(directory, publicKey);
@@ -51,19 +53,27 @@ export async function untilDecided(context: Context, first: RequestView, limit: 
     case "withdrawn":
       throw new CardeaError("request_not_pending", `${view.id} was withdrawn`);
     case "expired":
-      throw new CardeaError("request_expired", `${view.id} expired${view.why === undefined ? "" : ` (${view.why})`}; ask again`);
+      throw new CardeaError(
+        "request_expired",
+        `${view.id} expired${view.why === undefined ? "" : ` (${view.why})`}; ask again`,
+      );
     case "pending":
       throw new TypeError("waiting ended before the request was decided");
   }
 }
 
-async function untilNotPending(context: Context, first: RequestView, { untilMs = Number.POSITIVE_INFINITY }: WaitLimit): Promise<RequestView> {
+async function untilNotPending(
+  context: Context,
+  first: RequestView,
+  { untilMs = Number.POSITIVE_INFINITY }: WaitLimit,
+): Promise<RequestView> {
   const { terminal, signal, nowMs } = context;
   const { id } = first;
   const client = await context.client();
   terminal.note(`${id} (${first.code}) ${first.words}; approvers say \`cardea approve ${id}\``);
   let view = first;
-  const waiting = () => `waiting for ${waitingFor(view)}, expires ${relative(view.document.decision.expiresAt, nowMs())} (Ctrl-C leaves it pending)`;
+  const waiting = () =>
+    `waiting for ${waitingFor(view)}, expires ${relative(view.document.decision.expiresAt, nowMs())} (Ctrl-C leaves it pending)`;
   return terminal.during(waiting, async () => {
     while (view.state === "pending") {
       const leftMs = untilMs - nowMs();
@@ -71,9 +81,11 @@ async function untilNotPending(context: Context, first: RequestView, { untilMs =
       const wait = Math.min(pollSeconds, Math.ceil(leftMs / 1_000));
       const since = `${view.state}:${view.votes.length}`;
       const before = view;
-      view = await persistently(context, {}, () => client.request(id, { wait, since, signal })).catch((error: unknown) => {
-        throw signal.aborted ? new CardeaError("cancelled", stillPending(before), { cause: error }) : error;
-      });
+      view = await persistently(context, {}, () => client.request(id, { wait, since, signal })).catch(
+        (error: unknown) => {
+          throw signal.aborted ? new CardeaError("cancelled", stillPending(before), { cause: error }) : error;
+        },
+      );
       for (const vote of view.votes.slice(before.votes.length)) terminal.note(voteWords(vote));
     }
     return view;
@@ -81,18 +93,29 @@ async function untilNotPending(context: Context, first: RequestView, { untilMs =
 }
 
 /** Waits until the grant's key is there, and opens it. @throws CardeaError `grant_failed`, `grant_ended`, `key_lost`, `key_not_ready`, `cancelled` */
-export async function takeKey(context: Context, view: RequestView): Promise<{ readonly grant: GrantView; readonly key: DeliveredKey }> {
+export async function takeKey(
+  context: Context,
+  view: RequestView,
+): Promise<{ readonly grant: GrantView; readonly key: DeliveredKey }> {
   const [client, home] = await Promise.all([context.client(), context.home()]);
   const { grant } = view;
   if (grant === undefined) throw new CardeaError("key_not_ready", `${view.id} has no grant yet`);
   if (grant.state === "scheduled") {
-    throw new CardeaError("key_not_ready", `the window of ${grant.id} begins ${relative(grant.document.window.notBefore, context.nowMs())}; then say \`cardea key ${view.id}\``);
+    throw new CardeaError(
+      "key_not_ready",
+      `the window of ${grant.id} begins ${relative(grant.document.window.notBefore, context.nowMs())}; then say \`cardea key ${view.id}\``,
+    );
   }
   if (grant.state === "ended" || grant.state === "failed") {
-    throw new CardeaError(grant.state === "ended" ? "grant_ended" : "grant_failed", `${grant.id} ${grant.state}${grant.why === undefined ? "" : ` (${grant.why})`}${grant.detail === undefined ? "" : `: ${grant.detail}`}; ask again`);
+    throw new CardeaError(
+      grant.state === "ended" ? "grant_ended" : "grant_failed",
+      `${grant.id} ${grant.state}${grant.why === undefined ? "" : ` (${grant.why})`}${grant.detail === undefined ? "" : `: ${grant.detail}`}; ask again`,
+    );
   }
   const delivery = await findDeliveryKey(home.directory, view.document.asked.deliverTo, view.id);
-  const sealed = await persistently(context, { attempts: 5 }, () => client.key(grant.id, { wait: pollSeconds, signal: context.signal }));
+  const sealed = await persistently(context, { attempts: 5 }, () =>
+    client.key(grant.id, { wait: pollSeconds, signal: context.signal }),
+  );
   return { grant, key: await openSealedKey(sealed.sealed, delivery.privateKey, sealed.digest) };
 }
 

@@ -5,24 +5,36 @@ import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import { connectionUri, fillTemplate, libpqAddress, libpqEnvironment, passfileLine } from "./render.ts";
 
 const notAfter = toTime(Date.UTC(2026, 0, 1));
-const text = fc.string({ minLength: 1, maxLength: 40, unit: "grapheme" }).filter((value) => value.isWellFormed() && !value.includes("\n") && !value.includes("\0"));
+const text = fc
+  .string({ minLength: 1, maxLength: 40, unit: "grapheme" })
+  .filter((value) => value.isWellFormed() && !value.includes("\n") && !value.includes("\0"));
 const host = fc.constantFrom("db.internal", "10.0.0.7", "::1", "/var/run/postgresql");
-const key = fc.record({ user: text, secret: text, database: text, host }).map(
-  ({ user, secret, database, host: at }): DeliveredKey => ({ via: "direct", kind: "postgres", user, secret, endpoint: { host: at, port: 5432, databases: [database, "other"], sslmode: "verify-full" }, notAfter }),
-);
+const key = fc
+  .record({ user: text, secret: text, database: text, host })
+  .map(({ user, secret, database, host: at }): DeliveredKey => ({
+    via: "direct",
+    kind: "postgres",
+    user,
+    secret,
+    endpoint: { host: at, port: 5432, databases: [database, "other"], sslmode: "verify-full" },
+    notAfter,
+  }));
 const nth = (list: DeliveredKey["endpoint"][string]) => (Array.isArray(list) ? (list[0] ?? "") : String(list));
 
 /** A passfile's line as libpq's manual describes it: fields divided by colons, a backslash takes the next character as it is. */
 function passfileFields(line: string): string[] {
-  const fields = [""];
+  const fields: string[] = [];
+  let field = "";
   for (let i = 0; i < line.length; i++) {
-    if (line[i] === ":") fields.push("");
-    else {
+    if (line[i] === ":") {
+      fields.push(field);
+      field = "";
+    } else {
       if (line[i] === "\\") i++;
-      fields[fields.length - 1] += line.charAt(i);
+      field += line.charAt(i);
     }
   }
-  return fields;
+  return [...fields, field];
 }
 
 describe("a delivered key", () => {
@@ -30,7 +42,13 @@ describe("a delivered key", () => {
     fc.assert(
       fc.property(key, (one) => {
         const { endpoint, user, secret } = one;
-        expect(passfileFields(passfileLine(one))).toEqual([endpoint["host"], "5432", nth(endpoint["databases"] ?? ""), user, secret]);
+        expect(passfileFields(passfileLine(one))).toEqual([
+          endpoint["host"],
+          "5432",
+          nth(endpoint["databases"] ?? ""),
+          user,
+          secret,
+        ]);
       }),
     );
   });
@@ -40,7 +58,11 @@ describe("a delivered key", () => {
       fc.property(key, (one) => {
         const uri = new URL(connectionUri(one));
         const { endpoint, user, secret } = one;
-        expect([decodeURIComponent(uri.username), decodeURIComponent(uri.password), uri.port]).toEqual([user, secret, "5432"]);
+        expect([decodeURIComponent(uri.username), decodeURIComponent(uri.password), uri.port]).toEqual([
+          user,
+          secret,
+          "5432",
+        ]);
         expect(decodeURIComponent(uri.pathname.slice(1))).toBe(nth(endpoint["databases"] ?? ""));
         expect(uri.searchParams.get("sslmode")).toBe("verify-full");
         expect(decodeURIComponent(uri.hostname.replace(/^\[|\]$/g, ""))).toBe(endpoint["host"]);
@@ -62,11 +84,20 @@ describe("a delivered key", () => {
     const [one] = fc.sample(key, 1);
     if (one === undefined) throw new TypeError("a sample has one element");
     const sly = { ...one, secret: "{{user}}" };
-    expect(fillTemplate("{{ secret }} {{constructor}} {{{host}}}", sly)).toBe(`{{user}} {{constructor}} {${nth(one.endpoint["host"] ?? "")}}`);
+    expect(fillTemplate("{{ secret }} {{constructor}} {{{host}}}", sly)).toBe(
+      `{{user}} {{constructor}} {${nth(one.endpoint["host"] ?? "")}}`,
+    );
   });
 
   it("of something without an address is refused, with another way", () => {
-    const web: DeliveredKey = { via: "gateway", kind: "http", user: "key_1", secret: "s", endpoint: { url: "https://gateway" }, notAfter };
+    const web: DeliveredKey = {
+      via: "gateway",
+      kind: "http",
+      user: "key_1",
+      secret: "s",
+      endpoint: { url: "https://gateway" },
+      notAfter,
+    };
     expect(() => libpqEnvironment(web)).toThrow(expect.objectContaining({ code: "usage" }));
   });
 });

@@ -24,13 +24,29 @@ export function libpqEnvironment(key: DeliveredKey): Record<string, string> {
 /** The same without the secret. */
 export function libpqAddress(key: DeliveredKey): Record<string, string> {
   const { host, port, database, sslmode } = endpointOf(key);
-  return { PGHOST: host, PGPORT: port, PGDATABASE: database, PGUSER: key.user, ...(sslmode !== "" && { PGSSLMODE: sslmode }) };
+  return {
+    PGHOST: host,
+    PGPORT: port,
+    PGDATABASE: database,
+    PGUSER: key.user,
+    ...(sslmode !== "" && { PGSSLMODE: sslmode }),
+  };
 }
 
 /** Fills `{{user}}`, `{{secret}}`, `{{host}}`, `{{port}}`, `{{database}}`, `{{uri}}`, `{{notAfter}}`; other braces stay. */
 export function fillTemplate(template: string, key: DeliveredKey): string {
   const { host, port, database } = endpointOf(key);
-  const values = new Map(Object.entries({ user: key.user, secret: key.secret, host, port, database, uri: connectionUri(key), notAfter: key.notAfter }));
+  const values = new Map(
+    Object.entries({
+      user: key.user,
+      secret: key.secret,
+      host,
+      port,
+      database,
+      uri: connectionUri(key),
+      notAfter: key.notAfter,
+    }),
+  );
   return template.replace(/\{\{\s*([a-zA-Z]+)\s*\}\}/g, (whole, name: string) => values.get(name) ?? whole);
 }
 
@@ -40,8 +56,14 @@ function endpointOf({ endpoint, kind }: DeliveredKey) {
     return Array.isArray(value) ? (value[0] ?? "") : value === undefined ? "" : String(value);
   };
   const database = text("database");
-  const address = { host: text("host"), port: text("port"), database: database === "" ? text("databases") : database, sslmode: text("sslmode") };
-  if (address.host === "" || address.port === "") throw new CardeaError("usage", `a key of kind \`${kind}\` has no host and port; take it by --key-as json`);
+  const address = {
+    host: text("host"),
+    port: text("port"),
+    database: database === "" ? text("databases") : database,
+    sslmode: text("sslmode"),
+  };
+  if (address.host === "" || address.port === "")
+    throw new CardeaError("usage", `a key of kind \`${kind}\` has no host and port; take it by --key-as json`);
   return address;
 }
 

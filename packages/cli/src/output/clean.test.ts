@@ -7,25 +7,48 @@ import { Terminal, type Stream } from "./terminal.ts";
 const bold = (text: string) => `\u001b[1m${text}\u001b[22m`;
 /** Text as nobody should have written it: escape sequences, control, bidirectional and wide characters, styles of ours. */
 const hostile = fc
-  .array(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("\u001b[2J", "\u001b]0;title\u0007", "\u009b31m", "\u202e", "\r", "\n", "\t", "漢", "e\u0301", "🙂", bold("x"))))
+  .array(
+    fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.constantFrom(
+        "\u001b[2J",
+        "\u001b]0;title\u0007",
+        "\u009b31m",
+        "\u202e",
+        "\r",
+        "\n",
+        "\t",
+        "漢",
+        "e\u0301",
+        "🙂",
+        bold("x"),
+      ),
+    ),
+  )
   .map((parts) => parts.join(""));
 
 /** What a terminal might act on, once our own styles are taken out. */
-// eslint-disable-next-line no-control-regex -- naming control characters is the purpose
 const dangerous = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
-const withoutStyles = (text: string) => Object.values(styles).flat().reduce((rest, code) => rest.replaceAll(`\u001b[${code}m`, ""), text);
+const withoutStyles = (text: string) =>
+  Object.values(styles)
+    .flat()
+    .reduce((rest, code) => rest.replaceAll(`\u001b[${code}m`, ""), text);
 
 describe("other people's text", () => {
   it("moves no cursor and hides nothing, whatever it is", () => {
-    fc.assert(fc.property(hostile, (text) => {
+    fc.assert(
+      fc.property(hostile, (text) => {
         expect(dangerous.test(withoutStyles(clean(text)))).toBe(false);
-      }));
+      }),
+    );
   });
 
   it("stays on its line where it is one", () => {
-    fc.assert(fc.property(hostile, (text) => {
+    fc.assert(
+      fc.property(hostile, (text) => {
         expect(oneLine(text)).not.toMatch(/[\n\r\t\u2028\u2029]/);
-      }));
+      }),
+    );
     expect(oneLine("fix\nstate   approved")).toBe("fix state   approved");
   });
 
@@ -81,11 +104,17 @@ describe("columns", () => {
   });
 
   it("fit the terminal", () => {
-    for (const line of table(["a", "b"], [["x".repeat(50), "y".repeat(50)]], 30).split("\n")) expect(width(line)).toBeLessThanOrEqual(30);
+    for (const line of table(["a", "b"], [["x".repeat(50), "y".repeat(50)]], 30).split("\n"))
+      expect(width(line)).toBeLessThanOrEqual(30);
   });
 
   it("of fields are one line each", () => {
-    expect(fields([["why", "fix\nstate  approved"], ["x", ""]])).toBe("why  fix state  approved\nx");
+    expect(
+      fields([
+        ["why", "fix\nstate  approved"],
+        ["x", ""],
+      ]),
+    ).toBe("why  fix state  approved\nx");
   });
 });
 
@@ -109,8 +138,16 @@ describe("a terminal", () => {
   });
 
   it("is coloured only where it is one and nobody objects", () => {
-    const styled = (tty: boolean, environment: Record<string, string>, json = false) => new Terminal({ ...streams({ isTTY: tty }).options, json, environment }).style("red", "x") !== "x";
-    expect([styled(true, {}), styled(false, {}), styled(true, { NO_COLOR: "1" }), styled(true, { TERM: "dumb" }), styled(false, { FORCE_COLOR: "1" }), styled(true, {}, true)]).toEqual([true, false, false, false, true, false]);
+    const styled = (tty: boolean, environment: Record<string, string>, json = false) =>
+      new Terminal({ ...streams({ isTTY: tty }).options, json, environment }).style("red", "x") !== "x";
+    expect([
+      styled(true, {}),
+      styled(false, {}),
+      styled(true, { NO_COLOR: "1" }),
+      styled(true, { TERM: "dumb" }),
+      styled(false, { FORCE_COLOR: "1" }),
+      styled(true, {}, true),
+    ]).toEqual([true, false, false, false, true, false]);
   });
 
   it("shows progress on one line that is gone afterwards, with remarks above it", async () => {
@@ -131,7 +168,10 @@ describe("a terminal", () => {
 
   it("shows no progress in a pipe", async () => {
     const { err, options } = streams();
-    await new Terminal({ json: false, ...options }).during(() => "waiting", () => Promise.resolve());
+    await new Terminal({ json: false, ...options }).during(
+      () => "waiting",
+      () => Promise.resolve(),
+    );
     expect(err).toEqual([]);
   });
 });

@@ -4,7 +4,14 @@
  */
 
 /** The styles in use, as the parameters of SGR (ECMA-48, section 8.3.117): on, off. */
-export const styles = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], gray: [90, 39] } as const;
+export const styles = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  gray: [90, 39],
+} as const;
 export type Style = keyof typeof styles;
 
 const own = String.raw`\u001b\[(?:1|2|22|31|32|33|39|90)m`;
@@ -25,7 +32,10 @@ export function oneLine(text: string): string {
 /** JSON text whose strings hold nothing that a terminal would act on; the same document still. */
 export function cleanJson(json: string): string {
   // Only strings can hold such characters, and there every character may be written by its code.
-  return json.replace(/[\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return json.replace(
+    /[\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** Columns that a terminal gives to text: none for styles and combining marks, two for wide characters. */
@@ -56,7 +66,8 @@ export function cut(line: string, maxWidth: number): string {
 
 const combining = /^[\p{Mn}\p{Me}\u200b-\u200f\u2060\ufe00-\ufe0f]$/u;
 // East Asian wide and fullwidth blocks and emoji (UAX 11), as terminals draw them.
-const wide = /^[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
+const wide =
+  /^[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 
 function charWidth(char: string): number {
   if (char < "\u0300") return 1;

@@ -29,16 +29,27 @@ export function requestWords(view: RequestView, terminal: Terminal, nowMs: numbe
     ["state", `${stateWords(view, terminal)}${view.why === undefined ? "" : ` (${view.why})`}`],
     ["by", `${view.requester.name} (${view.requester.kind})${behind}`],
     ["groups", facts.verified.groups.join(", ")],
-    ["asks for", "role" in asked.ask ? `role ${asked.ask.role} on ${asked.resource}` : `${asked.ask.action.name} on ${asked.resource}`],
+    [
+      "asks for",
+      "role" in asked.ask
+        ? `role ${asked.ask.role} on ${asked.resource}`
+        : `${asked.ask.action.name} on ${asked.resource}`,
+    ],
     ["window", windowWords(view)],
     ["why", asked.justification],
     ...optional("ticket", asked.ticket),
     ...optional("extends", asked.extends),
-    ...optional("emergency", asked.breakGlass === true ? "break-glass: allowed at once, reviewed afterwards" : undefined),
+    ...optional(
+      "emergency",
+      asked.breakGlass === true ? "break-glass: allowed at once, reviewed afterwards" : undefined,
+    ),
     ["filed", `${createdAt} (${relative(createdAt, nowMs)})`],
     ["decision", view.words],
     ...decision.reasons.filter((reason) => !view.words.includes(reason)).map((reason): Line => ["", reason]),
-    ...Object.keys(facts.asserted).map((name): Line => ["asserted", `${name} = ${JSON.stringify(facts.asserted[name])} (not verified)`]),
+    ...Object.keys(facts.asserted).map((name): Line => [
+      "asserted",
+      `${name} = ${JSON.stringify(facts.asserted[name])} (not verified)`,
+    ]),
     ...voteLines(view),
     ...stageLines(view),
     ...optional("grant", grantWords(view)),
@@ -59,7 +70,9 @@ export function waitingFor(view: RequestView): string {
 
 /** Who said what, as news: `approved by bob: fine`. */
 export function voteWords({ approver, vote }: RequestView["votes"][number]): string {
-  return oneLine(`${vote.verdict === "approve" ? "approved" : "denied"} by ${approver.name}${vote.comment === "" ? "" : `: ${vote.comment}`}`);
+  return oneLine(
+    `${vote.verdict === "approve" ? "approved" : "denied"} by ${approver.name}${vote.comment === "" ? "" : `: ${vote.comment}`}`,
+  );
 }
 
 /** Who denied it and why, to stand behind "was denied". */
@@ -89,15 +102,28 @@ function voteLines(view: RequestView): Line[] {
   return view.votes.map(({ approver, vote, counts }) => {
     const narrowed = vote.narrowing === undefined ? "" : `, only ${narrowingWords(vote.narrowing)}`;
     const comment = vote.comment === "" ? "" : `: ${vote.comment}`;
-    return [vote.verdict === "approve" ? "approved" : "denied", `by ${approver.name}, stage ${vote.stage}, ${vote.at}${narrowed}${counts ? "" : " (does not count)"}${comment}`];
+    return [
+      vote.verdict === "approve" ? "approved" : "denied",
+      `by ${approver.name}, stage ${vote.stage}, ${vote.at}${narrowed}${counts ? "" : " (does not count)"}${comment}`,
+    ];
   });
 }
 
-function narrowingWords({ duration, permissions, sourceIps }: NonNullable<RequestView["votes"][number]["vote"]["narrowing"]>): string {
+function narrowingWords({
+  duration,
+  permissions,
+  sourceIps,
+}: NonNullable<RequestView["votes"][number]["vote"]["narrowing"]>): string {
   return [
     ...(duration === undefined ? [] : [`for ${duration}`]),
     ...(sourceIps === undefined ? [] : [`from ${sourceIps.join(", ")}`]),
-    ...(permissions === undefined ? [] : [permissions.map(({ name, facets }) => (facets === undefined ? name : `${name} ${JSON.stringify(facets)}`)).join(", ")]),
+    ...(permissions === undefined
+      ? []
+      : [
+          permissions
+            .map(({ name, facets }) => (facets === undefined ? name : `${name} ${JSON.stringify(facets)}`))
+            .join(", "),
+        ]),
   ].join(", ");
 }
 
@@ -106,7 +132,9 @@ function stageLines(view: RequestView): Line[] {
   return view.stages.map((stage) => {
     const requirements = stage.requirements.map(({ words, missing, candidates }) => {
       if (missing === 0) return `${words} (met)`;
-      return stage.state === "open" && candidates.length > 0 ? `${words} (${candidates.map(({ name }) => name).join(", ")})` : words;
+      return stage.state === "open" && candidates.length > 0
+        ? `${words} (${candidates.map(({ name }) => name).join(", ")})`
+        : words;
     });
     return [`stage ${stage.stage}`, `${stage.state}: ${requirements.join(" and ")}`];
   });

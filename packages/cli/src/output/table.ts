@@ -6,7 +6,11 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   const widths = head.map((_, column) => Math.max(...cells.map((row) => width(row[column] ?? ""))));
   return cells
     .map((row) => {
-      const line = row.map((cell, column) => (column === row.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - width(cell)))).join("  ");
+      const line = row
+        .map((cell, column) =>
+          column === row.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - width(cell)),
+        )
+        .join("  ");
       return cut(line.trimEnd(), maxWidth);
     })
     .join("\n");

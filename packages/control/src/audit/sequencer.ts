@@ -78,14 +78,14 @@ async function run(control: Control, connect: () => Promise<Client>, signal: Abo
   }
 }
 
-/** Works for as long as it holds the lock; returns where another process has it. */
+/** Waits for the lock and works for as long as it holds it. */
 async function holdOnce(control: Control, connect: () => Promise<Client>, signal: AbortSignal): Promise<void> {
   const client = await connect();
   const files = new LogFiles(control.settings.logDirectory, control.log);
   try {
-    if (!(await tryWriterLock(client))) {
+    while (!(await tryWriterLock(client))) {
       await pause(control, pollMs, signal);
-      return;
+      if (signal.aborted) return;
     }
     const guard = await logGuard(control);
     const writer = new Writer(control, client, guard, files, await resume(control, guard, files));

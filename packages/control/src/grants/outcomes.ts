@@ -11,7 +11,8 @@ import type { LeaseState } from "@cardea/core/lifecycle/states";
 import { record } from "../audit/record.ts";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
-import { changeGrant, changeLease, maybeOneGrantLocked, oneLeaseLocked, type StoredGrant } from "../store/grants.ts";
+import { changeGrant, maybeOneGrantLocked, type StoredGrant } from "../store/grants.ts";
+import { changeLease, oneLeaseLocked } from "../store/leases.ts";
 import { enqueueTask } from "../store/tasks.ts";
 import { grantIds } from "./ids.ts";
 

@@ -7,6 +7,7 @@ import type { KeyView } from "@cardea/core/wire/api/grants";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { digestOf } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";
+import { policyJsonSchema } from "@cardea/core/policy/json-schema";
 import { listAudit } from "../audit/list.ts";
 import type { Control } from "../control.ts";
 import { grantEvidence } from "../evidence/grant-evidence.ts";
@@ -36,6 +37,7 @@ import { submitRequest } from "../requests/submit.ts";
 import { castVote } from "../requests/vote.ts";
 import { withdrawRequest } from "../requests/withdraw.ts";
 import { applyResource } from "../resources/apply.ts";
+import { removeResource } from "../resources/remove.ts";
 import { checkResource } from "../resources/check.ts";
 import { listResources, showResource } from "../resources/list.ts";
 import { createEnrolmentToken, listOutposts } from "../resources/outposts.ts";
@@ -125,6 +127,9 @@ export const handlers: Handlers = {
   listResources: ({ control, caller, query }) => listResources(control, caller.actor, query),
   showResource: ({ control, caller, params }) => showResource(control, caller.actor, params.name),
   applyResource: ({ control, caller, params, body }) => applyResource(control, caller.actor, params.name, body),
+  removeResource: async ({ control, caller, params }) => {
+    await removeResource(control, caller.actor, params.name);
+  },
   checkResource: ({ control, caller, params }) => checkResource(control, caller.actor, params.name),
   listOutposts: ({ control, caller, query }) => listOutposts(control, caller.actor, query),
   createEnrolmentToken: ({ control, caller, body }) => createEnrolmentToken(control, caller.actor, body),
@@ -133,6 +138,7 @@ export const handlers: Handlers = {
   planPolicy: ({ control, caller, body }) => planPolicy(control, caller.actor, body),
   applyPolicy: ({ control, caller, body }) => applyPolicy(control, caller.actor, body),
   simulatePolicy: ({ control, caller, body }) => simulatePolicy(control, caller.actor, body),
+  policySchema: () => policyJsonSchema(),
 
   listPeople: ({ control, caller, query }) => listPeople(control, caller.actor, query),
   createPerson: ({ control, caller, body }) => createPerson(control, caller.actor, body),

@@ -5,12 +5,12 @@
 import type { WebSocket } from "ws";
 import type { Enrolment } from "@cardea/core/wire/enrolment";
 import { CardeaError } from "@cardea/core/contract/errors";
-import { FromOutpost, maxLinkMessageBytes, type FromControl } from "@cardea/core/wire/link";
+import { FromOutpost, maxLinkMessageBytes, type FromControl, type LinkEvent, type Receipt } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
-import { never } from "@cardea/core/lib/never";
 import type { Control } from "../control.ts";
 import { keepConnection } from "../store/outposts.ts";
 import { transact } from "../store/transaction.ts";
+import { Drain } from "./drain.ts";
 import { applyMessages, type Message } from "./inbox.ts";
 import type { Frame, Frames } from "./frames.ts";
 import { takeReport } from "./report.ts";
@@ -30,6 +30,9 @@ const maxQueued = 2_000;
 /** RFC 6455, section 7.4.2: codes from 4000 on are the application's. */
 const replacedCode = 4_001;
 
+type Pong = Extract<FromOutpost, { kind: "pong" }>;
+type Report = Extract<FromOutpost, { kind: "report" }>;
+
 export class LinkConnection {
   readonly id: string;
   readonly outpost: Enrolment;
@@ -38,9 +41,9 @@ export class LinkConnection {
   readonly #control: Control;
   readonly #socket: WebSocket;
   readonly #tasks: TaskSender;
-  readonly #inbox: FromOutpost[] = [];
-  #draining: Promise<void> = Promise.resolve();
-  #isDraining = false;
+  /** Somebody waits for what receipts say, so they never stand behind a burst of events. */
+  readonly #urgent: Drain<Receipt | Pong>;
+  readonly #rest: Drain<LinkEvent | Report>;
   #stating: Promise<void> = Promise.resolve();
   #heardAtMs: number;
   /** What the outpost has of the log, the policy it was sent, and whether a checkpoint went out since the last ping. */
@@ -59,6 +62,9 @@ export class LinkConnection {
     this.outpost = outpost;
     this.id = id;
     this.#heardAtMs = control.clock.now();
+    const onFault = (error: unknown): void => this.#onFault(error);
+    this.#urgent = new Drain(maxBatch, (batch) => this.#takeUrgent(batch), onFault);
+    this.#rest = new Drain(maxBatch, (batch) => this.#takeRest(batch), onFault);
     this.#tasks = new TaskSender(control, outpost.id, {
       send: (message) => this.#send(message),
       congested: () => socket.bufferedAmount > maxLinkMessageBytes,
@@ -70,7 +76,7 @@ export class LinkConnection {
         clearInterval(this.#beat);
         for (const unsubscribe of this.#unsubscribe) unsubscribe();
         const done = (): void => resolve();
-        Promise.allSettled([this.#draining, this.#stating, this.#tasks.close()]).then(done, done);
+        Promise.allSettled([this.#urgent.settled(), this.#rest.settled(), this.#stating, this.#tasks.close()]).then(done, done);
       });
     });
     frames.listen((frame) => this.#hear(frame));
@@ -88,7 +94,8 @@ export class LinkConnection {
     );
     this.#beat = setInterval(() => this.#onBeat(), beatMs);
     this.#ping();
-    this.#drain();
+    this.#urgent.open();
+    this.#rest.open();
   }
 
   /** A newer link of the same outpost counts. */
@@ -133,40 +140,35 @@ export class LinkConnection {
       this.#socket.close(1007);
       return;
     }
-    this.#inbox.push(message);
-    if (this.#inbox.length > maxQueued) this.#socket.pause();
-    if (this.#beat !== undefined) this.#drain();
+    if (message.kind === "receipt" || message.kind === "pong") this.#urgent.push(message);
+    else this.#rest.push(message);
+    if (this.#urgent.size + this.#rest.size > maxQueued) this.#socket.pause();
   }
 
-  /** Applies what is queued, one batch after the other; what arrives meanwhile forms the next. */
-  #drain(): void {
-    if (this.#isDraining) return;
-    this.#isDraining = true;
-    this.#draining = this.#applyQueued()
-      .catch((error: unknown) => {
-        this.#control.log.error({ err: error, outpost: this.outpost.id }, "what an outpost told could not be taken in");
-        this.#socket.terminate();
-      })
-      .finally(() => (this.#isDraining = false));
+  #onFault(error: unknown): void {
+    this.#control.log.error({ err: error, outpost: this.outpost.id }, "what an outpost told could not be taken in");
+    this.#socket.terminate();
   }
 
-  async #applyQueued(): Promise<void> {
-    for (;;) {
-      const batch: Message[] = [];
-      let next = this.#inbox[0];
-      while (next !== undefined && isMessage(next) && batch.length < maxBatch) {
-        batch.push(next);
-        this.#inbox.shift();
-        next = this.#inbox[0];
-      }
-      if (batch.length > 0) await this.#apply(batch);
-      else if (next === undefined) return;
-      else if (!isMessage(next)) {
-        this.#inbox.shift();
-        await this.#take(next);
-      }
-      if (this.#inbox.length < maxQueued / 2) this.#socket.resume();
+  async #takeUrgent(batch: readonly (Receipt | Pong)[]): Promise<void> {
+    const receipts = batch.filter((message) => message.kind === "receipt");
+    if (receipts.length > 0) await this.#apply(receipts);
+    const pong = batch.findLast((message) => message.kind === "pong");
+    if (pong !== undefined) await this.#onPong(pong);
+    this.#resume();
+  }
+
+  async #takeRest(batch: readonly (LinkEvent | Report)[]): Promise<void> {
+    const events = batch.filter((message) => message.kind === "event");
+    if (events.length > 0) await this.#apply(events);
+    for (const message of batch) {
+      if (message.kind === "report") await transact(this.#control, (tx) => takeReport(tx, this.#control, this.outpost, message.report));
     }
+    this.#resume();
+  }
+
+  #resume(): void {
+    if (this.#urgent.size + this.#rest.size < maxQueued / 2) this.#socket.resume();
   }
 
   async #apply(batch: readonly Message[]): Promise<void> {
@@ -180,20 +182,7 @@ export class LinkConnection {
     }
   }
 
-  async #take(message: Exclude<FromOutpost, Message>): Promise<void> {
-    switch (message.kind) {
-      case "report":
-        await transact(this.#control, (tx) => takeReport(tx, this.#control, this.outpost, message.report));
-        return;
-      case "pong":
-        await this.#onPong(message);
-        return;
-      default:
-        never(message);
-    }
-  }
-
-  async #onPong({ checkpointSize, leases }: Extract<FromOutpost, { kind: "pong" }>): Promise<void> {
+  async #onPong({ checkpointSize, leases }: Pong): Promise<void> {
     // Only where no checkpoint is under way does the answer say more than this side knows already.
     if (!this.#sent.sincePing) this.#sent.checkpointSize = checkpointSize;
     this.#placed = true;
@@ -223,10 +212,6 @@ export class LinkConnection {
     this.#statedAtMs = this.#control.clock.now();
     this.#send(state);
   }
-}
-
-function isMessage(message: FromOutpost): message is Message {
-  return message.kind === "receipt" || message.kind === "event";
 }
 
 function parse(text: Frame): FromOutpost | undefined {

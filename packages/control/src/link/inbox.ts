@@ -9,10 +9,12 @@ import { EndReason, type LinkEvent, type Receipt, type TaskResult } from "@carde
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
 import { never } from "@cardea/core/lib/never";
 import type { Control, Tx } from "../control.ts";
-import { record } from "../audit/record.ts";
+import { record, recordAll } from "../audit/record.ts";
 import { grantEnded, grantIssued, issueFailed, leaseEvent } from "../grants/outcomes.ts";
 import { closeTasks, maybeOneTask, noteInbox, postponeTask } from "../store/tasks.ts";
+import { manyGrantsOf } from "../store/outposts.ts";
 import { transact } from "../store/transaction.ts";
+import { takeRemoval } from "./removal.ts";
 import { takeReport } from "./report.ts";
 
 export type Message = Receipt | LinkEvent;
@@ -60,11 +62,33 @@ async function apply(tx: Tx, control: Control, outpost: Enrolment, messages: rea
     messages.map((message) => message.id),
     toTime(control.clock.now()),
   );
+  const notes: LinkEvent[] = [];
   for (const message of messages) {
     if (!fresh.has(message.id)) continue;
     if (message.kind === "receipt") await applyReceipt(tx, control, outpost, message);
+    else if (notedOnly.has(message.type)) notes.push(message);
     else await applyEvent(tx, control, outpost, message);
   }
+  await noteEvents(tx, control, outpost, notes);
+}
+
+/** Events that change nothing here: the receipt says that a key exists, and what ends moves a lease on from wherever it was. Logged together. */
+const notedOnly: ReadonlySet<AuditType> = new Set<AuditType>(["lease.intended", "lease.live", "resource.stranger", "security.refused"]);
+
+async function noteEvents(tx: Tx, control: Control, outpost: Enrolment, events: readonly LinkEvent[]): Promise<void> {
+  if (events.length === 0) return;
+  const about = (event: LinkEvent): GrantId | undefined => GrantId.safeParse(event.ids["grant"]).data;
+  const own = await manyGrantsOf(tx, outpost.id, events.map(about).filter((grant) => grant !== undefined));
+  const heard = events.filter((event) => {
+    const grant = about(event);
+    return grant === undefined ? event.ids["grant"] === undefined : own.has(grant);
+  });
+  if (heard.length < events.length) control.log.warn({ outpost: outpost.id, count: events.length - heard.length }, "an outpost told of grants that are not its own");
+  await recordAll(
+    tx,
+    control,
+    heard.map((event) => ({ type: event.type, ids: { ...event.ids, outpost: outpost.id }, data: event.data, at: event.at, eventId: event.id })),
+  );
 }
 
 async function applyReceipt(tx: Tx, control: Control, outpost: Enrolment, { task, outcome }: Receipt): Promise<void> {
@@ -72,9 +96,11 @@ async function applyReceipt(tx: Tx, control: Control, outpost: Enrolment, { task
   if (outcome.ok) {
     await applyResult(tx, control, outpost, outcome.result);
     await closeTasks(tx, { id: task, outpost: outpost.id }, { state: "done", at });
-  } else {
-    await applyFailure(tx, control, outpost, task, outcome);
+    // Who asked for a look or a configuration waits for the task; who asked for a key waits for the grant.
+    if (outcome.result.type === "checked" || outcome.result.type === "configured") control.wake.signal("tasks", tx);
+    return;
   }
+  await applyFailure(tx, control, outpost, task, outcome);
   control.wake.signal("tasks", tx);
 }
 
@@ -91,6 +117,9 @@ async function applyResult(tx: Tx, control: Control, outpost: Enrolment, result:
     case "checked":
     case "configured":
       await takeReport(tx, control, outpost, result.report);
+      return;
+    case "removed":
+      await takeRemoval(tx, control, outpost, result.resource);
       return;
     default:
       never(result);
@@ -120,12 +149,8 @@ async function applyEvent(tx: Tx, control: Control, outpost: Enrolment, told: Li
     await record(tx, control, { type: "security.refused", ids: { outpost: outpost.id }, data: { what: "event of an outpost", type: event.type }, eventId: event.id });
     return;
   }
-  if (event.type.startsWith("lease.")) {
-    await leaseEvent(tx, control, outpost.id, event);
-    await endedByItself(tx, control, outpost, event);
-    return;
-  }
-  await record(tx, control, { type: event.type, ids: event.ids, data: event.data, at: event.at, eventId: event.id });
+  await leaseEvent(tx, control, outpost.id, event);
+  await endedByItself(tx, control, outpost, event);
 }
 
 /** An outpost ends leases by its own clock too, without a task; `over` says that nothing of the grant is left then. */

@@ -1,16 +1,16 @@
 /**
- * Sends an outpost its tasks over one connection: takes due ones from the table, assembles evidence at the moment of sending, and keeps the
- * number of unreceipted ones bounded. What is not receipted within a minute comes up again.
+ * Sends an outpost its tasks over one connection: takes due ones from the table, waits until the log covers what an issue rests on, assembles the
+ * evidence at the moment of sending, and keeps the number of unreceipted ones bounded. What is not receipted within a minute comes up again.
  */
 import type { GrantId, OutpostId, TaskId } from "@cardea/core/contract/ids";
 import type { Consistency, FromControl, Task } from "@cardea/core/wire/link";
 import type { Evidence } from "@cardea/core/documents/evidence";
-import { toTime } from "@cardea/core/documents/primitives";
+import { timeMs, toTime } from "@cardea/core/documents/primitives";
 import { parseCheckpoint } from "@cardea/core/log/checkpoint";
 import type { Control } from "../control.ts";
 import { proveGrowth } from "../audit/proofs.ts";
 import { assembleEvidence } from "../evidence/assemble.ts";
-import { maybeOneNextTaskTime, postponeTask, resendTasks, takeTasks, type TakenTask } from "../store/tasks.ts";
+import { manyLoggedGrants, maybeOneNextTaskTime, postponeTask, resendTasks, takeTasks, type TakenTask } from "../store/tasks.ts";
 
 /** Tasks sent and not receipted. */
 const windowSize = 64;
@@ -18,8 +18,8 @@ const againMs = 60_000;
 /** The truth is polled at least as often; hints only make it faster. */
 const pollMs = 2_000;
 const retryMs = 1_000;
-/** For so long evidence is waited for in memory; then the task is put back. */
-const evidenceMs = 20_000;
+/** For so long an issue waits in memory for the log; then its task is put back. */
+const coverMs = 20_000;
 
 export interface TaskWire {
   send(message: FromControl): void;
@@ -33,13 +33,17 @@ export class TaskSender {
   readonly #control: Control;
   readonly #outpost: OutpostId;
   readonly #wire: TaskWire;
-  readonly #unreceipted = new Set<TaskId>();
+  /** Since when each is out. */
+  readonly #unreceipted = new Map<TaskId, number>();
   /** Taken, and waiting for the log to cover their grant. */
   readonly #waiting = new Map<TaskId, { readonly grant: GrantId; readonly sinceMs: number }>();
   #started = false;
   #closing = false;
   #running: Promise<void> | undefined;
+  /** What a hint said while a run was under way. */
   #again = false;
+  /** Whether there may be tasks that nobody has taken; the log's hints concern only those taken. */
+  #mayBeDue = true;
   #timer: NodeJS.Timeout | undefined;
   #chain: Promise<void> = Promise.resolve();
 
@@ -58,16 +62,15 @@ export class TaskSender {
       .then(() => this.#runSoon());
   }
 
-  /** Something may be due. Returns at once. */
+  /** Tasks may be due. Returns at once. */
   poke(): void {
-    if (!this.#started || this.#closing) return;
-    this.#again = true;
-    if (this.#running === undefined) this.#runSoon();
+    this.#mayBeDue = true;
+    this.#wake();
   }
 
   /** The log covers more now. A run under way may have looked just before. */
   logGrew(): void {
-    if (this.#waiting.size > 0 || this.#running !== undefined) this.poke();
+    if (this.#waiting.size > 0 || this.#running !== undefined) this.#wake();
   }
 
   receipted(task: TaskId): void {
@@ -93,6 +96,12 @@ export class TaskSender {
     await this.#chain;
   }
 
+  #wake(): void {
+    if (!this.#started || this.#closing) return;
+    this.#again = true;
+    if (this.#running === undefined) this.#runSoon();
+  }
+
   #runSoon(): void {
     this.#running = undefined;
     if (this.#closing) return;
@@ -107,47 +116,64 @@ export class TaskSender {
         this.#running = undefined;
         if (this.#closing) return;
         if (this.#again) this.#runSoon();
-        else this.#timer = setTimeout(() => this.#runSoon(), sleepMs);
+        else this.#timer = setTimeout(() => this.#onTimer(), sleepMs);
       });
+  }
+
+  #onTimer(): void {
+    const tooOld = this.#control.clock.now() - againMs;
+    for (const [task, sinceMs] of this.#unreceipted) if (sinceMs < tooOld) this.#unreceipted.delete(task);
+    this.#mayBeDue = true;
+    this.#runSoon();
   }
 
   /** Sends what can be sent. Answers with how long to sleep where no hint comes. */
   async #run(): Promise<number> {
-    await this.#sendWaiting();
-    while (!this.#wire.congested() && this.#unreceipted.size < windowSize) {
+    let sleepMs = pollMs;
+    while (this.#mayBeDue && !this.#wire.congested() && this.#unreceipted.size < windowSize) {
+      this.#mayBeDue = false;
       const now = this.#control.clock.now();
-      const taken = await takeTasks(this.#control.db, this.#outpost, toTime(now), toTime(now + againMs), windowSize - this.#unreceipted.size);
-      if (taken.length === 0) return await this.#untilNext(now);
-      for (const task of taken) this.#unreceipted.add(task.id);
-      await Promise.all(taken.map((task) => this.#sendTask(task)));
+      const room = windowSize - this.#unreceipted.size;
+      const taken = await takeTasks(this.#control.db, this.#outpost, toTime(now), toTime(now + againMs), room);
+      for (const task of taken) this.#begin(task, now);
+      if (taken.length === room) this.#mayBeDue = true;
+      // Only where there was nothing to do it is worth a question when there will be.
+      else if (taken.length === 0) sleepMs = await this.#untilNext(now);
     }
-    return pollMs;
+    await this.#sendCovered();
+    return sleepMs;
+  }
+
+  #begin({ id, task }: TakenTask, nowMs: number): void {
+    this.#unreceipted.set(id, nowMs);
+    // Without evidence a waiting task is what is sent, but for its id; a spread forgets which of the kinds it was.
+    if (task.type !== "issue") this.#wire.send({ kind: "task", task: { ...task, id } as Task });
+    else this.#waiting.set(id, { grant: task.grant, sinceMs: nowMs });
   }
 
   async #untilNext(nowMs: number): Promise<number> {
     const next = await maybeOneNextTaskTime(this.#control.db, this.#outpost);
-    return next === undefined ? pollMs : Math.min(pollMs, Math.max(1, Date.parse(next) - nowMs));
+    return next === undefined ? pollMs : Math.min(pollMs, Math.max(1, timeMs(next) - nowMs));
   }
 
-  async #sendTask({ id, task }: TakenTask): Promise<void> {
-    // Without evidence a waiting task is what is sent, but for its id; a spread forgets which of the kinds it was.
-    if (task.type !== "issue") this.#wire.send({ kind: "task", task: { ...task, id } as Task });
-    else if (!(await this.#sendIssue(id, task.grant))) this.#waiting.set(id, { grant: task.grant, sinceMs: this.#control.clock.now() });
-  }
-
-  async #sendWaiting(): Promise<void> {
+  async #sendCovered(): Promise<void> {
+    if (this.#waiting.size === 0) return;
     const now = this.#control.clock.now();
+    const waiting = [...this.#waiting];
+    const logged = await manyLoggedGrants(
+      this.#control.db,
+      waiting.map(([, { grant }]) => grant),
+    );
     await Promise.all(
-      [...this.#waiting].map(async ([id, { grant, sinceMs }]) => {
-        const sent = await this.#sendIssue(id, grant);
-        if (!sent && now - sinceMs < evidenceMs) return;
-        this.#waiting.delete(id);
-        if (!sent) await this.#postpone(id);
+      waiting.map(async ([id, { grant, sinceMs }]) => {
+        const sent = logged.has(grant) && (await this.#sendIssue(id, grant));
+        if (sent) this.#waiting.delete(id);
+        else if (now - sinceMs > coverMs) await this.#postpone(id);
       }),
     );
   }
 
-  /** `false` while the log does not cover the grant yet. */
+  /** `false` where no head covers the grant yet. */
   async #sendIssue(id: TaskId, grant: GrantId): Promise<boolean> {
     try {
       const evidence = await assembleEvidence(this.#control, grant);
@@ -178,6 +204,7 @@ export class TaskSender {
 
   async #postpone(id: TaskId): Promise<void> {
     this.#unreceipted.delete(id);
+    this.#waiting.delete(id);
     await postponeTask(this.#control.db, id, toTime(this.#control.clock.now() + retryMs)).catch((error: unknown) => this.#fault(error));
   }
 

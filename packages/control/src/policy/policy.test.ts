@@ -182,7 +182,7 @@ describe("when policy changes", () => {
     await apply(twoOfDba, 2);
     await runOnce(control);
     expect(await show(write.id)).toMatchObject({ state: "expired", why: "policy_changed" });
-    expect(await code(approve("sam", write))).toBe("not_found");
+    expect(await code(approve("sam", write))).toBe("request_expired");
   });
 
   test("nobody's approval counts under it before the job has looked", async () => {

@@ -30,7 +30,11 @@ export async function listRequests(
   const items: RequestView[] = [];
   let before = cursorOf(query.cursor);
   for (let looked = 0; looked < maxLookedAt; looked += rowsAtOnce) {
-    const rows = await manyRequests(control.db, control.keys, { ...filterOf(actor, query), before, limit: rowsAtOnce });
+    const rows = await manyRequests(control.db, control.keys, {
+      ...filterOf(actor, roster, query),
+      before,
+      limit: rowsAtOnce,
+    });
     for (const row of rows) {
       if ("altered" in row) await reportAltered(control, row.altered);
       const view =
@@ -68,15 +72,17 @@ async function viewOf(
 
 function filterOf(
   actor: Actor,
+  roster: RosterView,
   { state, resource, requester, view }: z.output<typeof RequestsQuery>,
 ): Omit<RequestFilter, "before" | "limit"> {
+  const { groups } = roster.entry(actor.subject) ?? actor.entry;
   const oversees = actor.permissions.includes("auditor") || actor.permissions.includes("admin");
   return {
     state: view === "to-approve" ? "pending" : state,
     resource,
     requester,
     concerning: view === "mine" ? actor.subject : undefined,
-    visibleTo: oversees || view !== "all" ? undefined : actor.subject,
+    visibleTo: oversees || view !== "all" ? undefined : { subject: actor.subject, groups },
   };
 }
 

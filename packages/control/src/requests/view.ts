@@ -63,7 +63,7 @@ export function requestView({ roster, actor, request, votes, grant, nowMs }: Req
   };
 }
 
-/** Whether this person may see the request: who made it, who oversees, who has voted on it, and who could vote on it while it waits. */
+/** Whether this person may see the request: who made it, who oversees, who has voted on it, and who is asked by it, also once it is over. */
 export function maySee(
   actor: Actor,
   roster: RosterView,
@@ -74,7 +74,7 @@ export function maySee(
   if (actor.permissions.includes("auditor") || actor.permissions.includes("admin")) return true;
   if (concerned(document).includes(actor.subject)) return true;
   if (votes.some((vote) => vote.document.approver === actor.subject)) return true;
-  return request.state === "pending" && isEverAsked(document, actor.subject, (id) => roster.entry(id));
+  return isEverAsked(document, actor.subject, (id) => roster.entry(id));
 }
 
 /** Whether any stage, escalations included, asks for this person: approvers of later stages may look at what is coming. */

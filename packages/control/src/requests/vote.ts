@@ -8,49 +8,28 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type RequestId } from "@cardea/core/contract/ids";
 import { timeMs, toTime, type Time } from "@cardea/core/documents/primitives";
 import type { Request } from "@cardea/core/documents/request";
-import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import type { Vote } from "@cardea/core/documents/vote";
 import { durationMs } from "@cardea/core/lib/duration";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { reportingAlterations } from "../audit/altered.ts";
 import { demandWholeLog } from "../audit/guard.ts";
 import { recordAll } from "../audit/record.ts";
-import type { Actor, Control, Tx } from "../control.ts";
-import { createGrant } from "../grants/create.ts";
+import type { Actor, Control } from "../control.ts";
 import { demandSignIn } from "../people/demand.ts";
-import { rosterIn, type RosterView } from "../people/roster.ts";
+import { rosterIn } from "../people/roster.ts";
 import { demandPolicy, policyByDigest } from "../policy/current.ts";
 import { checkStanding } from "../policy/standing.ts";
-import type { StoredGrant } from "../store/grants.ts";
-import type { StoredPolicy } from "../store/policies.ts";
-import {
-  decideRequest,
-  insertVote,
-  manyVotes,
-  maybeOneRequestLocked,
-  setReminders,
-  type StoredRequest,
-} from "../store/requests.ts";
+import { insertVote, manyVotes, maybeOneRequestLocked, type StoredRequest } from "../store/requests.ts";
 import { isInLog } from "../store/log.ts";
 import { resourceById, specByDigest } from "../store/resources.ts";
 import { signDocument, type Signed } from "../store/signed.ts";
 import { transact } from "../store/transaction.ts";
 import { expireIn } from "./expire.ts";
-import { tellApprovers, tellRequester } from "./tell.ts";
+import { settle, type Ground, type Outcome, type Voting } from "./settle.ts";
 import { maySee, requestIds, requestView } from "./view.ts";
 
 /** Votes on one request, replaced ones included. Evidence holds at most 200. */
 export const maxVotes = 100;
-
-/** What one transaction came to. A request found to be over is settled in it, and only then refused. */
-type Outcome =
-  | { readonly refusal: CardeaError }
-  | {
-      readonly request: StoredRequest;
-      readonly votes: readonly Signed<Vote>[];
-      readonly grant: StoredGrant | undefined;
-      readonly roster: RosterView;
-    };
 
 /**
  * An approver's yes or no, for exactly the digest that they saw. The request's row is locked, so of votes, withdrawal and expiry at once
@@ -82,17 +61,6 @@ export async function castVote(
 
 /** A row put back to `pending` is not: what ended it is in the log. */
 const settledTypes = ["request.approved", "request.denied", "request.withdrawn", "request.expired"] as const;
-
-interface Voting {
-  readonly tx: Tx;
-  readonly control: Control;
-  readonly actor: Actor;
-  readonly input: z.output<typeof CastVote>;
-  readonly request: StoredRequest;
-  readonly votes: readonly Signed<Vote>[];
-  readonly roster: RosterView;
-  readonly current: StoredPolicy;
-}
 
 async function vote(voting: Voting): Promise<Outcome> {
   const { tx, control, actor, input, request, votes, roster } = voting;
@@ -152,11 +120,6 @@ function count(request: Request, votes: readonly Signed<Vote>[], entries: Entrie
 function alreadyDecided({ state, decidedAt }: StoredRequest): CardeaError {
   const code = state === "expired" ? "request_expired" : "request_not_pending";
   return new CardeaError(code, `the request was ${state} at ${decidedAt ?? "an unknown time"}`);
-}
-
-interface Ground {
-  readonly spec: ResourceSpec;
-  readonly policy: StoredPolicy;
 }
 
 /** What the request was decided on, after making sure that an approval would still mean the same. A denial needs no such thing. */
@@ -236,74 +199,4 @@ function votedEvent(request: Request, { document, digest }: Signed<Vote>, actor:
     actor: actor.subject,
     at: document.at,
   };
-}
-
-/** What the votes come to now: denied, approved with its grant, the next stage, or still waiting. */
-async function settle(
-  voting: Voting,
-  ground: Ground,
-  votes: readonly Signed<Vote>[],
-  before: Tally,
-  counted: Tally,
-): Promise<Outcome> {
-  const { tx, control, roster, request } = voting;
-  const { signed } = request;
-  const now = toTime(control.clock.now());
-  switch (counted.state) {
-    case "denied": {
-      await decideRequest(tx, request.id, "denied", now);
-      await recordAll(tx, control, [
-        {
-          type: "request.denied",
-          ids: requestIds(signed.document),
-          data: { request: signed.digest, vote: counted.vote },
-          actor: counted.by,
-        },
-      ]);
-      await tellRequester(
-        tx,
-        control,
-        roster,
-        signed,
-        "request.denied",
-        `was denied by ${voting.actor.name}${voting.input.comment === "" ? "" : `: ${voting.input.comment}`}`,
-      );
-      return { request: { ...request, state: "denied", decidedAt: now }, votes, grant: undefined, roster };
-    }
-    case "approved": {
-      await decideRequest(tx, request.id, "approved", now);
-      await recordAll(tx, control, [
-        {
-          type: "request.approved",
-          ids: requestIds(signed.document),
-          data: { request: signed.digest, votes: counted.votes },
-        },
-      ]);
-      const grant = await createGrant(tx, control, {
-        request: signed,
-        counted,
-        spec: ground.spec,
-        policy: ground.policy,
-        current: voting.current,
-        roster,
-      });
-      await tellRequester(
-        tx,
-        control,
-        roster,
-        signed,
-        "request.approved",
-        `was approved until ${grant.signed.document.window.notAfter}`,
-      );
-      return { request: { ...request, state: "approved", decidedAt: now }, votes, grant, roster };
-    }
-    case "pending": {
-      if (before.state === "pending" && counted.stage > before.stage) {
-        const escalations = counted.missing.flatMap(({ escalatesAt }) => escalatesAt ?? []).sort();
-        await setReminders(tx, request.id, { escalate_at: escalations[0] ?? null });
-        await tellApprovers(tx, control, roster, signed, counted, "request.submitted");
-      }
-      return { request, votes, grant: undefined, roster };
-    }
-  }
 }

@@ -10,12 +10,13 @@ import { maybeOneOutpost } from "../store/outposts.ts";
 import { insertResource, maybeOneResource } from "../store/resources.ts";
 import { enqueueTask } from "../store/tasks.ts";
 import { transact } from "../store/transaction.ts";
+import { authorise, refusalOf } from "./authorise.ts";
 import { showResource } from "./list.ts";
 import { waitForTask } from "./wait-for-task.ts";
 
 /**
- * `PUT /v1/resources/{name}`: hands a configuration to an outpost. It is sealed to the outpost's key, so nobody here can read it; whether it
- * is valid the outpost says. Answers when it has, or after some seconds with the resource as it is known so far.
+ * `PUT /v1/resources/{name}`: hands a configuration to an outpost. It is sealed to the outpost's key, so nobody here can read it; that it is
+ * to hold is signed here, and whether it is valid the outpost says. Answers when it has, or after some seconds with the resource as it is known so far.
  * @throws CardeaError `forbidden`, `token_forbidden`, `invalid_request`, `outpost_unknown`, `conflict`, `resource_config_invalid`
  */
 export async function applyResource(control: Control, actor: Actor, name: string, input: z.output<typeof ApplyResource>): Promise<ResourceView> {
@@ -37,9 +38,10 @@ export async function applyResource(control: Control, actor: Actor, name: string
       data: { name, by: "configuration" },
       actor: actor.subject,
     });
-    return await enqueueTask(tx, control, input.outpost, { type: "configure", resource, name, sealed: input.sealed });
+    const authority = await authorise(tx, control, { resource, name, outpost: input.outpost, by: actor.subject }, input.sealed);
+    return await enqueueTask(tx, control, input.outpost, { type: "configure", authority, sealed: input.sealed });
   });
   const done = await waitForTask(control, task);
-  if (done?.state === "failed") throw new CardeaError("resource_config_invalid", done.detail ?? `the outpost refused the configuration of \`${name}\``);
+  if (done?.state === "failed") throw refusalOf(done, name);
   return await showResource(control, actor, name);
 }

@@ -29,7 +29,11 @@ export interface CallKey {
  * Claims the key. Answers the row as it stands afterwards: the caller's own where `claim` is theirs, else that of the call that came
  * first. The primary key decides between two at once; an expired row is taken over.
  */
-export async function claimCall(db: Db, call: Omit<IdempotentCall, "status" | "answer">, now: Time): Promise<IdempotentCall> {
+export async function claimCall(
+  db: Db,
+  call: Omit<IdempotentCall, "status" | "answer">,
+  now: Time,
+): Promise<IdempotentCall> {
   const { rows } = await sql<IdempotentCall>`
     insert into idempotent_calls as stored (subject_id, key, fingerprint, claim, claimed_until, expires_at)
     values (${call.subject_id}, ${call.key}, ${call.fingerprint}, ${call.claim}, ${call.claimed_until}, ${call.expires_at})
@@ -56,13 +60,30 @@ export function maybeOneCall(db: Db, { subject, key }: CallKey): Promise<Idempot
 }
 
 /** Keeps the answer, if the claim is still the caller's. */
-export async function keepAnswer(db: Db, { subject, key }: CallKey, claim: string, status: number, answer: Buffer): Promise<void> {
-  await db.updateTable("idempotent_calls").set({ status, answer }).where("subject_id", "=", subject).where("key", "=", key).where("claim", "=", claim).execute();
+export async function keepAnswer(
+  db: Db,
+  { subject, key }: CallKey,
+  claim: string,
+  status: number,
+  answer: Buffer,
+): Promise<void> {
+  await db
+    .updateTable("idempotent_calls")
+    .set({ status, answer })
+    .where("subject_id", "=", subject)
+    .where("key", "=", key)
+    .where("claim", "=", claim)
+    .execute();
 }
 
 /** Gives the key back: the call certainly did nothing. */
 export async function releaseCall(db: Db, { subject, key }: CallKey, claim: string): Promise<void> {
-  await db.deleteFrom("idempotent_calls").where("subject_id", "=", subject).where("key", "=", key).where("claim", "=", claim).execute();
+  await db
+    .deleteFrom("idempotent_calls")
+    .where("subject_id", "=", subject)
+    .where("key", "=", key)
+    .where("claim", "=", claim)
+    .execute();
 }
 
 /** Removes what is over, a bounded piece at a time. */

@@ -1,4 +1,5 @@
 import type { LogTables } from "./log.ts";
+import type { ConfigurationTables } from "./configurations.ts";
 import type { GrantTables } from "./grants.ts";
 import type { OutpostTables } from "./outposts.ts";
 import type { PeopleTables } from "./people.ts";
@@ -11,13 +12,15 @@ import type { ApiTables } from "./api-state.ts";
 
 /** Every table of the control plane; each aggregate's file names its own. */
 export interface Database
-  extends RequestTables,
+  extends
+    RequestTables,
     GrantTables,
     LogTables,
     PolicyTables,
     PeopleTables,
     OutpostTables,
     ResourceTables,
+    ConfigurationTables,
     TaskTables,
     NotificationTables,
     ApiTables {}

@@ -1,12 +1,12 @@
 /** Grants, their leases as outposts report them, and reviews. A `…Locked` query holds the row until the transaction ends. */
-import { sql, type ColumnType, type Generated, type Selectable } from "kysely";
+import { sql, type ColumnType, type Selectable } from "kysely";
 import { SealedKey } from "@cardea/core/wire/delivery";
-import type { EventId, GrantId, LeaseId, OutpostId, RequestId, SubjectId } from "@cardea/core/contract/ids";
+import type { EventId, GrantId, LeaseId, OutpostId, RequestId, ResourceId, SubjectId } from "@cardea/core/contract/ids";
 import { Grant } from "@cardea/core/documents/grant";
 import type { Time } from "@cardea/core/documents/primitives";
 import { Request } from "@cardea/core/documents/request";
 import { Review } from "@cardea/core/documents/vote";
-import type { GrantState, LeaseState } from "@cardea/core/lifecycle/states";
+import { finalStates, type GrantState, type LeaseState } from "@cardea/core/lifecycle/states";
 import type { Control, ControlKeys, Tx } from "../control.ts";
 import type { LeaseTables, StoredLease } from "./leases.ts";
 import type { StoredEntry } from "./log.ts";
@@ -227,6 +227,18 @@ export async function manyReviewsOwed(db: Db, subjects: readonly SubjectId[]): P
     .limit(1_000)
     .execute();
   return rows.map((row) => row.id);
+}
+
+/** Whether anything of the resource is granted, or will be, or is still being ended. */
+export async function hasOpenGrants(db: Db, resource: ResourceId): Promise<boolean> {
+  const row = await db
+    .selectFrom("grants")
+    .select("id")
+    .where("resource_id", "=", resource)
+    .where("state", "not in", finalStates("grant"))
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** Grants whose instant has come: scheduled ones to begin, open ones to end. */

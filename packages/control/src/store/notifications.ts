@@ -11,7 +11,15 @@ import type { Control, Tx } from "../control.ts";
 type Db = Control["db"] | Tx;
 
 export interface NotificationTables {
-  webhooks: { id: EventId; url: string; events: string[]; label: string; secret: Buffer; created_at: Time; created_by: SubjectId };
+  webhooks: {
+    id: EventId;
+    url: string;
+    events: string[];
+    label: string;
+    secret: Buffer;
+    created_at: Time;
+    created_by: SubjectId;
+  };
   notifications: {
     id: EventId;
     type: string;
@@ -35,7 +43,13 @@ export interface NotificationTables {
     state: Generated<"due" | "delivered" | "abandoned">;
     detail: string | null;
   };
-  delivery_targets: { target: string; failures: Generated<number>; retry_at: Time | null; last_delivered_at: Time | null; detail: string | null };
+  delivery_targets: {
+    target: string;
+    failures: Generated<number>;
+    retry_at: Time | null;
+    last_delivered_at: Time | null;
+    detail: string | null;
+  };
 }
 
 export type NotificationRow = NotificationTables["notifications"];
@@ -70,7 +84,10 @@ export interface DueDelivery {
 }
 
 /** Leases the oldest due delivery of each target that is neither busy here nor pausing, at most `limit`. */
-export async function claimDeliveries(db: Db, claim: { readonly now: Time; readonly until: Time; readonly busy: readonly string[]; readonly limit: number }): Promise<DueDelivery[]> {
+export async function claimDeliveries(
+  db: Db,
+  claim: { readonly now: Time; readonly until: Time; readonly busy: readonly string[]; readonly limit: number },
+): Promise<DueDelivery[]> {
   const { rows } = await sql<DueDelivery>`
     with targets as (
       select distinct due.target from deliveries due
@@ -111,11 +128,17 @@ export async function markDelivered(db: Db, delivery: DueDelivery, at: Time): Pr
   await sql`
     with done as (update deliveries set state = 'delivered', claimed_until = null, detail = null where id = ${delivery.id})
     insert into delivery_targets (target, failures, retry_at, last_delivered_at) values (${delivery.target}, 0, null, ${at})
-    on conflict (target) do update set failures = 0, retry_at = null, last_delivered_at = ${at}, detail = null`.execute(db);
+    on conflict (target) do update set failures = 0, retry_at = null, last_delivered_at = ${at}, detail = null`.execute(
+    db,
+  );
 }
 
 /** Not delivered: this delivery waits until `nextAt`, and where the target as a whole failed, everything for it does. */
-export async function markFailed(db: Db, delivery: DueDelivery, failure: { readonly nextAt: Time; readonly detail: string; readonly targetFailed: boolean }): Promise<void> {
+export async function markFailed(
+  db: Db,
+  delivery: DueDelivery,
+  failure: { readonly nextAt: Time; readonly detail: string; readonly targetFailed: boolean },
+): Promise<void> {
   const { nextAt, detail, targetFailed } = failure;
   await sql`
     with again as (update deliveries set next_at = ${nextAt}, claimed_until = null, detail = ${detail} where id = ${delivery.id})
@@ -127,12 +150,20 @@ export async function markFailed(db: Db, delivery: DueDelivery, failure: { reado
 
 /** Will not be tried again. */
 export async function markAbandoned(db: Db, delivery: DueDelivery, detail: string): Promise<void> {
-  await db.updateTable("deliveries").set({ state: "abandoned", claimed_until: null, detail }).where("id", "=", delivery.id).execute();
+  await db
+    .updateTable("deliveries")
+    .set({ state: "abandoned", claimed_until: null, detail })
+    .where("id", "=", delivery.id)
+    .execute();
 }
 
 /** How often in a row a target has failed. */
 export async function oneTargetFailures(db: Db, target: string): Promise<number> {
-  const row = await db.selectFrom("delivery_targets").select("failures").where("target", "=", target).executeTakeFirst();
+  const row = await db
+    .selectFrom("delivery_targets")
+    .select("failures")
+    .where("target", "=", target)
+    .executeTakeFirst();
   return row?.failures ?? 0;
 }
 
@@ -148,11 +179,17 @@ export interface WebhookRow {
 }
 
 export async function insertWebhook(tx: Tx, webhook: NotificationTables["webhooks"]): Promise<void> {
-  await tx.insertInto("webhooks").values({ ...webhook, events: [...webhook.events] }).execute();
+  await tx
+    .insertInto("webhooks")
+    .values({ ...webhook, events: [...webhook.events] })
+    .execute();
 }
 
 /** Newest first, older than `before`. */
-export function manyWebhooks(db: Db, page: { readonly before?: string | undefined; readonly limit: number }): Promise<WebhookRow[]> {
+export function manyWebhooks(
+  db: Db,
+  page: { readonly before?: string | undefined; readonly limit: number },
+): Promise<WebhookRow[]> {
   return db
     .selectFrom("webhooks")
     .leftJoin("delivery_targets", "delivery_targets.target", "webhooks.id")
@@ -164,7 +201,10 @@ export function manyWebhooks(db: Db, page: { readonly before?: string | undefine
 }
 
 /** What is needed to call a webhook. */
-export function maybeOneWebhook(db: Db, id: EventId): Promise<{ readonly url: string; readonly secret: Buffer } | undefined> {
+export function maybeOneWebhook(
+  db: Db,
+  id: EventId,
+): Promise<{ readonly url: string; readonly secret: Buffer } | undefined> {
   return db.selectFrom("webhooks").select(["url", "secret"]).where("id", "=", id).executeTakeFirst();
 }
 
@@ -177,7 +217,9 @@ export async function deleteWebhook(tx: Tx, id: EventId): Promise<boolean> {
 
 /** Deliveries that wait, for the metrics. */
 export async function oneBacklog(db: Db): Promise<number> {
-  const { rows } = await sql<{ count: number }>`select count(*) as count from deliveries where state = 'due'`.execute(db);
+  const { rows } = await sql<{ count: number }>`select count(*) as count from deliveries where state = 'due'`.execute(
+    db,
+  );
   return rows[0]?.count ?? 0;
 }
 

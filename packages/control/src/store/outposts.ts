@@ -49,14 +49,25 @@ export interface StoredOutpost {
 }
 
 /** An outpost that is not retired. @throws CardeaError `evidence_signature` where its row was altered */
-export async function maybeOneOutpost(db: Db, keys: ControlKeys, which: { readonly id: OutpostId } | { readonly name: string }): Promise<StoredOutpost | undefined> {
+export async function maybeOneOutpost(
+  db: Db,
+  keys: ControlKeys,
+  which: { readonly id: OutpostId } | { readonly name: string },
+): Promise<StoredOutpost | undefined> {
   const query = db.selectFrom("outposts").selectAll().where("retired_at", "is", null);
-  const row = await ("id" in which ? query.where("id", "=", which.id) : query.where("name", "=", which.name)).executeTakeFirst();
+  const row = await (
+    "id" in which ? query.where("id", "=", which.id) : query.where("name", "=", which.name)
+  ).executeTakeFirst();
   return row === undefined ? undefined : stored(keys, row);
 }
 
 /** By name; retired ones left out. */
-export async function manyOutposts(db: Db, keys: ControlKeys, after: string | undefined, limit: number): Promise<StoredOutpost[]> {
+export async function manyOutposts(
+  db: Db,
+  keys: ControlKeys,
+  after: string | undefined,
+  limit: number,
+): Promise<StoredOutpost[]> {
   let query = db.selectFrom("outposts").selectAll().where("retired_at", "is", null).orderBy("name").limit(limit);
   if (after !== undefined) query = query.where("name", ">", after);
   return (await query.execute()).map((row) => stored(keys, row));
@@ -101,16 +112,55 @@ export async function insertOutpost(tx: Tx, signed: Signed<Enrolment>): Promise<
   return { from: retired.id, grants: grants.map((grant) => grant.id) };
 }
 
+/** Of these grants the outpost's own: it is heard on no others. */
+export async function manyGrantsOf(
+  db: Db,
+  outpost: OutpostId,
+  grants: readonly GrantId[],
+): Promise<ReadonlySet<GrantId>> {
+  if (grants.length === 0) return new Set();
+  const rows = await db
+    .selectFrom("grants")
+    .select("id")
+    .where("id", "in", [...grants])
+    .where("outpost", "=", outpost)
+    .execute();
+  return new Set(rows.map((row) => row.id));
+}
+
 /** From now on the newest link of the outpost is this one. */
-export async function takeConnection(db: Db, outpost: OutpostId, connection: string, now: Time, until: Time): Promise<void> {
-  await db.updateTable("outposts").set({ connection, connection_until: until, last_seen_at: now }).where("id", "=", outpost).execute();
+export async function takeConnection(
+  db: Db,
+  outpost: OutpostId,
+  connection: string,
+  now: Time,
+  until: Time,
+): Promise<void> {
+  await db
+    .updateTable("outposts")
+    .set({ connection, connection_until: until, last_seen_at: now })
+    .where("id", "=", outpost)
+    .execute();
 }
 
 /** Notes a sign of life. `false` where a newer link has taken over. */
-export async function keepConnection(db: Db, outpost: OutpostId, connection: string, now: Time, until: Time, leases: LeaseCounts): Promise<boolean> {
+export async function keepConnection(
+  db: Db,
+  outpost: OutpostId,
+  connection: string,
+  now: Time,
+  until: Time,
+  leases: LeaseCounts,
+): Promise<boolean> {
   const result = await db
     .updateTable("outposts")
-    .set({ connection_until: until, last_seen_at: now, leases_live: leases.live, leases_ending: leases.ending, leases_stuck: leases.stuck })
+    .set({
+      connection_until: until,
+      last_seen_at: now,
+      leases_live: leases.live,
+      leases_ending: leases.ending,
+      leases_stuck: leases.stuck,
+    })
     .where("id", "=", outpost)
     .where("connection", "=", connection)
     .executeTakeFirst();
@@ -130,11 +180,23 @@ export async function leaveConnection(db: Db, outpost: OutpostId, connection: st
 
 export async function insertEnrolmentToken(
   tx: Tx,
-  token: { readonly id: TokenId; readonly name: string; readonly createdBy: SubjectId; readonly createdAt: Time; readonly expiresAt: Time },
+  token: {
+    readonly id: TokenId;
+    readonly name: string;
+    readonly createdBy: SubjectId;
+    readonly createdAt: Time;
+    readonly expiresAt: Time;
+  },
 ): Promise<void> {
   await tx
     .insertInto("enrolment_tokens")
-    .values({ id: token.id, name: token.name, created_by: token.createdBy, created_at: token.createdAt, expires_at: token.expiresAt })
+    .values({
+      id: token.id,
+      name: token.name,
+      created_by: token.createdBy,
+      created_at: token.createdAt,
+      expires_at: token.expiresAt,
+    })
     .execute();
 }
 

@@ -10,7 +10,13 @@ import type { Control, Tx } from "../control.ts";
 import { signedColumns, type Signed } from "./signed.ts";
 
 export interface PeopleTables {
-  roster_heads: { version: number; document: string; digest: string; signatures: ColumnType<unknown, string, string>; at: Time };
+  roster_heads: {
+    version: number;
+    document: string;
+    digest: string;
+    signatures: ColumnType<unknown, string, string>;
+    at: Time;
+  };
   roster_entries: { subject_id: SubjectId; document: string };
   subject_profiles: { subject_id: SubjectId; display_name: string; email: string | null; created_at: Time };
   subject_identities: { issuer: string; issuer_subject: string; subject_id: SubjectId; mac: string };
@@ -45,7 +51,9 @@ type Db = Control["db"] | Tx;
 const rosterLock = 0x63617210;
 
 /** A row as it is read. */
-type Row<Table> = { readonly [Column in keyof Table]: Table[Column] extends Generated<infer Value> ? Value : Table[Column] };
+type Row<Table> = {
+  readonly [Column in keyof Table]: Table[Column] extends Generated<infer Value> ? Value : Table[Column];
+};
 export type TokenRow = Row<PeopleTables["tokens"]>;
 export type InvitationRow = Row<PeopleTables["invitations"]>;
 export type ProfileRow = Row<PeopleTables["subject_profiles"]>;
@@ -58,8 +66,15 @@ export interface RosterHeadRow {
 }
 
 /** Which head is the newest; undefined before the first. */
-export function maybeOneRosterVersion(db: Db): Promise<{ readonly version: number; readonly digest: string } | undefined> {
-  return db.selectFrom("roster_heads").select(["version", "digest"]).orderBy("version", "desc").limit(1).executeTakeFirst();
+export function maybeOneRosterVersion(
+  db: Db,
+): Promise<{ readonly version: number; readonly digest: string } | undefined> {
+  return db
+    .selectFrom("roster_heads")
+    .select(["version", "digest"])
+    .orderBy("version", "desc")
+    .limit(1)
+    .executeTakeFirst();
 }
 
 export interface StoredRoster {
@@ -71,7 +86,11 @@ export interface StoredRoster {
 
 /** Newest head, entries and profiles as one statement saw them, so that a change in between is seen whole or not at all. */
 export async function oneStoredRoster(db: Db): Promise<StoredRoster> {
-  const { rows } = await sql<{ head: RosterHeadRow | null; entries: string[]; profiles: Omit<ProfileRow, "created_at">[] }>`
+  const { rows } = await sql<{
+    head: RosterHeadRow | null;
+    entries: string[];
+    profiles: Omit<ProfileRow, "created_at">[];
+  }>`
     select
       (select json_build_object('version', version, 'document', document, 'digest', digest, 'signatures', signatures)
          from roster_heads order by version desc limit 1) as head,
@@ -90,7 +109,10 @@ export async function lockRoster(tx: Tx): Promise<void> {
 
 export async function insertRosterHead(tx: Tx, signed: Signed<RosterHead>): Promise<void> {
   const { version, at } = signed.document;
-  await tx.insertInto("roster_heads").values({ version, ...signedColumns(signed), at }).execute();
+  await tx
+    .insertInto("roster_heads")
+    .values({ version, ...signedColumns(signed), at })
+    .execute();
 }
 
 export async function upsertRosterEntry(tx: Tx, subject: SubjectId, document: string): Promise<void> {
@@ -111,7 +133,11 @@ export async function upsertProfile(tx: Tx, profile: ProfileRow): Promise<void> 
 }
 
 export function manyProfiles(db: Db, subjects: readonly SubjectId[]): Promise<ProfileRow[]> {
-  return db.selectFrom("subject_profiles").select(["subject_id", "display_name", "email", "created_at"]).where("subject_id", "in", [...subjects]).execute();
+  return db
+    .selectFrom("subject_profiles")
+    .select(["subject_id", "display_name", "email", "created_at"])
+    .where("subject_id", "in", [...subjects])
+    .execute();
 }
 
 export function manyIdentities(db: Db, subjects: readonly SubjectId[]): Promise<IdentityRow[]> {
@@ -125,7 +151,11 @@ export function manyIdentities(db: Db, subjects: readonly SubjectId[]): Promise<
 }
 
 /** Puts these identities in the place of the subject's old ones. Answers those that belong to somebody else; then nothing counts. */
-export async function replaceIdentities(tx: Tx, subject: SubjectId, identities: readonly IdentityRow[]): Promise<number> {
+export async function replaceIdentities(
+  tx: Tx,
+  subject: SubjectId,
+  identities: readonly IdentityRow[],
+): Promise<number> {
   await tx.deleteFrom("subject_identities").where("subject_id", "=", subject).execute();
   if (identities.length === 0) return 0;
   const inserted = await tx
@@ -137,7 +167,12 @@ export async function replaceIdentities(tx: Tx, subject: SubjectId, identities: 
   return identities.length - inserted.length;
 }
 
-export async function insertCredentialLabel(tx: Tx, credential: CredentialId, subject: SubjectId, label: string): Promise<void> {
+export async function insertCredentialLabel(
+  tx: Tx,
+  credential: CredentialId,
+  subject: SubjectId,
+  label: string,
+): Promise<void> {
   await tx.insertInto("credential_labels").values({ credential_id: credential, subject_id: subject, label }).execute();
 }
 
@@ -154,7 +189,11 @@ export function maybeOneInvitation(tx: Tx, lookup: string): Promise<InvitationRo
 }
 
 /** Until when each subject's newest open invitation lasts. */
-export function manyInvitedUntil(db: Db, subjects: readonly SubjectId[], now: Time): Promise<{ readonly subject_id: SubjectId; readonly until: Time }[]> {
+export function manyInvitedUntil(
+  db: Db,
+  subjects: readonly SubjectId[],
+  now: Time,
+): Promise<{ readonly subject_id: SubjectId; readonly until: Time }[]> {
   return db
     .selectFrom("invitations")
     .select((select) => ["subject_id", select.fn.max("expires_at").as("until")])
@@ -169,7 +208,10 @@ export async function deleteInvitations(tx: Tx, subject: SubjectId): Promise<voi
 }
 
 export async function insertToken(tx: Tx, token: Omit<TokenRow, "last_used_at">): Promise<void> {
-  await tx.insertInto("tokens").values({ ...token, permissions: [...token.permissions] }).execute();
+  await tx
+    .insertInto("tokens")
+    .values({ ...token, permissions: [...token.permissions] })
+    .execute();
 }
 
 export interface TokenLookup {
@@ -181,9 +223,24 @@ export interface TokenLookup {
 /** A token by its id and the roster's version in one round trip: this runs for every call. */
 export async function maybeOneToken(db: Db, id: TokenId): Promise<TokenLookup> {
   const row = await db
-    .selectFrom((select) => select.selectFrom("roster_heads").select(["version", "digest"]).orderBy("version", "desc").limit(1).as("head"))
+    .selectFrom((select) =>
+      select.selectFrom("roster_heads").select(["version", "digest"]).orderBy("version", "desc").limit(1).as("head"),
+    )
     .leftJoin("tokens", (join) => join.on("tokens.id", "=", id))
-    .select(["head.version", "head.digest", "id", "subject_id", "method", "credential_id", "label", "permissions", "created_at", "expires_at", "last_used_at", "mac"])
+    .select([
+      "head.version",
+      "head.digest",
+      "id",
+      "subject_id",
+      "method",
+      "credential_id",
+      "label",
+      "permissions",
+      "created_at",
+      "expires_at",
+      "last_used_at",
+      "mac",
+    ])
     .executeTakeFirst();
   if (row === undefined) return { token: undefined, roster: undefined };
   const { version, digest, ...token } = row;
@@ -197,15 +254,35 @@ export async function touchToken(db: Db, id: TokenId, now: Time): Promise<void> 
     .updateTable("tokens")
     .set({ last_used_at: now })
     .where("id", "=", id)
-    .where((where) => where.or([where("last_used_at", "is", null), where("last_used_at", "<", sql<Time>`${now}::timestamptz - interval '1 minute'`)]))
+    .where((where) =>
+      where.or([
+        where("last_used_at", "is", null),
+        where("last_used_at", "<", sql<Time>`${now}::timestamptz - interval '1 minute'`),
+      ]),
+    )
     .execute();
 }
 
 /** A subject's API tokens that are not over, newest first, older than `before`. */
-export function manyTokens(db: Db, subject: SubjectId, page: { readonly before?: string | undefined; readonly limit: number; readonly now: Time }): Promise<TokenRow[]> {
+export function manyTokens(
+  db: Db,
+  subject: SubjectId,
+  page: { readonly before?: string | undefined; readonly limit: number; readonly now: Time },
+): Promise<TokenRow[]> {
   return db
     .selectFrom("tokens")
-    .select(["id", "subject_id", "method", "credential_id", "label", "permissions", "created_at", "expires_at", "last_used_at", "mac"])
+    .select([
+      "id",
+      "subject_id",
+      "method",
+      "credential_id",
+      "label",
+      "permissions",
+      "created_at",
+      "expires_at",
+      "last_used_at",
+      "mac",
+    ])
     .where("subject_id", "=", subject)
     .where("method", "=", "api-token")
     .where("expires_at", ">", page.now)
@@ -216,7 +293,10 @@ export function manyTokens(db: Db, subject: SubjectId, page: { readonly before?:
 }
 
 /** The token's owner, or undefined where there is no such token. */
-export async function maybeOneTokenOwner(db: Db, id: TokenId): Promise<{ readonly subject_id: SubjectId; readonly method: TokenRow["method"] } | undefined> {
+export async function maybeOneTokenOwner(
+  db: Db,
+  id: TokenId,
+): Promise<{ readonly subject_id: SubjectId; readonly method: TokenRow["method"] } | undefined> {
   return db.selectFrom("tokens").select(["subject_id", "method"]).where("id", "=", id).executeTakeFirst();
 }
 
@@ -247,7 +327,13 @@ export async function spendChallenge(tx: Tx, nonce: string, expiresAt: Time): Pr
 
 /** Removes what is over, a bounded piece at a time. */
 export async function purgePeople(db: Db, now: Time): Promise<void> {
-  await sql`delete from tokens where id in (select id from tokens where expires_at < ${now}::timestamptz - interval '30 days' limit 1000)`.execute(db);
-  await sql`delete from spent_challenges where nonce in (select nonce from spent_challenges where expires_at < ${now} limit 1000)`.execute(db);
-  await sql`delete from invitations where lookup in (select lookup from invitations where expires_at < ${now}::timestamptz - interval '30 days' limit 1000)`.execute(db);
+  await sql`delete from tokens where id in (select id from tokens where expires_at < ${now}::timestamptz - interval '30 days' limit 1000)`.execute(
+    db,
+  );
+  await sql`delete from spent_challenges where nonce in (select nonce from spent_challenges where expires_at < ${now} limit 1000)`.execute(
+    db,
+  );
+  await sql`delete from invitations where lookup in (select lookup from invitations where expires_at < ${now}::timestamptz - interval '30 days' limit 1000)`.execute(
+    db,
+  );
 }

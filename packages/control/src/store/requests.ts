@@ -220,8 +220,8 @@ export interface RequestFilter {
   readonly requester?: SubjectId | undefined;
   /** Only what this subject filed, or an agent of theirs. */
   readonly concerning?: SubjectId | undefined;
-  /** Only what this subject filed or voted on, and whatever is pending: the caller judges who may see that. */
-  readonly visibleTo?: SubjectId | undefined;
+  /** Only what this subject filed or voted on, and whatever names it or one of its groups: the caller judges who may see that. */
+  readonly visibleTo?: { readonly subject: SubjectId; readonly groups: readonly string[] } | undefined;
   /** Only ids below this one. */
   readonly before?: string | undefined;
   readonly since?: Time | undefined;
@@ -247,15 +247,18 @@ export async function manyRequests(
   if (visibleTo !== undefined) {
     query = query.where((eb) =>
       eb.or([
-        eb("requester", "=", visibleTo),
-        eb("on_behalf_of", "=", visibleTo),
-        eb("state", "=", "pending"),
+        eb("requester", "=", visibleTo.subject),
+        eb("on_behalf_of", "=", visibleTo.subject),
+        // Canonical JSON writes an id or a group's name in one way, in quotes.
+        ...[visibleTo.subject, ...visibleTo.groups].map(
+          (name) => sql<boolean>`strpos(document, ${JSON.stringify(name)}) > 0`,
+        ),
         eb.exists(
           eb
             .selectFrom("votes")
             .select("votes.id")
             .whereRef("votes.request_id", "=", "requests.id")
-            .where("votes.approver", "=", visibleTo),
+            .where("votes.approver", "=", visibleTo.subject),
         ),
       ]),
     );

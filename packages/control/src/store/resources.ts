@@ -69,7 +69,8 @@ export interface StoredResource {
   readonly missing: readonly MissingPrivilege[];
   readonly warnings: readonly string[];
   readonly reportedAt: Time | undefined;
-  readonly spec: { readonly document: ResourceSpec; readonly digest: Digest; readonly signature: Signature } | undefined;
+  readonly spec:
+    { readonly document: ResourceSpec; readonly digest: Digest; readonly signature: Signature } | undefined;
 }
 
 /** The resource with this name, if it can be asked for. */
@@ -83,13 +84,22 @@ export async function resourceById(db: Db, id: ResourceId): Promise<ResourceRow 
 
 /** The specification with this digest, the resource's newest or an older one. */
 export async function specByDigest(db: Db, digest: Digest): Promise<StoredResource["spec"]> {
-  const row = await db.selectFrom("resource_specs").select(["digest", "document", "signature"]).where("digest", "=", digest).executeTakeFirst();
+  const row = await db
+    .selectFrom("resource_specs")
+    .select(["digest", "document", "signature"])
+    .where("digest", "=", digest)
+    .executeTakeFirst();
   return row === undefined ? undefined : readSpec(row);
 }
 
-export async function maybeOneResource(db: Db, which: { readonly name: string } | { readonly id: ResourceId }): Promise<StoredResource | undefined> {
+export async function maybeOneResource(
+  db: Db,
+  which: { readonly name: string } | { readonly id: ResourceId },
+): Promise<StoredResource | undefined> {
   const query = resourcesWithSpec(db);
-  const row = await ("id" in which ? query.where("resources.id", "=", which.id) : query.where("resources.name", "=", which.name)).executeTakeFirst();
+  const row = await (
+    "id" in which ? query.where("resources.id", "=", which.id) : query.where("resources.name", "=", which.name)
+  ).executeTakeFirst();
   return row === undefined ? undefined : stored(row);
 }
 
@@ -109,17 +119,32 @@ export interface ReportedResource {
   readonly version: string | undefined;
   readonly missing: readonly MissingPrivilege[];
   readonly warnings: readonly string[];
-  readonly spec: { readonly document: ResourceSpec; readonly digest: Digest; readonly signature: Signature } | undefined;
+  readonly spec:
+    { readonly document: ResourceSpec; readonly digest: Digest; readonly signature: Signature } | undefined;
   readonly at: Time;
 }
 
 /** Makes the resource known before its outpost has reported it. Nothing changes where it is known. */
-export async function insertResource(tx: Tx, resource: { readonly id: ResourceId; readonly name: string; readonly outpost: OutpostId; readonly at: Time }): Promise<void> {
+export async function insertResource(
+  tx: Tx,
+  resource: { readonly id: ResourceId; readonly name: string; readonly outpost: OutpostId; readonly at: Time },
+): Promise<void> {
   await tx
     .insertInto("resources")
-    .values({ id: resource.id, name: resource.name, outpost: resource.outpost, state: "unknown", created_at: resource.at })
+    .values({
+      id: resource.id,
+      name: resource.name,
+      outpost: resource.outpost,
+      state: "unknown",
+      created_at: resource.at,
+    })
     .onConflict((conflict) => conflict.column("id").doUpdateSet({ removed_at: null, outpost: resource.outpost }))
     .execute();
+}
+
+/** Offers the resource no longer. */
+export async function markRemoved(tx: Tx, id: ResourceId, at: Time): Promise<void> {
+  await tx.updateTable("resources").set({ removed_at: at }).where("id", "=", id).execute();
 }
 
 /** Stores what an outpost reported. A report without a specification keeps the last one: a resource that is down is still what it was. */
@@ -165,7 +190,10 @@ function resourcesWithSpec(db: Db) {
     .where("resources.removed_at", "is", null);
 }
 
-type ResourceColumns = Selectable<ResourcesTable> & { readonly spec_document: string | null; readonly spec_signature: unknown };
+type ResourceColumns = Selectable<ResourcesTable> & {
+  readonly spec_document: string | null;
+  readonly spec_signature: unknown;
+};
 
 const Missing = z.array(MissingPrivilege);
 const Warnings = z.array(z.string());
@@ -181,18 +209,34 @@ function stored(row: ResourceColumns): StoredResource {
     missing: Missing.parse(row.missing),
     warnings: Warnings.parse(row.warnings),
     reportedAt: row.reported_at ?? undefined,
-    spec: row.spec_digest === null || row.spec_document === null ? undefined : readSpec({ digest: row.spec_digest, document: row.spec_document, signature: row.spec_signature }),
+    spec:
+      row.spec_digest === null || row.spec_document === null
+        ? undefined
+        : readSpec({ digest: row.spec_digest, document: row.spec_document, signature: row.spec_signature }),
   };
 }
 
 function registered(resource: StoredResource | undefined): ResourceRow | undefined {
   if (resource?.spec === undefined) return undefined;
   const { id, name, outpost, state, spec } = resource;
-  return { id, name, outpost, state, kind: spec.document.kind, spec: spec.document, specDigest: spec.digest, specSignature: spec.signature };
+  return {
+    id,
+    name,
+    outpost,
+    state,
+    kind: spec.document.kind,
+    spec: spec.document,
+    specDigest: spec.digest,
+    specSignature: spec.signature,
+  };
 }
 
 /** `undefined` where the row was altered so that its digest does not name it any more. */
-function readSpec(row: { readonly digest: string; readonly document: string; readonly signature: unknown }): StoredResource["spec"] {
+function readSpec(row: {
+  readonly digest: string;
+  readonly document: string;
+  readonly signature: unknown;
+}): StoredResource["spec"] {
   const document = ResourceSpec.safeParse(parseJson(row.document));
   const signature = Signature.safeParse(row.signature);
   if (!document.success || !signature.success) return undefined;

@@ -32,7 +32,12 @@ export function matchesKeyedHash(control: Keys, purpose: SealPurpose, value: unk
 }
 
 /** AES-256-GCM: nonce, ciphertext, tag. `context` is bound, so that a value cannot be moved to another row. */
-export function seal(control: Keys & Pick<Control, "random">, purpose: SealPurpose, context: string, plaintext: string): Buffer {
+export function seal(
+  control: Keys & Pick<Control, "random">,
+  purpose: SealPurpose,
+  context: string,
+  plaintext: string,
+): Buffer {
   const nonce = control.random.bytes(nonceBytes);
   const cipher = createCipheriv("aes-256-gcm", derivedKey(control, purpose), nonce);
   cipher.setAAD(encoder.encode(context));

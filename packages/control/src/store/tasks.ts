@@ -1,13 +1,21 @@
 /**
  * What outposts are to do. Use cases enqueue a task in their transaction; `link/` takes due ones, sends them, and closes each by its
- * receipt. A task that is not receipted is taken again: outposts do each once by its id. Rows carry no authority: a forged one makes the
- * outpost look at evidence that then does not verify, or end what it would have ended later.
+ * receipt. A task that is not receipted is taken again: outposts do each once by its id. Rows carry no authority: behind
+ * a forged one the outpost finds no evidence that verifies, and no configuration that the control plane signed; or it ends what it would
+ * have ended later, or looks at a resource once more.
  */
 import { sql, type ColumnType, type Generated } from "kysely";
 import { z } from "zod";
 import { SealedKey } from "@cardea/core/wire/delivery";
-import { newId, GrantId, ResourceId, SessionId, type EventId, type OutpostId, type TaskId } from "@cardea/core/contract/ids";
-import { EndReason } from "@cardea/core/wire/link";
+import {
+  newId,
+  GrantId,
+  SessionId,
+  type EventId,
+  type OutpostId,
+  type TaskId,
+} from "@cardea/core/contract/ids";
+import { ConfigurationAuthority, EndReason } from "@cardea/core/wire/link";
 import { Name, toTime, type Time } from "@cardea/core/documents/primitives";
 import type { Control, Tx } from "../control.ts";
 
@@ -19,7 +27,11 @@ export const WaitingTask = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("end"), grant: GrantId, why: EndReason }),
   z.strictObject({ type: z.literal("close"), session: SessionId, why: z.string() }),
   z.strictObject({ type: z.literal("check"), resource: Name }),
-  z.strictObject({ type: z.literal("configure"), resource: ResourceId, name: Name, sealed: SealedKey.optional(), remove: z.literal(true).optional() }),
+  z.strictObject({
+    type: z.literal("configure"),
+    authority: ConfigurationAuthority,
+    sealed: SealedKey.optional(),
+  }),
 ]);
 export type WaitingTask = z.infer<typeof WaitingTask>;
 
@@ -56,7 +68,12 @@ export interface TaskTables {
  * Leaves a task for the outpost, in the caller's transaction; it is sent as soon as that commits. A grant has at most one open task of
  * each type: enqueueing it again answers with the first. An `end` takes the place of an `issue` that waits.
  */
-export async function enqueueTask(tx: Tx, control: Pick<Control, "clock" | "random" | "wake">, outpost: OutpostId, task: WaitingTask): Promise<TaskId> {
+export async function enqueueTask(
+  tx: Tx,
+  control: Pick<Control, "clock" | "random" | "wake">,
+  outpost: OutpostId,
+  task: WaitingTask,
+): Promise<TaskId> {
   const now = toTime(control.clock.now());
   const id = newId("task", control.clock, control.random);
   const grant = "grant" in task ? task.grant : null;
@@ -70,12 +87,14 @@ export async function enqueueTask(tx: Tx, control: Pick<Control, "clock" | "rand
       outpost,
       type: task.type,
       grant_id: grant,
-      resource: task.type === "check" ? task.resource : task.type === "configure" ? task.name : null,
+      resource: task.type === "check" ? task.resource : task.type === "configure" ? task.authority.document.name : null,
       payload: JSON.stringify(task),
       next_at: now,
       created_at: now,
     })
-    .onConflict((conflict) => conflict.columns(["grant_id", "type"]).where("state", "=", "open").where("grant_id", "is not", null).doNothing())
+    .onConflict((conflict) =>
+      conflict.columns(["grant_id", "type"]).where("state", "=", "open").where("grant_id", "is not", null).doNothing(),
+    )
     .returning("id")
     .executeTakeFirst();
   control.wake.signal("tasks", tx);
@@ -103,7 +122,13 @@ export interface TakenTask {
  * `skip locked` keeps two processes that hold a link of the same outpost for a moment from waiting for each other; a lock of the table
  * or a single taker would do it too, at the price of a stall when that one dies.
  */
-export async function takeTasks(db: Db, outpost: OutpostId, now: Time, againAt: Time, limit: number): Promise<TakenTask[]> {
+export async function takeTasks(
+  db: Db,
+  outpost: OutpostId,
+  now: Time,
+  againAt: Time,
+  limit: number,
+): Promise<TakenTask[]> {
   const rows = await db
     .updateTable("tasks")
     .set((eb) => ({ next_at: againAt, attempts: eb("attempts", "+", 1) }))
@@ -122,9 +147,14 @@ export async function takeTasks(db: Db, outpost: OutpostId, now: Time, againAt: 
     )
     .returning(["id", "payload", "attempts", "created_at"])
     .execute();
-  return rows
-    .map((row) => ({ id: row.id, task: WaitingTask.parse(row.payload), attempts: row.attempts - 1, createdAt: row.created_at }))
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const taken: TakenTask[] = [];
+  for (const row of rows) {
+    const task = WaitingTask.safeParse(row.payload);
+    // A row that nobody here wrote must not hold up the others.
+    if (!task.success) await closeTasks(db, { id: row.id, outpost }, { state: "failed", at: now, code: "link_message_invalid" });
+    else taken.push({ id: row.id, task: task.data, attempts: row.attempts - 1, createdAt: row.created_at });
+  }
+  return taken.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /** Puts a taken task back, to be sent at `at`. */
@@ -134,12 +164,24 @@ export async function postponeTask(db: Db, id: TaskId, at: Time): Promise<void> 
 
 /** A new link knows nothing of what an old one was sent: everything open is due again. */
 export async function resendTasks(db: Db, outpost: OutpostId, now: Time): Promise<void> {
-  await db.updateTable("tasks").set({ next_at: now }).where("outpost", "=", outpost).where("state", "=", "open").where("next_at", ">", now).execute();
+  await db
+    .updateTable("tasks")
+    .set({ next_at: now })
+    .where("outpost", "=", outpost)
+    .where("state", "=", "open")
+    .where("next_at", ">", now)
+    .execute();
 }
 
 /** A rebuilt outpost takes over what its lost predecessor was to end; what that was to make is not made. */
 export async function moveEndings(tx: Tx, from: OutpostId, to: OutpostId, now: Time): Promise<void> {
-  await tx.updateTable("tasks").set({ outpost: to, next_at: now }).where("outpost", "=", from).where("state", "=", "open").where("type", "=", "end").execute();
+  await tx
+    .updateTable("tasks")
+    .set({ outpost: to, next_at: now })
+    .where("outpost", "=", from)
+    .where("state", "=", "open")
+    .where("type", "=", "end")
+    .execute();
   await tx
     .updateTable("tasks")
     .set({ state: "failed", done_at: now, code: "outpost_unknown" })
@@ -161,6 +203,17 @@ export async function maybeOneNextTaskTime(db: Db, outpost: OutpostId): Promise<
   return row?.next_at;
 }
 
+/** Of these grants those whose creation has its place in the log, so that trying to prove it is worth the while. */
+export async function manyLoggedGrants(db: Db, grants: readonly GrantId[]): Promise<ReadonlySet<GrantId>> {
+  const rows = await db
+    .selectFrom("grants")
+    .innerJoin("audit_entries", "audit_entries.event_id", "grants.created_event")
+    .select("grants.id")
+    .where("grants.id", "in", [...grants])
+    .execute();
+  return new Set(rows.map((row) => row.id));
+}
+
 export interface TaskClosing {
   readonly state: "done" | "failed";
   readonly at: Time;
@@ -170,18 +223,21 @@ export interface TaskClosing {
 
 /** Closes open tasks: one by its id, or a grant's of one type. Closing what is closed changes nothing. */
 export async function closeTasks(
-  tx: Tx,
-  which: { readonly id: TaskId; readonly outpost: OutpostId } | { readonly grant: GrantId; readonly type: WaitingTask["type"] },
+  db: Db,
+  which:
+    | { readonly id: TaskId; readonly outpost: OutpostId }
+    | { readonly grant: GrantId; readonly type: WaitingTask["type"] },
   closing: TaskClosing,
 ): Promise<void> {
-  const query = tx
+  const query = db
     .updateTable("tasks")
     .set({ state: closing.state, done_at: closing.at, code: closing.code ?? null, detail: closing.detail ?? null })
     .where("state", "=", "open");
   // An outpost closes its own tasks only.
-  await ("id" in which
-    ? query.where("id", "=", which.id).where("outpost", "=", which.outpost)
-    : query.where("grant_id", "=", which.grant).where("type", "=", which.type)
+  await (
+    "id" in which
+      ? query.where("id", "=", which.id).where("outpost", "=", which.outpost)
+      : query.where("grant_id", "=", which.grant).where("type", "=", which.type)
   ).execute();
 }
 
@@ -210,7 +266,12 @@ export async function maybeOneTask(db: Db, id: TaskId): Promise<StoredTask | und
 }
 
 /** Notes that receipts or events are being applied; answers with those that were not applied before. */
-export async function noteInbox(tx: Tx, outpost: OutpostId, ids: readonly EventId[], now: Time): Promise<ReadonlySet<EventId>> {
+export async function noteInbox(
+  tx: Tx,
+  outpost: OutpostId,
+  ids: readonly EventId[],
+  now: Time,
+): Promise<ReadonlySet<EventId>> {
   if (ids.length === 0) return new Set();
   const rows = await tx
     .insertInto("link_inbox")
@@ -223,6 +284,10 @@ export async function noteInbox(tx: Tx, outpost: OutpostId, ids: readonly EventI
 
 /** Forgets closed tasks and applied messages older than `before`; an outpost never repeats what was acknowledged so long ago. */
 export async function forgetOldTasks(db: Db, before: Time, limit: number): Promise<void> {
-  await sql`delete from tasks where id in (select id from tasks where state <> 'open' and done_at < ${before} limit ${limit})`.execute(db);
-  await sql`delete from link_inbox where id in (select id from link_inbox where received_at < ${before} limit ${limit})`.execute(db);
+  await sql`delete from tasks where id in (select id from tasks where state <> 'open' and done_at < ${before} limit ${limit})`.execute(
+    db,
+  );
+  await sql`delete from link_inbox where id in (select id from link_inbox where received_at < ${before} limit ${limit})`.execute(
+    db,
+  );
 }

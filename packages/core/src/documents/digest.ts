@@ -25,6 +25,8 @@ export type DocumentType =
   | "review"
   | "policy"
   | "spec"
+  | "configuration"
+  | "sealed"
   | "roster"
   | "trust"
   | "permissions"

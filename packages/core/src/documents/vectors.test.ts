@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { canonicalJson } from "./canonical.ts";
+import { Configuration } from "./configuration.ts";
 import { Decision } from "./decision.ts";
 import { Digest, digestBytes, digestOf, shortCode, type DocumentType } from "./digest.ts";
 import { Grant, Permissions, Run } from "./grant.ts";
@@ -32,6 +33,8 @@ const schemas: Record<DocumentType, z.ZodType | undefined> = {
   review: Review,
   policy: Policy,
   spec: ResourceSpec,
+  configuration: Configuration,
+  sealed: undefined,
   roster: RosterHead,
   trust: Trust,
   permissions: Permissions,

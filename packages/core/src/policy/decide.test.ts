@@ -490,7 +490,13 @@ describe("break-glass", () => {
 
   it("is refused while a review is owed, but nothing else is", () => {
     const facts = sampleFacts({ reviewsOwed: [sampleGrantId(3)] });
-    expect(answer([fire], { asked: glass, facts })).toMatchObject({ effect: "deny" });
+    expect(answer([fire], { asked: glass, facts })).toMatchObject({
+      effect: "deny",
+      reasons: [
+        `the glass cannot be broken again before these grants are reviewed (\`cardea review\`): \`${sampleGrantId(3)}\``,
+        "rule `fire` has such grants reviewed by security",
+      ],
+    });
     expect(answer([fire, review()], { asked: write, facts })).toMatchObject({ effect: "review" });
   });
 });

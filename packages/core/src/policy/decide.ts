@@ -33,7 +33,7 @@ import {
 } from "./compile.ts";
 import type { Outcome } from "./conditions.ts";
 import { termsOf } from "./demands.ts";
-import { describeStages } from "./describe.ts";
+import { describeFrom, describeStages } from "./describe.ts";
 import { coversAll, overlapsAny } from "./patterns.ts";
 import { suggestions } from "./suggest.ts";
 import { variablesOf, type Variables } from "./variables.ts";
@@ -76,6 +76,7 @@ export function decide(input: DecideInput): Decision {
   const rules = rulesAbout(policy, view);
   const answer = decideAmong(rules, view);
   if (answer.effect === "deny") {
+    if (answer.final === true) return refuse(policy.digest, input, answer.reasons);
     const instead = suggestions(asked, spec, (ask) => {
       const found = decideAmong(rules, viewOf({ ...asked, ask }, spec, facts, createdAt, view.subject));
       return found.effect === "deny" ? undefined : found.rule.rule;
@@ -162,6 +163,8 @@ interface Refusal {
   readonly effect: "deny";
   readonly reasons: readonly string[];
   readonly rule?: string;
+  /** Nothing that could be asked for instead would help. */
+  readonly final?: true;
 }
 
 type Answer = Refusal | { readonly effect: "allow" | "review"; readonly rule: BoundRule<GrantingRule> };
@@ -171,12 +174,7 @@ function decideAmong({ deny, granting }: RulesFor, view: View): Answer {
   if (refusal !== undefined) return refusal;
   const breakGlass = view.asked.breakGlass === true;
   if (breakGlass && view.facts.verified.reviewsOwed.length > 0) {
-    return {
-      effect: "deny",
-      reasons: [
-        `${String(view.facts.verified.reviewsOwed.length)} earlier break-glass grant(s) still wait for their review; have them reviewed first`,
-      ],
-    };
+    return { effect: "deny", reasons: owedReasons(granting, view), final: true };
   }
   const conditions: string[] = [];
   for (const candidate of granting) {
@@ -190,6 +188,25 @@ function decideAmong({ deny, granting }: RulesFor, view: View): Answer {
     effect: "deny",
     reasons: [`no ${breakGlass ? "break-glass " : ""}rule permits this`, ...conditions.slice(0, 5)],
   };
+}
+
+/** Grants named in a refusal because they wait for a review. */
+const maxNamedDebts = 10;
+
+/** Which reviews stand in the way of breaking the glass again, and who gives them under the rules that would decide. */
+function owedReasons(granting: RulesFor["granting"], view: View): string[] {
+  const { reviewsOwed } = view.facts.verified;
+  const named = reviewsOwed.slice(0, maxNamedDebts).map((id) => `\`${id}\``);
+  const more = reviewsOwed.length > named.length ? ` and ${String(reviewsOwed.length - named.length)} more` : "";
+  const reviewers = granting.flatMap((candidate) => {
+    const { rule } = candidate;
+    if (rule.effect !== "allow" || rule.breakGlass === undefined || !permitsAsked(candidate, view)) return [];
+    return [`rule \`${rule.name}\` has such grants reviewed by ${describeFrom(rule.breakGlass.review.from)}`];
+  });
+  return [
+    `the glass cannot be broken again before these grants are reviewed (\`cardea review\`): ${named.join(", ")}${more}`,
+    ...reviewers.slice(0, 5),
+  ];
 }
 
 function denyAmong(rules: RulesFor["deny"], view: View): Refusal | undefined {

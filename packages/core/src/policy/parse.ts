@@ -49,14 +49,16 @@ export function parsePolicy(text: string): ParsedPolicy {
   let document: Document.Parsed;
   let value: unknown;
   try {
-    document = parseDocument(text, {
-      lineCounter: lines,
-      version: "1.2",
-      schema: "core",
-      uniqueKeys: false,
-      stringKeys: true,
-      prettyErrors: false,
-    });
+    document = withoutStacks(() =>
+      parseDocument(text, {
+        lineCounter: lines,
+        version: "1.2",
+        schema: "core",
+        uniqueKeys: false,
+        stringKeys: true,
+        prettyErrors: false,
+      }),
+    );
     const found: Problem[] = [...document.errors, ...document.warnings].slice(0, maxProblems).map((issue) => {
       const { line, col } = lines.linePos(issue.pos[0]);
       return { ...error("yaml_invalid", [], firstLine(issue.message)), line, column: col };
@@ -79,6 +81,17 @@ export function parsePolicy(text: string): ParsedPolicy {
   if (problems.length > 0 || !checked.success)
     return { ok: false, problems: problems.slice(0, maxProblems).map(source.locate) };
   return { ok: true, document: checked.data, source };
+}
+
+/** The parser makes an `Error` for everything wrong, and cannot be told to stop; most of the time of a million of them goes into their stacks. */
+function withoutStacks<T>(parse: () => T): T {
+  const before = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return parse();
+  } finally {
+    Error.stackTraceLimit = before;
+  }
 }
 
 const beyondReason: Problem = {

@@ -227,14 +227,7 @@ function checkGranting(rule: GrantingRule, specs: readonly ResourceSpec[], repor
         ),
       ];
     }
-    return [
-      ...vias
-        .filter((via) => !offered.includes(via))
-        .map((via) =>
-          report("warning", "via_not_offered", ["limits", "via"], `\`${spec.name}\` does not offer \`${via}\``),
-        ),
-      ...offered.flatMap((via) => [...checkLimits(rule, spec, via, report), ...checkHold(rule, spec, via, report)]),
-    ];
+    return offered.flatMap((via) => [...checkLimits(rule, spec, via, report), ...checkHold(rule, spec, via, report)]);
   });
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { AuditType } from "../contract/audit-types.ts";
 import { SealedKey } from "./delivery.ts";
 import { EventId, GrantId, LeaseId, OutpostId, ResourceId, SessionId, TaskId, TokenId } from "../contract/ids.ts";
-import { Evidence } from "../documents/evidence.ts";
+import { Configuration } from "../documents/configuration.ts";
 import { Policy } from "../documents/policy.ts";
 import { Base64Url, JsonValue, Name, plainText, Time } from "../documents/primitives.ts";
 import { ResourceSpec } from "../documents/resource-spec.ts";
@@ -63,14 +63,21 @@ export type LinkHello = z.infer<typeof LinkHello>;
 export const Consistency = z.strictObject({ from: z.int().min(0), hashes: z.array(Base64Url.length(43)).max(128) });
 export type Consistency = z.infer<typeof Consistency>;
 
+/** What entitles the outpost to configure anything: the control plane's signature over the document. */
+export const ConfigurationAuthority = z.strictObject({ document: Configuration, signature: Signature });
+export type ConfigurationAuthority = z.infer<typeof ConfigurationAuthority>;
+
 export const Task = z.discriminatedUnion("type", [
-  /** `consistency`: from the last checkpoint that this link carried to the evidence's own, where that is newer. */
-  z.strictObject({ type: z.literal("issue"), id: TaskId, grant: GrantId, evidence: Evidence, consistency: Consistency.optional() }),
+  /**
+   * `evidence` is parsed by `verifyEvidence`, once. `consistency` joins the evidence's checkpoint and the last one that this link carried, from
+   * the older to the newer.
+   */
+  z.strictObject({ type: z.literal("issue"), id: TaskId, grant: GrantId, evidence: z.unknown(), consistency: Consistency.optional() }),
   z.strictObject({ type: z.literal("end"), id: TaskId, grant: GrantId, why: EndReason }),
   z.strictObject({ type: z.literal("close"), id: TaskId, session: SessionId, why: plainText(200) }),
   z.strictObject({ type: z.literal("check"), id: TaskId, resource: Name }),
-  /** A resource's configuration, sealed to the outpost's key. `remove` takes the resource away. */
-  z.strictObject({ type: z.literal("configure"), id: TaskId, resource: ResourceId, name: Name, sealed: SealedKey.optional(), remove: z.literal(true).optional() }),
+  /** A resource's configuration, sealed to the outpost's key, or nothing where the document removes the resource. */
+  z.strictObject({ type: z.literal("configure"), id: TaskId, authority: ConfigurationAuthority, sealed: SealedKey.optional() }),
 ]);
 export type Task = z.infer<typeof Task>;
 
@@ -117,6 +124,8 @@ export const TaskResult = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("closed") }),
   z.strictObject({ type: z.literal("checked"), report: ResourceReport }),
   z.strictObject({ type: z.literal("configured"), report: ResourceReport }),
+  /** The resource is not configured at the outpost any more. */
+  z.strictObject({ type: z.literal("removed"), resource: ResourceId }),
 ]);
 export type TaskResult = z.infer<typeof TaskResult>;
 

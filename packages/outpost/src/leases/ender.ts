@@ -15,6 +15,7 @@ import { backoffMs } from "../jitter.ts";
 import type { ResourceHost } from "../resources/host.ts";
 import type { Tuning } from "../settings.ts";
 import { changeLease, dueLeases, nextDueMs, removeLease, resourcesWithLeases, type EndingLease, type LeaseRecord } from "../store/leases.ts";
+import { noteGrant } from "../store/grants.ts";
 import type { Store } from "../store/store.ts";
 import { pausePoint } from "../pause-points.ts";
 import type { SteadyClock } from "../trust/steady-clock.ts";
@@ -79,7 +80,7 @@ export class Ender {
     const lease = await store.write(() => {
       const used = store.grants.get(grant);
       const current = used === undefined || used.lease === undefined ? undefined : store.leases.get(used.lease);
-      store.grants.putSync(grant, {
+      noteGrant(store, grant, {
         state: "over",
         untilMs: used?.untilMs ?? steady.deadlineMs() + rememberMs,
         ...(current !== undefined && { lease: current.id }),
@@ -106,7 +107,7 @@ export class Ender {
       const current = store.leases.get(lease);
       if (current?.state !== "live") return;
       tellMisuse(teller, current, what);
-      store.grants.putSync(current.grant, { state: "over", lease, untilMs: current.deadlineMs });
+      noteGrant(store, current.grant, { state: "over", lease, untilMs: current.deadlineMs });
       this.#begin(current, { why: "voided", over: true });
     });
     this.poke();
@@ -205,7 +206,7 @@ export class Ender {
       const current = store.leases.get(id);
       if (current === undefined || current.state === "ending") return current;
       if (current.state === "intended") return this.#begin(current, { why: "voided", over: false });
-      store.grants.putSync(current.grant, { state: "over", lease: id, untilMs: current.deadlineMs });
+      noteGrant(store, current.grant, { state: "over", lease: id, untilMs: current.deadlineMs });
       return this.#begin(current, { why: "expired", over: true });
     });
   }
@@ -239,7 +240,7 @@ export class Ender {
       removeLease(store, lease);
       for (const task of lease.tasks) this.#receipt(task, lease.grant, lease.why);
       const used = store.grants.get(lease.grant);
-      if (used?.state === "over") store.grants.putSync(lease.grant, { state: "over", untilMs: used.untilMs });
+      if (used?.state === "over") noteGrant(store, lease.grant, { state: "over", untilMs: used.untilMs });
     });
     for (const done of this.#waiters.get(id) ?? []) done();
   }

@@ -20,6 +20,7 @@ import type { ResourceHost } from "../resources/host.ts";
 import { sealTo } from "../sealing.ts";
 import type { Tuning } from "../settings.ts";
 import { addLease, changeLease, type IntendedLease, type LiveLease } from "../store/leases.ts";
+import { noteGrant } from "../store/grants.ts";
 import type { Failure } from "../store/spool.ts";
 import type { Store } from "../store/store.ts";
 import { pausePoint } from "../pause-points.ts";
@@ -192,7 +193,7 @@ export class Issuer {
       const used = store.grants.get(lease.grant);
       const unfinished = used?.state === "issuing" ? store.leases.get(used.lease) : undefined;
       if (used !== undefined && (used.state !== "issuing" || unfinished !== undefined)) return undefined;
-      store.grants.putSync(lease.grant, { state: "issuing", lease: lease.id, untilMs: deadlineMs });
+      noteGrant(store, lease.grant, { state: "issuing", lease: lease.id, untilMs: deadlineMs });
       addLease(store, lease);
       trust.persist();
       tellLease(teller, "lease.intended", lease);
@@ -217,7 +218,7 @@ export class Issuer {
       changeLease(store, current, live);
       const receipt = teller.spool.receipt(order.task, { type: "issued", grant: grant.id, lease: lease.id, nativeName: lease.nativeName, sealed, at: toTime(clock.now()) });
       tellLease(teller, "lease.live", live);
-      store.grants.putSync(grant.id, { state: "issued", lease: lease.id, task: order.task, receipt, untilMs: lease.deadlineMs });
+      noteGrant(store, grant.id, { state: "issued", lease: lease.id, task: order.task, receipt, untilMs: lease.deadlineMs });
       return true;
     });
     if (!delivered) throw new CardeaError("grant_ended", "the grant ended while its key was being made");

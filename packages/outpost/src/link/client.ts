@@ -39,7 +39,9 @@ export class LinkClient {
     this.#options = options;
     this.#unsubscribe = options.store.onCommit(() => {
       const added = options.spool.takeAdded();
-      if (added !== "nothing") this.#session?.flush(added === "receipts" ? 0 : options.tuning.eventDelayMs);
+      if (added === "nothing") return;
+      if (added === "receipts") this.#session?.flushReceipts();
+      this.#session?.flush(options.tuning.eventDelayMs);
     });
   }
 

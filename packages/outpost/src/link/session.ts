@@ -7,7 +7,7 @@ import { toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import { never } from "@cardea/core/lib/never";
 import type { Tuning } from "../settings.ts";
-import type { Spool } from "../store/spool.ts";
+import type { Lane, Place, Spool } from "../store/spool.ts";
 import { pausePoint } from "../pause-points.ts";
 import type { Dialled } from "./dial.ts";
 import type { Frame } from "./frames.ts";
@@ -44,10 +44,9 @@ export class LinkSession {
   readonly #socket: WebSocket;
   readonly #options: SessionOptions;
   /** Places in the spool of what was told and not acknowledged. */
-  readonly #told = new Map<EventId, number>();
-  #place = 0;
+  readonly #told = new Map<EventId, Place>();
+  readonly #places: Record<Lane, number> = { receipt: 0, event: 0 };
   #flushing: NodeJS.Timeout | undefined;
-  #flushAtOnce = false;
   #silence: NodeJS.Timeout | undefined;
   /** States and acknowledgements are taken in one after the other. */
   #chain: Promise<void> = Promise.resolve();
@@ -81,11 +80,12 @@ export class LinkSession {
 
   /** Tells what the spool holds, after so long at most. */
   flush(afterMs: number): void {
-    if (afterMs === 0) {
-      if (this.#flushAtOnce) return;
-      this.#flushAtOnce = true;
-      queueMicrotask(() => this.#flush());
-    } else this.#flushing ??= setTimeout(() => this.#flush(), afterMs);
+    this.#flushing ??= setTimeout(() => this.#flush(), afterMs);
+  }
+
+  /** Tells the receipts at once. */
+  flushReceipts(): void {
+    this.#tell("receipt");
   }
 
   /** 1001: going away. */
@@ -97,16 +97,21 @@ export class LinkSession {
   #flush(): void {
     clearTimeout(this.#flushing);
     this.#flushing = undefined;
-    this.#flushAtOnce = false;
+    this.#tell("receipt");
+    this.#tell("event");
+  }
+
+  #tell(lane: Lane): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     if (this.#socket.bufferedAmount > maxBufferedBytes) {
       this.flush(congestedMs);
       return;
     }
-    const room = windowSize - this.#told.size;
+    // Events never fill the window so that a receipt would have to wait for one of them.
+    const room = (lane === "receipt" ? 2 : 1) * windowSize - this.#told.size;
     if (room <= 0) return;
-    for (const { place, message } of this.#options.spool.after(this.#place, room)) {
-      this.#place = place;
+    for (const { place, message } of this.#options.spool.after(lane, this.#places[lane], room)) {
+      this.#places[lane] = place[1];
       this.#told.set(message.id, place);
       this.#say(message);
       if (message.kind === "receipt") this.#pauseAfterReceipt();
@@ -167,8 +172,7 @@ export class LinkSession {
   #acknowledge(ids: readonly EventId[]): void {
     const places = ids.map((id) => this.#told.get(id)).filter((place) => place !== undefined);
     for (const id of ids) this.#told.delete(id);
-    // Not awaited before more is told: an acknowledged message that is told again after a crash does no harm.
-    this.#options.spool.acknowledge(places).catch((error: unknown) => this.#options.log.error({ err: error }, "the spool cannot be shortened"));
+    this.#options.spool.acknowledge(places);
     this.flush(0);
   }
 

@@ -7,7 +7,7 @@ import type { ProviderLog } from "@cardea/connectors/connector";
 import type { SealedKey } from "@cardea/core/wire/delivery";
 import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
 import type { OutpostId, ResourceId } from "@cardea/core/contract/ids";
-import type { ResourceReport } from "@cardea/core/wire/link";
+import type { ConfigurationAuthority, ResourceReport, TaskResult } from "@cardea/core/wire/link";
 import { configureInfo, markKeyOf, resourceIdOf } from "@cardea/core/contract/outpost-marks";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { digestOf } from "@cardea/core/documents/digest";
@@ -24,8 +24,10 @@ import { openSealed } from "../sealing.ts";
 import type { Tuning } from "../settings.ts";
 import type { Store } from "../store/store.ts";
 import type { Monotonic } from "../trust/monotonic.ts";
+import { judgeAuthority } from "./authority.ts";
 import { readConfigFile, readEntry, secretsFor, type Configured, type Connectors, type Entry, type SecretSource } from "./config.ts";
 import { ResourceHost, type Found } from "./host.ts";
+import { Lane } from "./lane.ts";
 
 export interface RegistryOptions {
   readonly store: Store;
@@ -69,12 +71,15 @@ export class Registry {
   readonly #kept = new Map<ResourceId, Kept>();
   /** Hosts of resources that are not configured, but of which something is left. */
   readonly #orphans = new Map<ResourceId, ResourceHost>();
+  readonly #controlKey: Uint8Array;
+  readonly #configuring = new Lane(1);
   readonly #closing = new AbortController();
   #listener: RegistryListener | undefined;
 
   private constructor(options: RegistryOptions) {
     this.#options = options;
     this.#markSeed = fromBase64Url(options.membership.markSeed);
+    this.#controlKey = fromBase64Url(options.membership.trust.controlKey);
   }
 
   /** Opens everything that is configured; looks at nothing yet. @throws CardeaError `resource_config_invalid` for an unreadable file */
@@ -134,11 +139,33 @@ export class Registry {
   }
 
   /**
-   * Takes in a configuration that came sealed: opens it, looks at the resource once, and keeps it. The one before goes on until then.
-   * @throws CardeaError `resource_config_invalid`
+   * Does what the control plane signed: takes in a configuration, or forgets it. One at a time, so that of two the newer stays; it is
+   * noted as seen before anything else, so that an older one is refused from then on whatever becomes of this one.
+   * @throws CardeaError `configuration_invalid`, `configuration_stale`, `resource_config_invalid`, `resource_in_use`
    */
-  async configure(id: ResourceId, name: string, sealed: SealedKey): Promise<ResourceReport> {
-    if (id !== this.idOf(name)) throw new CardeaError("resource_config_invalid", `\`${id}\` is not the id of \`${name}\` at this outpost`);
+  async configure(authority: ConfigurationAuthority, sealed: SealedKey | undefined): Promise<TaskResult> {
+    const kept = await this.#configuring.run(this.#closing.signal, async () => {
+      const { store } = this.#options;
+      const { resource, name } = authority.document;
+      const judged = judgeAuthority(authority, sealed, {
+        self: this.self,
+        controlKey: this.#controlKey,
+        resource: this.idOf(name),
+        known: store.configured.get(resource),
+      });
+      if (!judged.ok) throw new CardeaError(judged.code, judged.detail);
+      await store.write(() => store.configured.putSync(resource, judged.value.known));
+      if (sealed !== undefined) return await this.#takeIn(resource, name, sealed);
+      await this.#forget(resource, name);
+      return undefined;
+    });
+    if (kept === undefined) return { type: "removed", resource: authority.document.resource };
+    await this.#look(kept);
+    return { type: "configured", report: kept.host.report() };
+  }
+
+  /** The configuration before goes on until the new one is kept. */
+  async #takeIn(id: ResourceId, name: string, sealed: SealedKey): Promise<Kept> {
     const before = this.#kept.get(id);
     if (before?.source === "file") throw new CardeaError("resource_config_invalid", `\`${name}\` is configured in \`outpost.yaml\` of this outpost; change it there`);
     const entry = await this.#unseal(name, sealed);
@@ -146,22 +173,19 @@ export class Registry {
     await this.#options.store.write(() => this.#options.store.configurations.putSync(name, sealed));
     const kept = this.#keep(entry, { from: "link" });
     if (before !== undefined) await this.#discard(before);
-    await this.#look(kept);
-    return kept.host.report();
+    return kept;
   }
 
-  /** Forgets a configuration that came over the link. @throws CardeaError `conflict` while leases of the resource are left */
-  async remove(id: ResourceId, name: string): Promise<ResourceReport> {
+  /** What is forgotten already stays so: a crash may have come before the receipt. */
+  async #forget(id: ResourceId, name: string): Promise<void> {
     const { store } = this.#options;
     const kept = this.#kept.get(id);
-    if (kept === undefined) throw new CardeaError("resource_unknown", `\`${name}\` is not configured at this outpost`);
-    if (kept.source === "file") throw new CardeaError("resource_config_invalid", `\`${name}\` is configured in \`outpost.yaml\` of this outpost; remove it there`);
+    if (kept?.source === "file") throw new CardeaError("resource_config_invalid", `\`${name}\` is configured in \`outpost.yaml\` of this outpost; remove it there`);
     const left = store.names.getKeysCount({ start: [id, ""], end: [id, "~"], limit: 1 });
-    if (left > 0) throw new CardeaError("conflict", `\`${name}\` still has keys; revoke them first`);
+    if (left > 0) throw new CardeaError("resource_in_use", `\`${name}\` still has keys; revoke them first`);
     await store.write(() => store.configurations.removeSync(name));
     this.#kept.delete(id);
-    await this.#discard(kept);
-    return kept.host.report();
+    if (kept !== undefined) await this.#discard(kept);
   }
 
   /** Stops looking: what is being looked at is abandoned. */

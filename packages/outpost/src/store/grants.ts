@@ -21,16 +21,21 @@ export type GrantRecord = GrantCommon &
 const keepMs = 7 * 86_400_000;
 const sweepAtOnce = 1_000;
 
-/** Forgets old grants, a part at a time. Answers with where to go on; `undefined` at the end. */
-export async function sweepGrants(store: Store, nowMs: number, after: GrantId | undefined): Promise<GrantId | undefined> {
-  const old: GrantId[] = [];
-  let last: GrantId | undefined;
-  let seen = 0;
-  for (const { key, value } of store.grants.getRange({ ...(after === undefined ? {} : { start: after }), limit: sweepAtOnce })) {
-    last = key;
-    seen++;
-    if (value.state === "over" && value.untilMs + keepMs < nowMs) old.push(key);
-  }
-  if (old.length > 0) await store.write(() => old.forEach((grant) => store.grants.removeSync(grant)));
-  return seen < sweepAtOnce ? undefined : last;
+/** Notes what became of a grant. Inside `Store.write`. */
+export function noteGrant(store: Store, grant: GrantId, record: GrantRecord): void {
+  store.grants.putSync(grant, record);
+  if (record.state === "over") store.over.putSync([record.untilMs, grant], true);
+}
+
+/** Forgets grants that are long over, so many at a time. Says whether there are more. */
+export async function sweepGrants(store: Store, nowMs: number): Promise<boolean> {
+  const old = [...store.over.getKeys({ start: [0, ""], end: [nowMs - keepMs, ""], limit: sweepAtOnce })];
+  if (old.length === 0) return false;
+  await store.write(() => {
+    for (const [untilMs, grant] of old) {
+      store.over.removeSync([untilMs, grant]);
+      store.grants.removeSync(grant);
+    }
+  });
+  return old.length === sweepAtOnce;
 }

@@ -1,6 +1,6 @@
 /**
- * What is still to be told: receipts and events, in order, until each is acknowledged. Added inside the transaction of what it tells, so
- * nothing happens untold; told at least once, and known by its id at the other end.
+ * What is still to be told: receipts and events, each kind in order, until each is acknowledged. Added inside the transaction of what it tells,
+ * so nothing happens untold; told at least once, and known by its id at the other end. Receipts have a lane of their own: somebody waits for them.
  */
 import { newId, type EventId } from "@cardea/core/contract/ids";
 import type { AuditType } from "@cardea/core/contract/audit-types";
@@ -12,6 +12,15 @@ import type { Random } from "@cardea/core/lib/random";
 import type { Store } from "./store.ts";
 
 export type Spooled = Receipt | LinkEvent;
+
+const lanes = { receipt: 0, event: 1 } as const;
+export type Lane = keyof typeof lanes;
+
+/** Where a message stands. */
+export type Place = readonly [lane: number, place: number];
+
+/** Acknowledged messages are forgotten after so long at most. */
+const forgetMs = 200;
 
 export interface Failure {
   readonly code: string;
@@ -25,14 +34,15 @@ export class Spool {
   readonly #random: Random;
   /** Counts up for as long as the process lives, also when the spool runs empty: a reader's place stays meaningful. */
   #last: number;
+  readonly #acknowledged: Place[] = [];
+  #timer: NodeJS.Timeout | undefined;
   #added: "nothing" | "events" | "receipts" = "nothing";
 
   constructor(store: Store, clock: Clock, random: Random) {
     this.#store = store;
     this.#clock = clock;
     this.#random = random;
-    const [last] = [...store.spool.getKeys({ reverse: true, limit: 1 })];
-    this.#last = last ?? 0;
+    this.#last = Math.max(...Object.values(lanes).map((lane) => lastPlace(store, lane)));
   }
 
   /** Inside `Store.write`. */
@@ -64,20 +74,39 @@ export class Spool {
     return added;
   }
 
-  /** In order, from behind this place. */
-  after(place: number, limit: number): { readonly place: number; readonly message: Spooled }[] {
-    return [...this.#store.spool.getRange({ start: place + 1, limit })].map(({ key, value }) => ({ place: key, message: value }));
+  /** In order, from behind this place of the lane. */
+  after(lane: Lane, place: number, limit: number): { readonly place: Place; readonly message: Spooled }[] {
+    const range = { start: [lanes[lane], place + 1], end: [lanes[lane], Number.MAX_SAFE_INTEGER], limit };
+    return [...this.#store.spool.getRange(range)].map(({ key, value }) => ({ place: key, message: value }));
   }
 
-  /** Forgets what was acknowledged. */
-  async acknowledge(places: readonly number[]): Promise<void> {
+  /**
+   * Forgets what was acknowledged: with the next message that is added, or a little later by itself. Not worth a flush of its own, as what is
+   * told again after a crash does no harm.
+   */
+  acknowledge(places: readonly Place[]): void {
     if (places.length === 0) return;
-    await this.#store.write(() => places.forEach((place) => this.#store.spool.removeSync(place)));
+    this.#acknowledged.push(...places);
+    this.#timer ??= setTimeout(() => {
+      this.settle().catch(() => undefined);
+    }, forgetMs);
+  }
+
+  /** Forgets what was acknowledged, now. */
+  async settle(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#acknowledged.length > 0) await this.#store.write(() => this.#forget());
+  }
+
+  #forget(): void {
+    for (const [lane, place] of this.#acknowledged.splice(0)) this.#store.spool.removeSync([lane, place]);
   }
 
   #add(message: Spooled): void {
+    this.#forget();
     this.#last++;
-    this.#store.spool.putSync(this.#last, message);
+    this.#store.spool.putSync([lanes[message.kind], this.#last], message);
     if (message.kind === "receipt") this.#added = "receipts";
     else if (this.#added === "nothing") this.#added = "events";
   }
@@ -85,6 +114,11 @@ export class Spool {
   #newId(): EventId {
     return newId("event", this.#clock, this.#random);
   }
+}
+
+function lastPlace(store: Store, lane: number): number {
+  const [last] = [...store.spool.getKeys({ start: [lane, Number.MAX_SAFE_INTEGER], end: [lane, 0], reverse: true, limit: 1 })];
+  return last?.[1] ?? 0;
 }
 
 /** Words from a resource may hold anything; what the link carries is plain text of bounded length. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { newId, type ResourceId } from "@cardea/core/contract/ids";
 import { manualClock } from "@cardea/core/lib/clock";
-import { sweepGrants } from "./grants.ts";
+import { noteGrant, sweepGrants } from "./grants.ts";
 import { addLease, changeLease, dueLeases, leaseCounts, nextDueMs, removeLease, resourcesWithLeases, type EndingLease, type IntendedLease, type LiveLease } from "./leases.ts";
 import { lockDirectory } from "./lock.ts";
 import { Spool } from "./spool.ts";
@@ -137,28 +137,29 @@ describe("the spool", () => {
       first.event("lease.live", { lease: "a" }, {});
       first.event("lease.gone", { lease: "a" }, {});
     });
-    const [one] = first.after(0, 10);
-    await first.acknowledge([one?.place ?? 0]);
+    const [one] = first.after("event", 0, 10);
+    first.acknowledge(one === undefined ? [] : [one.place]);
+    await first.settle();
     await store.close();
     store = Store.open(join(directory, "store"));
     const second = new Spool(store, clock, random);
     await store.write(() => second.event("lease.stuck", { lease: "b" }, {}));
-    expect(second.after(0, 10).map(({ message }) => (message.kind === "event" ? message.type : ""))).toEqual(["lease.gone", "lease.stuck"]);
+    expect(second.after("event", 0, 10).map(({ message }) => (message.kind === "event" ? message.type : ""))).toEqual(["lease.gone", "lease.stuck"]);
   });
 
   test("never gives a place twice while the process lives, also when it runs empty", async () => {
     const spool = new Spool(store, clock, random);
     await store.write(() => spool.event("lease.live", {}, {}));
-    const [one] = spool.after(0, 10);
-    await spool.acknowledge([one?.place ?? 0]);
+    const [one] = spool.after("event", 0, 10);
+    spool.acknowledge(one === undefined ? [] : [one.place]);
     await store.write(() => spool.event("lease.gone", {}, {}));
-    expect(spool.after(one?.place ?? 0, 10)).toHaveLength(1);
+    expect(spool.after("event", one?.place[1] ?? 0, 10)).toHaveLength(1);
   });
 
   test("cleans the words of a failure of what could move a terminal or break the link", async () => {
     const spool = new Spool(store, clock, random);
     await store.write(() => spool.failure(newId("task", clock, random), { code: "resource_fault", detail: `\u001b[2J\u202egnp.exe${"x".repeat(5_000)}\ud800`, retryable: true }));
-    const [told] = spool.after(0, 1);
+    const [told] = spool.after("receipt", 0, 1);
     const outcome = told?.message.kind === "receipt" ? told.message.outcome : undefined;
     expect(outcome).toMatchObject({ ok: false, code: "resource_fault" });
     expect(JSON.stringify(outcome)).not.toMatch(/u001b|u202e|\ud800/);
@@ -169,12 +170,13 @@ test("grants that are long over are forgotten, others are not", async () => {
   const [old, recent, used] = [newId("grant", clock, random), newId("grant", clock, random), newId("grant", clock, random)];
   const dayMs = 86_400_000;
   await store.write(() => {
-    store.grants.putSync(old, { state: "over", untilMs: clock.now() - 8 * dayMs });
-    store.grants.putSync(recent, { state: "over", untilMs: clock.now() - 6 * dayMs });
-    store.grants.putSync(used, { state: "issuing", lease: newId("lease", clock, random), untilMs: 0 });
+    noteGrant(store, old, { state: "over", untilMs: clock.now() - 8 * dayMs });
+    noteGrant(store, recent, { state: "over", untilMs: clock.now() - 6 * dayMs });
+    noteGrant(store, used, { state: "issuing", lease: newId("lease", clock, random), untilMs: 0 });
   });
-  expect(await sweepGrants(store, clock.now(), undefined)).toBeUndefined();
+  expect(await sweepGrants(store, clock.now())).toBe(false);
   expect([store.grants.get(old), store.grants.get(recent)?.state, store.grants.get(used)?.state]).toEqual([undefined, "over", "issuing"]);
+  expect([...store.over.getKeys({})].map(([, grant]) => grant)).toEqual([recent]);
 });
 
 describe("a data directory", () => {

@@ -13,6 +13,7 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import type { SealedKey } from "@cardea/core/wire/delivery";
 import type { GrantId, LeaseId, ResourceId } from "@cardea/core/contract/ids";
 import type { LinkEvent, Receipt } from "@cardea/core/wire/link";
+import type { KnownConfiguration } from "../resources/authority.ts";
 import type { GrantRecord } from "./grants.ts";
 import type { LeaseRecord } from "./leases.ts";
 
@@ -32,8 +33,13 @@ export class Store {
   /** `[resource, native name]`: what explains a login found at a resource. */
   readonly names: Database<LeaseId, [ResourceId, string]>;
   readonly grants: Database<GrantRecord, GrantId>;
-  readonly spool: Database<Receipt | LinkEvent, number>;
+  /** `[until, grant]`: grants that are over, in the order in which they may be forgotten. */
+  readonly over: Database<true, [number, GrantId]>;
+  /** `[lane, place]`: receipts before events. */
+  readonly spool: Database<Receipt | LinkEvent, [number, number]>;
   readonly configurations: Database<SealedKey, string>;
+  /** The newest configuration or removal that the control plane signed for each resource; never forgotten. */
+  readonly configured: Database<KnownConfiguration, ResourceId>;
   readonly facts: Database<unknown, string>;
   readonly #root: RootDatabase;
   readonly #listeners = new Set<() => void>();
@@ -46,8 +52,10 @@ export class Store {
     this.due = root.openDB({ name: "due" });
     this.names = root.openDB({ name: "names" });
     this.grants = root.openDB({ name: "grants" });
+    this.over = root.openDB({ name: "over" });
     this.spool = root.openDB({ name: "spool" });
     this.configurations = root.openDB({ name: "configurations" });
+    this.configured = root.openDB({ name: "configured" });
     this.facts = root.openDB({ name: "facts" });
   }
 

@@ -80,10 +80,7 @@ export function judgeState(state: LinkState, before: Seen, trust: Trust): Result
   });
 }
 
-/**
- * The newest checkpoint known once this signed one is believed too: itself where it is newer, else the one seen before. Proven to be of one
- * log, whichever is the newer; equal size means equal root.
- */
+/** Opens a checkpoint and joins it with what was seen before. */
 export function advanceLog(
   note: string,
   consistency: Consistency | undefined,
@@ -94,7 +91,18 @@ export function advanceLog(
   if (identity === undefined) return refused("evidence_log", "the pinned log key is malformed");
   const opened = openCheckpoint(note, identity);
   if (!opened.ok) return refused("evidence_log", opened.detail);
-  const { size, root } = opened.value;
+  return joinLog(opened.value, consistency, before);
+}
+
+/**
+ * The newest checkpoint known once this one, whose signature is good, is believed too: itself where it is newer, else the one seen before.
+ * Proven to be of one log, whichever is the newer; equal size means equal root.
+ */
+export function joinLog(
+  { size, root }: TreeHead,
+  consistency: Consistency | undefined,
+  before: Seen["checkpoint"],
+): Result<NonNullable<Seen["checkpoint"]>, "evidence_stale" | "log_inconsistent"> {
   const shown = { size, root: toBase64Url(root) };
   if (before === undefined || before.size === 0) return ok(shown);
   const known: TreeHead = { size: before.size, root: fromBase64Url(before.root) };

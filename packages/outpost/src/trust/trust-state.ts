@@ -5,16 +5,18 @@
 import type { ErrorCode } from "@cardea/core/contract/errors";
 import type { Consistency, LinkState } from "@cardea/core/wire/link";
 import type { OutpostId } from "@cardea/core/contract/ids";
-import type { Evidence } from "@cardea/core/documents/evidence";
+import type { Digest } from "@cardea/core/documents/digest";
 import type { Policy } from "@cardea/core/documents/policy";
 import { timeMs } from "@cardea/core/documents/primitives";
 import { anyVerifies } from "@cardea/core/documents/signature";
 import type { Trust } from "@cardea/core/documents/trust";
 import { verifyEvidence, type Verified } from "@cardea/core/evidence/verify";
 import { fromBase64Url } from "@cardea/core/lib/base64url";
+import { parseCheckpoint } from "@cardea/core/log/checkpoint";
+import type { TreeHead } from "@cardea/core/log/merkle";
 import { ok, refused, type Refused, type Result } from "@cardea/core/lib/result";
 import type { Store } from "../store/store.ts";
-import { advanceLog, judgeState, readPolicy, readSeen, writeSeen, type Seen } from "./seen.ts";
+import { joinLog, judgeState, readPolicy, readSeen, writeSeen, type Seen } from "./seen.ts";
 import type { SteadyClock } from "./steady-clock.ts";
 
 export interface TrustOptions {
@@ -33,6 +35,8 @@ export class TrustState {
   readonly #steady: SteadyClock;
   #seen: Seen;
   #policy: Policy | undefined;
+  /** The specification that was last found to be one that this outpost signed. */
+  #ownSpec: Digest | undefined;
 
   constructor({ store, trust, self, identityKey, steady }: TrustOptions) {
     this.#store = store;
@@ -72,7 +76,7 @@ export class TrustState {
   }
 
   /** Judges evidence as if nobody had before: signatures, decision, votes, log, and that nothing in it is older than what was seen. */
-  admit(evidence: Evidence, consistency: Consistency | undefined): Verified | Refused<ErrorCode> {
+  admit(evidence: unknown, consistency: Consistency | undefined): Verified | Refused<ErrorCode> {
     const verified = verifyEvidence(evidence, this.#trust, this.#steady.deadlineMs(), {
       purpose: "issue",
       ...(this.#policy !== undefined && { currentPolicy: this.#policy }),
@@ -80,7 +84,7 @@ export class TrustState {
     if (!verified.ok) return verified;
     const { request, roster, signatures } = verified.evidence;
     if (request.resource.outpost !== this.#self) return refused("evidence_mismatch", "the evidence is for another outpost");
-    if (!anyVerifies(signatures[verified.digests.spec], "outpost", this.#identityKey, verified.digests.spec)) {
+    if (!this.#isOwnSpec(verified.digests.spec, signatures)) {
       return refused("evidence_signature", "the resource's specification is not one that this outpost signed");
     }
     const people = this.#seen.roster;
@@ -90,14 +94,28 @@ export class TrustState {
     if (people?.version === roster.head.version && people.digest !== verified.digests.rosterHead) {
       return refused("evidence_stale", `there are two different rosters of version ${String(people.version)}`);
     }
-    const checkpoint = advanceLog(verified.evidence.log.checkpoint, consistency, this.#seen.checkpoint, this.#trust);
+    const checkpoint = joinLog(signedHead(verified.evidence.log.checkpoint), consistency, this.#seen.checkpoint);
     if (!checkpoint.ok) return checkpoint;
     this.#seen = { ...this.#seen, checkpoint: checkpoint.value };
     return verified;
+  }
+
+  #isOwnSpec(digest: Digest, signatures: Verified["evidence"]["signatures"]): boolean {
+    if (this.#ownSpec === digest) return true;
+    if (!anyVerifies(signatures[digest], "outpost", this.#identityKey, digest)) return false;
+    this.#ownSpec = digest;
+    return true;
   }
 
   /** Inside `Store.write`: makes what evidence has shown durable with what follows from it. */
   persist(): void {
     writeSeen(this.#store, this.#seen);
   }
+}
+
+/** The head in a note whose signature `verifyEvidence` has found good. */
+function signedHead(note: string): TreeHead {
+  const parsed = parseCheckpoint(note.slice(0, note.lastIndexOf("\n\n") + 1));
+  if (!parsed.ok) throw new TypeError("verified evidence has a checkpoint");
+  return parsed.value;
 }

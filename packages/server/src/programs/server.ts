@@ -56,7 +56,9 @@ async function startUp(
 ): Promise<{ running: RunningControl; created: boolean }> {
   await makeDataDirectory(settings.dataDirectory);
   const keys = await loadControlKeys(join(settings.dataDirectory, "keys"), systemRandom);
-  const publicUrl = settings.publicUrl ?? `http://${settings.listen.host}:${String(settings.listen.port)}`;
+  const publicUrl =
+    settings.publicUrl ??
+    `${settings.tls === undefined ? "http" : "https"}://${settings.listen.host}:${String(settings.listen.port)}`;
   const { trust, created } = await openInstallation(
     settings.dataDirectory,
     { development, publicUrl, origin: settings.origin },
@@ -74,7 +76,11 @@ async function startUp(
       logDirectory: join(settings.dataDirectory, "log-tiles"),
       ...(settings.mail !== undefined && { mail: settings.mail }),
     },
-    http: { listen: settings.listen, trustedProxies: settings.trustedProxies },
+    http: {
+      listen: settings.listen,
+      trustedProxies: settings.trustedProxies,
+      ...(settings.tls !== undefined && { tls: settings.tls }),
+    },
     clock: systemClock,
     random: systemRandom,
     log: newLogger("control", settings.logLevel),

@@ -3,7 +3,9 @@
  * An unknown setting is an error, because a misspelt one must not be silently none.
  */
 import { readFile } from "node:fs/promises";
+import { isIPv4 } from "node:net";
 import { resolve } from "node:path";
+import { createSecureContext } from "node:tls";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { Cidr } from "@cardea/core/documents/primitives";
 import { parse } from "yaml";
@@ -20,6 +22,8 @@ const FileSettings = z.strictObject({
   publicUrl: z.url().optional(),
   listen: Listen.optional(),
   trustedProxies: Proxies.optional(),
+  /** PEM files. */
+  tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
   database: z.string().min(1).optional(),
   mail: z
     .strictObject({
@@ -42,6 +46,8 @@ export interface Settings {
   readonly listen: { readonly host: string; readonly port: number };
   /** How people and outposts reach it. Its host is the WebAuthn rpId, so it is chosen once. */
   readonly publicUrl: string | undefined;
+  /** PEM, read from the files named; without it the server speaks plain HTTP. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** Proxies whose word on a caller's address is believed; without any, the address is the socket's. */
   readonly trustedProxies: readonly string[];
   /** Absent: the embedded PostgreSQL. */
@@ -60,13 +66,18 @@ export async function readSettings(environment: NodeJS.ProcessEnv, workingDirect
   if (url !== undefined && !URL.canParse(url))
     throw new CardeaError("setting_invalid", `CARDEA_PUBLIC_URL: \`${url}\` is not a URL`);
   const mailUrl = environment["CARDEA_MAIL_URL"] ?? file.mail?.url;
-  return {
+  const settings: Settings = {
     dataDirectory: resolve(workingDirectory, environment["CARDEA_DATA"] ?? ".cardea"),
     listen: {
       host: environment["CARDEA_LISTEN_HOST"] ?? file.listen?.host ?? "127.0.0.1",
       port: port(environment, "CARDEA_LISTEN_PORT", file.listen?.port ?? 7400),
     },
     publicUrl: url?.replace(/\/+$/, ""),
+    tls: await readTls(
+      workingDirectory,
+      environment["CARDEA_TLS_CERT"] ?? file.tls?.cert,
+      environment["CARDEA_TLS_KEY"] ?? file.tls?.key,
+    ),
     trustedProxies:
       environment["CARDEA_TRUSTED_PROXIES"] === undefined
         ? (file.trustedProxies ?? [])
@@ -80,6 +91,55 @@ export async function readSettings(environment: NodeJS.ProcessEnv, workingDirect
     samplePort: port(environment, "CARDEA_SAMPLE_PORT", 7433),
     logLevel: environment["CARDEA_LOG_LEVEL"] ?? "info",
   };
+  refusePlainText(settings);
+  return settings;
+}
+
+/** Sign-ins and sealed keys must not cross a network in the clear, unless something in front is said to speak TLS. */
+function refusePlainText({ listen, tls, trustedProxies, publicUrl }: Settings): void {
+  if (tls !== undefined || trustedProxies.length > 0 || isLoopback(listen.host)) return;
+  if (publicUrl !== undefined && new URL(publicUrl).protocol === "https:") return;
+  throw new CardeaError(
+    "setting_invalid",
+    `CARDEA_LISTEN_HOST: \`${listen.host}\` is reached from outside, and would be plain HTTP; set CARDEA_TLS_CERT and CARDEA_TLS_KEY, or, behind a proxy that speaks TLS, CARDEA_PUBLIC_URL (https) or CARDEA_TRUSTED_PROXIES`,
+  );
+}
+
+function isLoopback(host: string): boolean {
+  const address = host.replace(/^\[|\]$/g, "");
+  return address === "localhost" || address === "::1" || (isIPv4(address) && address.startsWith("127."));
+}
+
+async function readTls(
+  workingDirectory: string,
+  cert: string | undefined,
+  key: string | undefined,
+): Promise<Settings["tls"]> {
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined)
+    throw new CardeaError("setting_invalid", "CARDEA_TLS_CERT and CARDEA_TLS_KEY are set together or not at all");
+  const tls = {
+    cert: await readPem("CARDEA_TLS_CERT", resolve(workingDirectory, cert)),
+    key: await readPem("CARDEA_TLS_KEY", resolve(workingDirectory, key)),
+  };
+  try {
+    createSecureContext(tls);
+  } catch (cause) {
+    throw new CardeaError(
+      "setting_invalid",
+      `CARDEA_TLS_CERT, CARDEA_TLS_KEY: \`${cert}\` and \`${key}\` are no certificate and its key`,
+      { cause },
+    );
+  }
+  return tls;
+}
+
+async function readPem(name: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    throw new CardeaError("setting_invalid", `${name}: \`${path}\` cannot be read`, { cause });
+  }
 }
 
 async function readFileSettings(path: string, required: boolean): Promise<z.infer<typeof FileSettings>> {

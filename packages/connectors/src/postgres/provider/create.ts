@@ -156,12 +156,15 @@ async function look(
   const flaws = new RoleFlaws();
   const complete = await Promise.all(
     server.databases.map(async (database) => {
-      const where = database === server.home ? "first" : "other";
       const lacking =
         membership.kind === "bundle"
           ? lackingSql(grantsIn(membership.bundle.grants, database), membership.bundle.name)
           : "select 0 as lacking";
-      const [reach, rows] = await server.read(database, `${reachSql(roles, admin, where)};\n${lacking}`, signal);
+      const [reach, rows] = await server.read(
+        database,
+        `${reachSql(roles, admin, server, database)};\n${lacking}`,
+        signal,
+      );
       flaws.addReach(reach);
       return rowsOf(z.object({ lacking: z.int() }), rows).every((row) => row.lacking === 0);
     }),

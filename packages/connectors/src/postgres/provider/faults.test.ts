@@ -218,7 +218,7 @@ for (const version of testVersions) {
       await client.query("insert into payments (cents) values (1)");
       expect(await weak.end(order.nativeName, signal())).toEqual({ closedSessions: 1, misuse: [] });
       await weak.listOwn(signal());
-      expect(await resource.marked()).toEqual([]);
+      expect(await resource.logins()).toEqual([]);
     });
 
     test.runIf(version === 18)(
@@ -238,7 +238,7 @@ for (const version of testVersions) {
         expect(missing).toHaveLength(1);
         await resource.su(missing[0]?.fix ?? "");
         await heir.end(order.nativeName, signal());
-        expect(await resource.marked()).toEqual([]);
+        expect(await resource.logins()).toEqual([]);
       },
     );
 

@@ -81,10 +81,9 @@ function codeOf(sqlState: string): ErrorCode {
   return codes[sqlState] ?? codes[sqlState.slice(0, 3)] ?? codes[sqlState.slice(0, 2)] ?? "resource_fault";
 }
 
-/** A certificate that will not do stays so until somebody changes something. */
+/** A certificate that will not do stays so until somebody changes something. The codes are OpenSSL's (`X509_V_ERR_…`) and Node's own. */
 function isConfiguration(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return code.startsWith("ERR_TLS") || code.includes("CERT") || code.startsWith("ERR_SSL");
+  return error instanceof Error && "code" in error && /CERT|^UNABLE_TO_|^ERR_(TLS|SSL)_/.test(String(error.code));
 }
 
 function wordsOf(error: unknown): string {

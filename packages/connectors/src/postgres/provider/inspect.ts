@@ -141,6 +141,9 @@ function adminLacks(admin: Admin): readonly MissingPrivilege[] {
 function adminWarnings(admin: Admin, skewMs: number): readonly string[] {
   return [
     ...(admin.superuser ? [`\`${admin.user}\` is a superuser; CREATEROLE and a few grants are enough`] : []),
+    ...(admin.readsVerifiers
+      ? []
+      : [`\`${admin.user}\` may not read pg_authid, so nobody notices when a login changes its own password`]),
     ...(admin.version >= newestTested + 10_000
       ? [`PostgreSQL ${admin.release} is newer than what Cardea was tested with`]
       : []),

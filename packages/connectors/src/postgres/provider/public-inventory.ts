@@ -3,6 +3,7 @@
  * and without anything that moves by itself, since its digest is part of the resource's description.
  */
 import { z } from "zod";
+import { nameList } from "./missing.ts";
 import { rowsOf, type Server } from "./server.ts";
 
 const InDatabase = z.object({
@@ -73,7 +74,13 @@ export async function publicInventory(server: Server, signal: AbortSignal): Prom
 
 /** The inventory's sharpest points, for people. */
 export function publicWarnings(inventory: PublicInventory): readonly string[] {
-  return inventory.databases.flatMap(({ database, schemas, relations, definerFunctions }) => {
+  const named = new Set(inventory.databases.map(({ database }) => database));
+  const unnamed = inventory.connect.filter((database) => !named.has(database));
+  const elsewhere =
+    unnamed.length > 0
+      ? [`every login may connect to databases that the resource does not name: ${nameList(unnamed)}`]
+      : [];
+  const within = inventory.databases.flatMap(({ database, schemas, relations, definerFunctions }) => {
     const readable = Object.keys(relations).length;
     return [
       ...(schemas.create.length > 0
@@ -91,4 +98,5 @@ export function publicWarnings(inventory: PublicInventory): readonly string[] {
         : []),
     ];
   });
+  return [...elsewhere, ...within];
 }

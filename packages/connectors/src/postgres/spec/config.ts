@@ -69,7 +69,7 @@ const PrivilegeText = z
     if (!privilege.ok) context.addIssue({ code: "custom", message: privilege.detail });
   });
 
-/** An existing native role. Its name is the role's own, so `Cardea` adds no privilege. */
+/** Existing native roles, as they are: Cardea adds nothing to them. */
 const MemberRole = z.strictObject({
   member: z.array(Identifier).min(1).max(20),
   /** What it is for. Default: everything. Registration refuses a native role that can do more. */

@@ -75,6 +75,8 @@ const admin = ["admin"] as const;
 
 /** For what takes no input: an empty object or no body at all. */
 const Nothing = z.strictObject({}).optional();
+/** A JSON Schema, which is any object to its readers here. */
+const JsonSchema = z.record(z.string(), z.unknown());
 const request = z.strictObject({ id: RequestId });
 const grant = z.strictObject({ id: GrantId });
 const subject = z.strictObject({ id: SubjectId });
@@ -107,14 +109,16 @@ export const endpoints = {
   listResources: { method: "GET", path: "/v1/resources", group: "resources", summary: "what can be asked for", access: everybody, query: PageQuery, reply: ResourcesPage },
   showResource: { method: "GET", path: "/v1/resources/{name}", group: "resources", summary: "one resource and what the caller could ask for", access: everybody, params: named, reply: ResourceView },
   applyResource: { method: "PUT", path: "/v1/resources/{name}", group: "resources", summary: "register or change a resource, its configuration sealed to the outpost", access: admin, presence: "sign-in", params: named, body: ApplyResource, reply: ResourceView },
+  removeResource: { method: "DELETE", path: "/v1/resources/{name}", group: "resources", summary: "take a resource away that was applied and is not in use", access: admin, presence: "sign-in", params: named },
   checkResource: { method: "POST", path: "/v1/resources/{name}/check", group: "resources", summary: "let the outpost look at the resource now", access: overseer, params: named, body: Nothing, reply: ResourceView },
   listOutposts: { method: "GET", path: "/v1/outposts", group: "resources", summary: "the outposts", access: overseer, query: PageQuery, reply: OutpostsPage },
   createEnrolmentToken: { method: "POST", path: "/v1/outposts/enrolments", group: "resources", summary: "make a token by which one outpost enrols", access: admin, presence: "sign-in", creates: true, body: CreateEnrolmentToken.optional(), reply: EnrolmentToken },
 
   currentPolicy: { method: "GET", path: "/v1/policy", group: "policy", summary: "the policy in force", access: everybody, reply: PolicyView },
   planPolicy: { method: "POST", path: "/v1/policy/plans", group: "policy", summary: "what applying a policy would change", access: overseer, body: PlanPolicy, reply: PolicyPlan },
-  applyPolicy: { method: "POST", path: "/v1/policy", group: "policy", summary: "bring a policy into force", access: admin, body: ApplyPolicy, reply: PolicyView },
+  applyPolicy: { method: "POST", path: "/v1/policy", group: "policy", summary: "bring a policy into force", access: admin, presence: "sign-in", body: ApplyPolicy, reply: PolicyView },
   simulatePolicy: { method: "POST", path: "/v1/policy/simulations", group: "policy", summary: "past requests, decided by another policy", access: overseer, body: SimulatePolicy, reply: Simulation },
+  policySchema: { method: "GET", path: "/v1/policy/schema", group: "policy", summary: "the policy document as JSON Schema, for editors", access: "public", reply: JsonSchema },
 
   listPeople: { method: "GET", path: "/v1/people", group: "people", summary: "the subjects", access: overseer, query: PageQuery, reply: PeoplePage },
   createPerson: { method: "POST", path: "/v1/people", group: "people", summary: "add a subject; a human is invited with it", access: admin, presence: "sign-in", creates: true, body: CreatePerson, reply: CreatedPerson },
