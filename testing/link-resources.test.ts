@@ -101,7 +101,7 @@ describe("a configuration that comes sealed", () => {
     const { items } = await listResources(linked.control, await linked.given.actor("ada"), PageQuery.parse({}));
     const view = items.find(({ name }) => name === "from-file");
     expect(view?.offers.map(({ role, effect, maxDuration, via }) => ({ role, effect, maxDuration, via }))).toEqual([
-      { role: "everything", effect: "deny", maxDuration: undefined, via: ["gateway", "direct"].filter((one) => view.spec?.roles["everything"]?.vias.includes(one as never) === true) },
+      { role: "everything", effect: "deny", maxDuration: undefined, via: ["gateway", "direct"].filter((one) => view?.spec?.roles["everything"]?.vias.includes(one as never) === true) },
       { role: "read", effect: "allow", maxDuration: "4h", via: ["direct"] },
       { role: "write", effect: "allow", maxDuration: "4h", via: ["direct"] },
     ]);
