@@ -45,7 +45,13 @@ export async function startTestControl(cluster: TestCluster, options: TestContro
   const log = options.log ?? pino({ level: process.env["TEST_LOG"] ?? "silent" });
   const { url } = await cluster.createDatabase(await migratedTemplate(cluster, log));
   const keys = { signing: keyPair(), log: keyPair(), installation: new Uint8Array(randomBytes(32)) };
-  const settings: ControlSettings = { version: "0.0.0-test", development: false, publicUrl: "http://127.0.0.1:7400", logDirectory: join(directory, "log"), ...options.settings };
+  const settings: ControlSettings = {
+    version: "0.0.0-test",
+    development: false,
+    publicUrl: "http://127.0.0.1:7400",
+    logDirectory: join(directory, "log"),
+    ...options.settings,
+  };
   const trust: Trust = {
     v: 1,
     version: 1,
@@ -85,7 +91,9 @@ async function makeTemplate(cluster: TestCluster, log: Logger): Promise<string> 
   return name;
 }
 
-function open(shared: { readonly url: string } & Pick<Control, "log" | "keys" | "settings" | "trust" | "clock">): TestControl {
+function open(
+  shared: { readonly url: string } & Pick<Control, "log" | "keys" | "settings" | "trust" | "clock">,
+): TestControl {
   const { url, ...rest } = shared;
   const database = openDatabase({ connection: url }, rest.log);
   const random = { bytes: (length: number) => new Uint8Array(randomBytes(length)) };

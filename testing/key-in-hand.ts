@@ -35,17 +35,28 @@ export function writeWish(duration = "10m"): Wish {
 /** Files a request for a direct key. @throws ApiError as policy answers */
 export async function fileRequest(client: CardeaClient, wish: Wish, idempotencyKey?: string): Promise<FiledRequest> {
   const delivery = await newDeliveryKey();
-  const view = await client.submit({ resource: sampleResource, ...wish, via: "direct", deliverTo: delivery.publicKey }, idempotencyKey);
+  const view = await client.submit(
+    { resource: sampleResource, ...wish, via: "direct", deliverTo: delivery.publicKey },
+    idempotencyKey,
+  );
   return { view, delivery };
 }
 
 /** Waits for the key of an approved request and opens it. @throws ApiError `key_not_ready`, `grant_failed`, `grant_ended` */
-export async function takeKey(client: CardeaClient, { view, delivery }: FiledRequest, waitSeconds = 20): Promise<KeyInHand> {
+export async function takeKey(
+  client: CardeaClient,
+  { view, delivery }: FiledRequest,
+  waitSeconds = 20,
+): Promise<KeyInHand> {
   // The view may be from before the approval.
   const request = view.grant === undefined ? await client.request(view.id) : view;
   if (request.grant === undefined) throw new Error(`${request.id} is ${request.state} and has no grant`);
   const sealed = await client.key(request.grant.id, { wait: waitSeconds });
-  return { request, grant: request.grant.id, key: await openSealedKey(sealed.sealed, delivery.privateKey, sealed.digest) };
+  return {
+    request,
+    grant: request.grant.id,
+    key: await openSealedKey(sealed.sealed, delivery.privateKey, sealed.digest),
+  };
 }
 
 /** Both in one, for what policy allows at once. */

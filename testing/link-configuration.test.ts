@@ -17,7 +17,14 @@ import { AuditQuery } from "@cardea/core/wire/api/operations";
 import type { SealedKey } from "@cardea/core/wire/delivery";
 import { newDeliveryKey, sealTo } from "@cardea/sdk/delivery-key";
 import { startTestCluster, type TestCluster } from "./cluster.ts";
-import { startLinkedControl, startLinkedOutpost, until, untilReady, type LinkedControl, type LinkedOutpost } from "./linked.ts";
+import {
+  startLinkedControl,
+  startLinkedOutpost,
+  until,
+  untilReady,
+  type LinkedControl,
+  type LinkedOutpost,
+} from "./linked.ts";
 
 const random = { bytes: (length: number) => new Uint8Array(randomBytes(length)) };
 
@@ -48,7 +55,10 @@ async function seal(name: string, environment: string): Promise<SealedKey> {
 }
 
 const apply = async (name: string, environment: string) =>
-  await applyResource(linked.control, await root(), name, { outpost: outpost.outpost.id as never, sealed: await seal(name, environment) });
+  await applyResource(linked.control, await root(), name, {
+    outpost: outpost.outpost.id as never,
+    sealed: await seal(name, environment),
+  });
 
 async function environmentOf(name: string): Promise<string | undefined> {
   return (await showResource(linked.control, await root(), name)).labels["environment"];
@@ -69,14 +79,29 @@ async function slipIn(payload: Record<string, unknown>, name = "shop"): Promise<
 
 /** The payload of the newest `configure` task of the resource. */
 async function lastPayload(name: string): Promise<Record<string, unknown>> {
-  const [row] = await linked.world.sql("select payload from tasks where type = 'configure' and resource = $1 order by created_at desc, id desc limit 1", [name]);
+  const [row] = await linked.world.sql(
+    "select payload from tasks where type = 'configure' and resource = $1 order by created_at desc, id desc limit 1",
+    [name],
+  );
   // As it was enqueued.
   return row?.["payload"] as Record<string, unknown>;
 }
 
 function authority(id: string, name: string, content: Record<string, unknown>, seed: Uint8Array) {
-  const document = { v: 1, resource: id, name, outpost: outpost.outpost.id, version: Date.now() + 1_000_000, by: newId("subject", linked.control.clock, random), at: new Date().toISOString(), ...content };
-  return { document, signature: signDigest("control", linked.control.keys.signing.id, seed, digestOf("configuration", document)) };
+  const document = {
+    v: 1,
+    resource: id,
+    name,
+    outpost: outpost.outpost.id,
+    version: Date.now() + 1_000_000,
+    by: newId("subject", linked.control.clock, random),
+    at: new Date().toISOString(),
+    ...content,
+  };
+  return {
+    document,
+    signature: signDigest("control", linked.control.keys.signing.id, seed, digestOf("configuration", document)),
+  };
 }
 
 async function names(): Promise<string[]> {
@@ -108,16 +133,33 @@ describe("a task to configure that the database's administrator makes", () => {
 
   test("and seals rightly, but cannot sign, is refused, and told of", async () => {
     const sealed = await seal("shop", "forged");
-    expect(await slipIn({ sealed, authority: authority(id, "shop", { content: digestOf("sealed", sealed) }, random.bytes(32)) })).toBe("configuration_invalid");
+    expect(
+      await slipIn({
+        sealed,
+        authority: authority(id, "shop", { content: digestOf("sealed", sealed) }, random.bytes(32)),
+      }),
+    ).toBe("configuration_invalid");
     expect(await slipIn({ sealed, authority: narrow["authority"] })).toBe("configuration_invalid");
     expect(await slipIn({ sealed })).toBe("link_message_invalid");
     expect(await slipIn({ resource: id, name: "shop", sealed })).toBe("link_message_invalid");
     expect(await environmentOf("shop")).toBe("narrow");
-    await until("it is logged", async () => (await listAudit(linked.control, await linked.given.actor("audrey"), AuditQuery.parse({ type: "security.refused" }))).items.length > 0);
+    await until(
+      "it is logged",
+      async () =>
+        (
+          await listAudit(
+            linked.control,
+            await linked.given.actor("audrey"),
+            AuditQuery.parse({ type: "security.refused" }),
+          )
+        ).items.length > 0,
+    );
   });
 
   test("to remove the resource is refused", async () => {
-    expect(await slipIn({ authority: authority(id, "shop", { removed: true }, random.bytes(32)) })).toBe("configuration_invalid");
+    expect(await slipIn({ authority: authority(id, "shop", { removed: true }, random.bytes(32)) })).toBe(
+      "configuration_invalid",
+    );
     expect(await slipIn({ authority: narrow["authority"] })).toBe("configuration_invalid");
     expect(await names()).toContain("shop");
   });
@@ -126,7 +168,12 @@ describe("a task to configure that the database's administrator makes", () => {
     const { seed } = linked.control.keys.signing;
     const sealed = await seal("shop", "forged");
     const content = { content: digestOf("sealed", sealed) };
-    expect(await slipIn({ sealed, authority: authority(id, "shop", { ...content, outpost: newId("outpost", linked.control.clock, random) }, seed) })).toBe("configuration_invalid");
+    expect(
+      await slipIn({
+        sealed,
+        authority: authority(id, "shop", { ...content, outpost: newId("outpost", linked.control.clock, random) }, seed),
+      }),
+    ).toBe("configuration_invalid");
     expect(await slipIn({ sealed, authority: authority(id, "other", content, seed) })).toBe("configuration_invalid");
   });
 
@@ -140,9 +187,16 @@ describe("a task to configure that the database's administrator makes", () => {
 
 describe("removing a resource", () => {
   test("is an administrator's to do, and only of what there is", async () => {
-    await expect(removeResource(linked.control, await linked.given.actor("ada"), "shop")).rejects.toMatchObject({ code: "forbidden" });
-    await expect(removeResource(linked.control, await root(), "nothing")).rejects.toMatchObject({ code: "resource_unknown" });
-    await expect(removeResource(linked.control, await root(), "from-file")).rejects.toMatchObject({ code: "resource_config_invalid", message: expect.stringMatching(/outpost\.yaml/) });
+    await expect(removeResource(linked.control, await linked.given.actor("ada"), "shop")).rejects.toMatchObject({
+      code: "forbidden",
+    });
+    await expect(removeResource(linked.control, await root(), "nothing")).rejects.toMatchObject({
+      code: "resource_unknown",
+    });
+    await expect(removeResource(linked.control, await root(), "from-file")).rejects.toMatchObject({
+      code: "resource_config_invalid",
+      message: expect.stringMatching(/outpost\.yaml/),
+    });
     expect(await names()).toContain("from-file");
   });
 
@@ -150,11 +204,19 @@ describe("removing a resource", () => {
     await apply("brief", "one");
     const before = await lastPayload("brief");
     const { publicKey } = await newDeliveryKey();
-    const view = await linked.given.submit("ada", { resource: "brief", ask: { role: "read" }, via: "direct", window: { duration: "10m" }, deliverTo: publicKey });
+    const view = await linked.given.submit("ada", {
+      resource: "brief",
+      ask: { role: "read" },
+      via: "direct",
+      window: { duration: "10m" },
+      deliverTo: publicKey,
+    });
     const grant = view.grant?.id ?? ("" as never);
     const state = async () => (await showGrant(linked.control, await linked.given.actor("ada"), grant)).state;
     await until("the grant is active", async () => (await state()) === "active", 40_000);
-    await expect(removeResource(linked.control, await root(), "brief")).rejects.toMatchObject({ code: "resource_in_use" });
+    await expect(removeResource(linked.control, await root(), "brief")).rejects.toMatchObject({
+      code: "resource_in_use",
+    });
     await revokeGrant(linked.control, await root(), grant, { comment: "" });
     await until("the grant is ended", async () => (await state()) === "ended", 40_000);
 
@@ -166,7 +228,17 @@ describe("removing a resource", () => {
     outpost = await outpost.restart();
     expect(await slipIn(before, "brief")).toBe("configuration_stale");
     expect(await names()).not.toContain("brief");
-    await until("it is logged", async () => (await listAudit(linked.control, await linked.given.actor("audrey"), AuditQuery.parse({ type: "resource.removed" }))).items.length === 1);
+    await until(
+      "it is logged",
+      async () =>
+        (
+          await listAudit(
+            linked.control,
+            await linked.given.actor("audrey"),
+            AuditQuery.parse({ type: "resource.removed" }),
+          )
+        ).items.length === 1,
+    );
 
     expect(await apply("brief", "two")).toMatchObject({ state: "ready", labels: { environment: "two" } });
     expect(await slipIn(removal, "brief")).toBe("configuration_stale");

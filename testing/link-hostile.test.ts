@@ -14,7 +14,14 @@ import { newNativeName } from "@cardea/core/contract/native-name";
 import { markKeyOf, markSeedOf, resourceIdOf } from "@cardea/core/contract/outpost-marks";
 import { newDeliveryKey } from "@cardea/sdk/delivery-key";
 import { startTestCluster, type TestCluster } from "./cluster.ts";
-import { startLinkedControl, startLinkedOutpost, until, untilReady, type LinkedControl, type LinkedOutpost } from "./linked.ts";
+import {
+  startLinkedControl,
+  startLinkedOutpost,
+  until,
+  untilReady,
+  type LinkedControl,
+  type LinkedOutpost,
+} from "./linked.ts";
 
 let cluster: TestCluster;
 let resource: TestResource;
@@ -35,17 +42,27 @@ afterAll(async () => {
 });
 
 async function logins(): Promise<string[]> {
-  const rows = await resource.su("select rolname from pg_roles where rolcanlogin and rolname like 'cardea\\_%' order by 1");
+  const rows = await resource.su(
+    "select rolname from pg_roles where rolcanlogin and rolname like 'cardea\\_%' order by 1",
+  );
   return rows.map((row) => String(row["rolname"]));
 }
 
-async function stateOf(grant: GrantId): Promise<{ readonly state: string; readonly why?: string | undefined; readonly nativeName?: string | undefined }> {
+async function stateOf(
+  grant: GrantId,
+): Promise<{ readonly state: string; readonly why?: string | undefined; readonly nativeName?: string | undefined }> {
   return await showGrant(linked.control, await linked.given.actor("ada"), grant);
 }
 
 async function activeGrant(): Promise<GrantId> {
   const { publicKey } = await newDeliveryKey();
-  const view = await linked.given.submit("ada", { resource: resource.config.name, ask: { role: "read" }, via: "direct", window: { duration: "10m" }, deliverTo: publicKey });
+  const view = await linked.given.submit("ada", {
+    resource: resource.config.name,
+    ask: { role: "read" },
+    via: "direct",
+    window: { duration: "10m" },
+    deliverTo: publicKey,
+  });
   const grant = view.grant?.id;
   if (grant === undefined) throw new Error("no grant");
   await until("the grant is active", async () => (await stateOf(grant)).state === "active");
@@ -58,7 +75,11 @@ async function revoke(grant: GrantId): Promise<void> {
 }
 
 async function auditOf(type: string): Promise<number> {
-  const page = await listAudit(linked.control, await linked.given.actor("audrey"), AuditQuery.parse({ type, limit: "200" }));
+  const page = await listAudit(
+    linked.control,
+    await linked.given.actor("audrey"),
+    AuditQuery.parse({ type, limit: "200" }),
+  );
   return page.items.length;
 }
 
@@ -101,16 +122,30 @@ describe("the database's administrator", () => {
 
   test("cannot put another outpost's keys in the place of one that is enrolled", async () => {
     const other = await startLinkedOutpost(linked, []);
-    const rows = await linked.world.sql("select digest, document, signatures from outposts where id = $1", [other.outpost.id]);
-    const victim = await linked.world.sql("select digest, document, signatures from outposts where id = $1", [outpost.outpost.id]);
+    const rows = await linked.world.sql("select digest, document, signatures from outposts where id = $1", [
+      other.outpost.id,
+    ]);
+    const victim = await linked.world.sql("select digest, document, signatures from outposts where id = $1", [
+      outpost.outpost.id,
+    ]);
     const swap = "update outposts set digest = $2, document = $3, signatures = $4 where id = $1";
-    await linked.world.sql(swap, [outpost.outpost.id, rows[0]?.["digest"], rows[0]?.["document"], JSON.stringify(rows[0]?.["signatures"])]);
+    await linked.world.sql(swap, [
+      outpost.outpost.id,
+      rows[0]?.["digest"],
+      rows[0]?.["document"],
+      JSON.stringify(rows[0]?.["signatures"]),
+    ]);
     await outpost.outpost.close();
     // It is refused for the altered row, and so would be whoever holds the keys that were put there.
     outpost = await outpost.restart();
     await new Promise((done) => setTimeout(done, 500));
     expect(outpost.outpost.connected()).toBe(false);
-    await linked.world.sql(swap, [outpost.outpost.id, victim[0]?.["digest"], victim[0]?.["document"], JSON.stringify(victim[0]?.["signatures"])]);
+    await linked.world.sql(swap, [
+      outpost.outpost.id,
+      victim[0]?.["digest"],
+      victim[0]?.["document"],
+      JSON.stringify(victim[0]?.["signatures"]),
+    ]);
     await until("the link is up", () => outpost.outpost.connected());
     await other[Symbol.asyncDispose]();
   });
@@ -130,20 +165,30 @@ describe("enrolment", () => {
     const token = await linked.token();
     await using first = await startLinkedOutpost(linked, [], { enrolmentToken: token });
     expect(first.outpost.name).not.toBe(outpost.outpost.name);
-    await expect(startLinkedOutpost(linked, [], { enrolmentToken: token })).rejects.toMatchObject({ code: "enrolment_invalid" });
+    await expect(startLinkedOutpost(linked, [], { enrolmentToken: token })).rejects.toMatchObject({
+      code: "enrolment_invalid",
+    });
   });
 
   test("takes no token that anybody but this control plane made", async () => {
     await using elsewhere = await startLinkedControl(cluster);
-    await expect(startLinkedOutpost(linked, [], { enrolmentToken: await elsewhere.token() })).rejects.toMatchObject({ code: "link_refused" });
-    await expect(startLinkedOutpost(linked, [], { enrolmentToken: "cardea-enrol-AAAA" })).rejects.toMatchObject({ code: "enrolment_invalid" });
-    await expect(startLinkedOutpost(linked, [], { enrolmentToken: undefined })).rejects.toMatchObject({ code: "enrolment_invalid" });
+    await expect(startLinkedOutpost(linked, [], { enrolmentToken: await elsewhere.token() })).rejects.toMatchObject({
+      code: "link_refused",
+    });
+    await expect(startLinkedOutpost(linked, [], { enrolmentToken: "cardea-enrol-AAAA" })).rejects.toMatchObject({
+      code: "enrolment_invalid",
+    });
+    await expect(startLinkedOutpost(linked, [], { enrolmentToken: undefined })).rejects.toMatchObject({
+      code: "enrolment_invalid",
+    });
   });
 
   test("takes no token after its time", async () => {
     const token = await linked.token();
     await linked.world.sql("update enrolment_tokens set expires_at = now() where used_at is null");
-    await expect(startLinkedOutpost(linked, [], { enrolmentToken: token })).rejects.toMatchObject({ code: "enrolment_invalid" });
+    await expect(startLinkedOutpost(linked, [], { enrolmentToken: token })).rejects.toMatchObject({
+      code: "enrolment_invalid",
+    });
   });
 
   test("leaves its keys in files that only their owner reads", async () => {
@@ -164,7 +209,9 @@ describe("the link", () => {
   });
 
   test("is not dialled in the clear beyond this machine", async () => {
-    await expect(outpost.restart({ controlUrl: "ws://cardea.example" })).rejects.toMatchObject({ code: "setting_invalid" });
+    await expect(outpost.restart({ controlUrl: "ws://cardea.example" })).rejects.toMatchObject({
+      code: "setting_invalid",
+    });
     outpost = await outpost.restart();
     await until("the link is up", () => outpost.outpost.connected());
   });
@@ -172,7 +219,15 @@ describe("the link", () => {
   test.each([
     ["nothing of use", "hello"],
     ["another kind of first message", JSON.stringify({ kind: "welcome" })],
-    ["an unknown outpost", JSON.stringify({ kind: "prove", outpost: "out_06h085jgchxcvfh13mnfh9875w", nonce: "A".repeat(43), signature: { kind: "outpost", credential: "x", signature: "A".repeat(86) } })],
+    [
+      "an unknown outpost",
+      JSON.stringify({
+        kind: "prove",
+        outpost: "out_06h085jgchxcvfh13mnfh9875w",
+        nonce: "A".repeat(43),
+        signature: { kind: "outpost", credential: "x", signature: "A".repeat(86) },
+      }),
+    ],
     ["too much", JSON.stringify({ kind: "x".repeat(20_000) })],
   ])("is refused to whoever says %s", async (_, text) => {
     const socket = new WebSocket(`${linked.url}/v1/link`);
@@ -204,8 +259,10 @@ describe("what bears the mark", () => {
     const seed = markSeedOf(linked.control.keys.installation, "outpost");
     return markKeyOf(seed, resourceIdOf(seed, resource.config.name));
   };
-  const name = (key: Uint8Array, deadlineMs: number): string => newNativeName(key, deadlineMs, linked.control.random).name;
-  const make = (role: string) => resource.su(`create role ${role} login; grant ${role} to ${resource.admin} with admin option`);
+  const name = (key: Uint8Array, deadlineMs: number): string =>
+    newNativeName(key, deadlineMs, linked.control.random).name;
+  const make = (role: string) =>
+    resource.su(`create role ${role} login; grant ${role} to ${resource.admin} with admin option`);
 
   test("and no lease explains is removed, and told", async () => {
     const stranger = name(markKey(), Date.now() + 3_600_000);
@@ -249,16 +306,30 @@ test("an outpost that is rebuilt under its name takes over: old grants end, what
 
 test("no secret stands in the store, in the log or in the database", async () => {
   const { publicKey } = await newDeliveryKey();
-  const view = await linked.given.submit("ada", { resource: resource.config.name, ask: { role: "read" }, via: "direct", window: { duration: "10m" }, deliverTo: publicKey });
+  const view = await linked.given.submit("ada", {
+    resource: resource.config.name,
+    ask: { role: "read" },
+    via: "direct",
+    window: { duration: "10m" },
+    deliverTo: publicKey,
+  });
   const grant = view.grant?.id;
   if (grant === undefined) throw new Error("no grant");
   await until("the grant is active", async () => (await stateOf(grant)).state === "active");
   await fetchKey(linked.control, await linked.given.actor("ada"), grant);
-  const password = resource.config.connect.password !== undefined && "value" in resource.config.connect.password ? resource.config.connect.password.value : "";
+  const password =
+    resource.config.connect.password !== undefined && "value" in resource.config.connect.password
+      ? resource.config.connect.password.value
+      : "";
   expect(password).not.toBe("");
   const files = await readdir(join(outpost.dataDir, "store"));
-  for (const file of files) expect((await readFile(join(outpost.dataDir, "store", file))).includes(password)).toBe(false);
-  const dump = JSON.stringify(await linked.world.sql("select to_jsonb(t) from tasks t union all select to_jsonb(e) from audit_entries e union all select to_jsonb(g) from grants g"));
+  for (const file of files)
+    expect((await readFile(join(outpost.dataDir, "store", file))).includes(password)).toBe(false);
+  const dump = JSON.stringify(
+    await linked.world.sql(
+      "select to_jsonb(t) from tasks t union all select to_jsonb(e) from audit_entries e union all select to_jsonb(g) from grants g",
+    ),
+  );
   expect(dump).not.toContain(password);
   await revoke(grant);
 });

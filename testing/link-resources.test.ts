@@ -15,7 +15,14 @@ import type { GrantId } from "@cardea/core/contract/ids";
 import { configureInfo } from "@cardea/core/contract/outpost-marks";
 import { newDeliveryKey, sealTo } from "@cardea/sdk/delivery-key";
 import { startTestCluster, type TestCluster } from "./cluster.ts";
-import { startLinkedControl, startLinkedOutpost, until, untilReady, type LinkedControl, type LinkedOutpost } from "./linked.ts";
+import {
+  startLinkedControl,
+  startLinkedOutpost,
+  until,
+  untilReady,
+  type LinkedControl,
+  type LinkedOutpost,
+} from "./linked.ts";
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -24,20 +31,31 @@ beforeAll(async () => {
 afterAll(() => cluster.stop());
 
 async function logins(resource: TestResource): Promise<string[]> {
-  const rows = await resource.su("select rolname from pg_roles where rolcanlogin and rolname like 'cardea\\_%' order by 1");
+  const rows = await resource.su(
+    "select rolname from pg_roles where rolcanlogin and rolname like 'cardea\\_%' order by 1",
+  );
   return rows.map((row) => String(row["rolname"]));
 }
 
 async function ask({ given }: LinkedControl, resource: string, duration = "10m"): Promise<GrantId> {
   const { publicKey } = await newDeliveryKey();
-  const view = await given.submit("ada", { resource, ask: { role: "read" }, via: "direct", window: { duration }, deliverTo: publicKey });
+  const view = await given.submit("ada", {
+    resource,
+    ask: { role: "read" },
+    via: "direct",
+    window: { duration },
+    deliverTo: publicKey,
+  });
   if (view.grant === undefined) throw new Error("no grant");
   return view.grant.id;
 }
 
-const show = async ({ control, given }: LinkedControl, grant: GrantId) => await showGrant(control, await given.actor("ada"), grant);
-const inState = (linked: LinkedControl, grant: GrantId, state: string) => until(`the grant is ${state}`, async () => (await show(linked, grant)).state === state, 40_000);
-const revoke = async (linked: LinkedControl, grant: GrantId) => await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
+const show = async ({ control, given }: LinkedControl, grant: GrantId) =>
+  await showGrant(control, await given.actor("ada"), grant);
+const inState = (linked: LinkedControl, grant: GrantId, state: string) =>
+  until(`the grant is ${state}`, async () => (await show(linked, grant)).state === state, 40_000);
+const revoke = async (linked: LinkedControl, grant: GrantId) =>
+  await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
 
 describe("a configuration that comes sealed", () => {
   let linked: LinkedControl;
@@ -45,7 +63,10 @@ describe("a configuration that comes sealed", () => {
   let resource: TestResource;
   beforeAll(async () => {
     linked = await startLinkedControl(cluster);
-    outpost = await startLinkedOutpost(linked, [{ ...(await testResource(cluster)).config, name: "from-file" }, { name: "broken", kind: "postgres", labels: {}, owners: { groups: [] } }]);
+    outpost = await startLinkedOutpost(linked, [
+      { ...(await testResource(cluster)).config, name: "from-file" },
+      { name: "broken", kind: "postgres", labels: {}, owners: { groups: [] } },
+    ]);
     resource = await testResource(cluster);
     await untilReady(linked.control, "from-file");
   }, 60_000);
@@ -60,7 +81,11 @@ describe("a configuration that comes sealed", () => {
     const key = items.find(({ id }) => id === outpost.outpost.id)?.sealKey ?? "";
     return await sealTo(key, new TextEncoder().encode(JSON.stringify(config)), name, configureInfo);
   }
-  const apply = async (name: string, sealed: SealedKey) => await applyResource(linked.control, await linked.given.actor("root"), name, { outpost: outpost.outpost.id as never, sealed });
+  const apply = async (name: string, sealed: SealedKey) =>
+    await applyResource(linked.control, await linked.given.actor("root"), name, {
+      outpost: outpost.outpost.id as never,
+      sealed,
+    });
 
   test("is opened, looked at and served, also after a restart", async () => {
     const view = await apply("sealed-one", await seal({ ...resource.config, name: "sealed-one" }, "sealed-one"));
@@ -73,35 +98,76 @@ describe("a configuration that comes sealed", () => {
   }, 60_000);
 
   test.each([
-    ["for another name", "two", async () => await seal({ ...resource.config, name: "two" }, "three"), /not sealed to this outpost's key/],
-    ["with another name inside", "two", async () => await seal({ ...resource.config, name: "three" }, "two"), /names `three`/],
-    ["that its connector refuses", "two", async () => await seal({ ...resource.config, name: "two", roles: 7 }, "two"), /`roles`/],
-    ["of a resource that stands in outpost.yaml", "from-file", async () => await seal({ ...resource.config, name: "from-file" }, "from-file"), /outpost\.yaml/],
+    [
+      "for another name",
+      "two",
+      async () => await seal({ ...resource.config, name: "two" }, "three"),
+      /not sealed to this outpost's key/,
+    ],
+    [
+      "with another name inside",
+      "two",
+      async () => await seal({ ...resource.config, name: "three" }, "two"),
+      /names `three`/,
+    ],
+    [
+      "that its connector refuses",
+      "two",
+      async () => await seal({ ...resource.config, name: "two", roles: 7 }, "two"),
+      /`roles`/,
+    ],
+    [
+      "of a resource that stands in outpost.yaml",
+      "from-file",
+      async () => await seal({ ...resource.config, name: "from-file" }, "from-file"),
+      /outpost\.yaml/,
+    ],
   ])("is refused %s", async (_, name, sealed, words) => {
-    await expect(apply(name, await sealed())).rejects.toMatchObject({ code: "resource_config_invalid", message: expect.stringMatching(words) });
+    await expect(apply(name, await sealed())).rejects.toMatchObject({
+      code: "resource_config_invalid",
+      message: expect.stringMatching(words),
+    });
   });
 
   test("reads nothing of the outpost's machine", async () => {
-    const config = { ...resource.config, name: "thief", connect: { ...resource.config.connect, password: { file: "/etc/hostname" } } };
+    const config = {
+      ...resource.config,
+      name: "thief",
+      connect: { ...resource.config.connect, password: { file: "/etc/hostname" } },
+    };
     const view = await apply("thief", await seal(config, "thief"));
     expect(view).toMatchObject({ state: "invalid", detail: expect.stringMatching(/resource_config_invalid.*`value`/) });
   });
 
   test("is an administrator's to give", async () => {
     const sealed = await seal({ ...resource.config, name: "two" }, "two");
-    await expect(applyResource(linked.control, await linked.given.actor("ada"), "two", { outpost: outpost.outpost.id as never, sealed })).rejects.toMatchObject({ code: "forbidden" });
+    await expect(
+      applyResource(linked.control, await linked.given.actor("ada"), "two", {
+        outpost: outpost.outpost.id as never,
+        sealed,
+      }),
+    ).rejects.toMatchObject({ code: "forbidden" });
   });
 
   test("stands in a list beside what is broken, with what each may be asked for", async () => {
     const broken = await until("the broken one is reported", async () => {
-      const view = await showResource(linked.control, await linked.given.actor("root"), "broken").catch(() => undefined);
+      const view = await showResource(linked.control, await linked.given.actor("root"), "broken").catch(
+        () => undefined,
+      );
       return view?.state === "invalid" && view;
     });
     expect(broken.detail).toMatch(/`broken`: `connect`/);
     const { items } = await listResources(linked.control, await linked.given.actor("ada"), PageQuery.parse({}));
     const view = items.find(({ name }) => name === "from-file");
     expect(view?.offers.map(({ role, effect, maxDuration, via }) => ({ role, effect, maxDuration, via }))).toEqual([
-      { role: "everything", effect: "deny", maxDuration: undefined, via: ["gateway", "direct"].filter((one) => view?.spec?.roles["everything"]?.vias.includes(one as never) === true) },
+      {
+        role: "everything",
+        effect: "deny",
+        maxDuration: undefined,
+        via: ["gateway", "direct"].filter(
+          (one) => view?.spec?.roles["everything"]?.vias.includes(one as never) === true,
+        ),
+      },
       { role: "read", effect: "allow", maxDuration: "4h", via: ["direct"] },
       { role: "write", effect: "allow", maxDuration: "4h", via: ["direct"] },
     ]);
@@ -117,7 +183,10 @@ describe("a configuration that comes sealed", () => {
     await inState(linked, grant, "failed");
     expect((await show(linked, grant)).why).toBe("resource_privilege_missing");
     await resource.su(`alter role ${resource.admin} createrole`);
-    expect(await checkResource(linked.control, await linked.given.actor("root"), "sealed-one")).toMatchObject({ state: "ready", missing: [] });
+    expect(await checkResource(linked.control, await linked.given.actor("root"), "sealed-one")).toMatchObject({
+      state: "ready",
+      missing: [],
+    });
   }, 60_000);
 });
 
@@ -146,7 +215,12 @@ async function cuttable(port: number): Promise<{ readonly port: number; cut(): v
     open = false;
     for (const socket of sockets) socket.destroy();
   };
-  return { port: typeof address === "object" ? (address?.port ?? 0) : 0, cut, mend: () => void (open = true), close: () => void (cut(), server.close()) };
+  return {
+    port: typeof address === "object" ? (address?.port ?? 0) : 0,
+    cut,
+    mend: () => void (open = true),
+    close: () => void (cut(), server.close()),
+  };
 }
 
 describe("a resource that cannot be reached", () => {
@@ -154,7 +228,9 @@ describe("a resource that cannot be reached", () => {
     const way = await cuttable(cluster.port);
     const resource = await testResource(cluster, { port: way.port });
     await using linked = await startLinkedControl(cluster);
-    await using outpost = await startLinkedOutpost(linked, [resource.config], { tuning: { breakerMs: { first: 200, max: 400 }, breakerAfter: 3, stuckAfter: 2 } });
+    await using outpost = await startLinkedOutpost(linked, [resource.config], {
+      tuning: { breakerMs: { first: 200, max: 400 }, breakerAfter: 3, stuckAfter: 2 },
+    });
     const name = resource.config.name;
     await untilReady(linked.control, name);
     const [kept, other] = [await ask(linked, name), await ask(linked, name)];
@@ -164,9 +240,16 @@ describe("a resource that cannot be reached", () => {
     way.cut();
     await revoke(linked, kept);
     await revoke(linked, other);
-    await until("it is known to be away", async () => (await showResource(linked.control, await linked.given.actor("ada"), name)).state === "unreachable");
+    await until(
+      "it is known to be away",
+      async () => (await showResource(linked.control, await linked.given.actor("ada"), name)).state === "unreachable",
+    );
     await until("a lease is stuck", async () => {
-      const page = await listAudit(linked.control, await linked.given.actor("audrey"), AuditQuery.parse({ type: "lease.stuck" }));
+      const page = await listAudit(
+        linked.control,
+        await linked.given.actor("audrey"),
+        AuditQuery.parse({ type: "lease.stuck" }),
+      );
       return page.items.length > 0;
     });
     await until("the outpost counts it", async () => {
@@ -174,7 +257,9 @@ describe("a resource that cannot be reached", () => {
       return (items.find(({ id }) => id === outpost.outpost.id)?.leases?.stuck ?? 0) > 0;
     });
     const refused = await ask(linked, name);
-    await until("the refusal is told", async () => /could not be reached|cannot be reached/.test((await show(linked, refused)).detail ?? ""));
+    await until("the refusal is told", async () =>
+      /could not be reached|cannot be reached/.test((await show(linked, refused)).detail ?? ""),
+    );
     expect(await logins(resource)).toHaveLength(2);
 
     way.mend();
@@ -215,7 +300,9 @@ test("an outpost whose clock steps issues nothing until the control plane's time
   const resource = await testResource(cluster);
   await using linked = await startLinkedControl(cluster);
   let offsetMs = 0;
-  await using outpost = await startLinkedOutpost(linked, [resource.config], { clock: { now: () => Date.now() + offsetMs } });
+  await using outpost = await startLinkedOutpost(linked, [resource.config], {
+    clock: { now: () => Date.now() + offsetMs },
+  });
   expect(outpost.outpost.name).toBe("outpost");
   await untilReady(linked.control, resource.config.name);
   offsetMs = -120_000;

@@ -21,9 +21,20 @@ interface InHand {
   readonly key: DeliveredKey;
 }
 
-async function obtain({ control, given }: LinkedControl, resource: TestResource, duration = "10m", role = "read"): Promise<InHand> {
+async function obtain(
+  { control, given }: LinkedControl,
+  resource: TestResource,
+  duration = "10m",
+  role = "read",
+): Promise<InHand> {
   const delivery = await newDeliveryKey();
-  const view = await given.submit("ada", { resource: resource.config.name, ask: { role }, via: "direct", window: { duration }, deliverTo: delivery.publicKey });
+  const view = await given.submit("ada", {
+    resource: resource.config.name,
+    ask: { role },
+    via: "direct",
+    window: { duration },
+    deliverTo: delivery.publicKey,
+  });
   const grant = view.grant?.id;
   if (grant === undefined) throw new Error(`no grant: ${view.words}`);
   const actor = await given.actor("ada");
@@ -43,7 +54,9 @@ const ended = async ({ control, given }: LinkedControl, grant: GrantId): Promise
 
 /** Native logins of ours in the whole cluster; tests run one after the other and leave none. */
 async function logins(resource: TestResource): Promise<string[]> {
-  const rows = await resource.su("select rolname from pg_roles where rolcanlogin and rolname like 'cardea\\_%' order by 1");
+  const rows = await resource.su(
+    "select rolname from pg_roles where rolcanlogin and rolname like 'cardea\\_%' order by 1",
+  );
   return rows.map((row) => String(row["rolname"]));
 }
 
@@ -109,9 +122,38 @@ describe("a key over the link", () => {
     await untilReady(linked.control, resource.config.name);
     const keys = await Promise.all(Array.from({ length: 12 }, () => obtain(linked, resource)));
     expect(new Set(await logins(resource))).toEqual(new Set(keys.map(({ key }) => key.user)));
-    for (const { grant } of keys) await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
+    for (const { grant } of keys)
+      await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
     for (const { grant } of keys) await until("the grant is over", () => ended(linked, grant));
     expect(await logins(resource)).toEqual([]);
+    await resource.close();
+  }, 60_000);
+
+  test("that is revoked at any moment of its making leaves nothing, and its grant is over", async () => {
+    const resource = await testResource(cluster);
+    await using linked = await startLinkedControl(cluster);
+    await using outpost = await startLinkedOutpost(linked, [resource.config], { tuning: { strangerGraceMs: 60_000 } });
+    expect(outpost.outpost.name).toBe("outpost");
+    await untilReady(linked.control, resource.config.name);
+    const { publicKey } = await newDeliveryKey();
+    const root = await linked.given.actor("root");
+    const grants = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const view = await linked.given.submit("ada", {
+          resource: resource.config.name,
+          ask: { role: "read" },
+          via: "direct",
+          window: { duration: "10m" },
+          deliverTo: publicKey,
+        });
+        if (view.grant === undefined) throw new Error("no grant");
+        await new Promise((done) => setTimeout(done, index * 15));
+        await revokeGrant(linked.control, root, view.grant.id, { comment: "" });
+        return view.grant.id;
+      }),
+    );
+    for (const grant of grants) expect(await until("the grant is over", () => ended(linked, grant))).toBe("revoked");
+    await until("nothing is left", async () => (await logins(resource)).length === 0);
     await resource.close();
   }, 60_000);
 });

@@ -51,7 +51,10 @@ export interface LinkedControl extends AsyncDisposable {
 }
 
 /** A control plane with its audit writer and its end of the link. */
-export async function startLinkedControl(cluster: TestCluster, options: { readonly clock?: Clock; readonly policy?: string } = {}): Promise<LinkedControl> {
+export async function startLinkedControl(
+  cluster: TestCluster,
+  options: { readonly clock?: Clock; readonly policy?: string } = {},
+): Promise<LinkedControl> {
   const world = await startTestControl(cluster, { log, ...(options.clock !== undefined && { clock: options.clock }) });
   const { control } = world;
   const given = await scenario(control, options.policy ?? directPolicy);
@@ -166,7 +169,11 @@ async function open(options: OutpostOptions): Promise<LinkedOutpost> {
 }
 
 /** Waits until it is so. @throws Error with what was waited for */
-export async function until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false, timeoutMs = 15_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 15_000,
+): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const found = await look();

@@ -4,7 +4,10 @@ import { pino } from "pino";
 import { startOutpost } from "@cardea/outpost/start";
 import type { OutpostOptions } from "@cardea/outpost/start";
 
-export type ChildOptions = Pick<OutpostOptions, "dataDir" | "configFile" | "controlUrl" | "enrolmentToken" | "settings">;
+export type ChildOptions = Pick<
+  OutpostOptions,
+  "dataDir" | "configFile" | "controlUrl" | "enrolmentToken" | "settings"
+>;
 
 /** A child never outlives the test that started it. */
 process.on("disconnect", () => process.exit(1));

@@ -28,7 +28,9 @@ afterAll(async () => {
 });
 
 async function logins(): Promise<string[]> {
-  const rows = await resource.su("select rolname from pg_roles where rolcanlogin and rolname like 'cardea\\_%' order by 1");
+  const rows = await resource.su(
+    "select rolname from pg_roles where rolcanlogin and rolname like 'cardea\\_%' order by 1",
+  );
   return rows.map((row) => String(row["rolname"]));
 }
 
@@ -40,7 +42,13 @@ interface Asked {
 async function ask(): Promise<Asked> {
   const { control, given } = linked;
   const delivery = await newDeliveryKey();
-  const view = await given.submit("ada", { resource: resource.config.name, ask: { role: "read" }, via: "direct", window: { duration: "10m" }, deliverTo: delivery.publicKey });
+  const view = await given.submit("ada", {
+    resource: resource.config.name,
+    ask: { role: "read" },
+    via: "direct",
+    window: { duration: "10m" },
+    deliverTo: delivery.publicKey,
+  });
   const grant = view.grant?.id;
   if (grant === undefined) throw new Error("no grant");
   const actor = await given.actor("ada");
@@ -54,7 +62,14 @@ async function ask(): Promise<Asked> {
   };
 }
 
-const issuing: readonly PausePoint[] = ["issue.verified", "lease.intended", "lease.created", "lease.sealed", "lease.live", "receipt.sent"];
+const issuing: readonly PausePoint[] = [
+  "issue.verified",
+  "lease.intended",
+  "lease.created",
+  "lease.sealed",
+  "lease.live",
+  "receipt.sent",
+];
 const ending: readonly PausePoint[] = ["end.recorded", "end.called", "lease.ended", "lease.gone"];
 
 test("every pause point is killed at", () => {
@@ -62,40 +77,59 @@ test("every pause point is killed at", () => {
 });
 
 describe("killed while it makes a key, the outpost", () => {
-  test.each(issuing)("at %s: one key comes of it, and nothing else is left", async (point) => {
-    const first = await home.start(point);
-    await untilReady(linked.control, resource.config.name);
-    const { grant, open } = await ask();
-    await first.paused();
-    await first.kill();
+  test.each(issuing)(
+    "at %s: one key comes of it, and nothing else is left",
+    async (point) => {
+      const first = await home.start(point);
+      await untilReady(linked.control, resource.config.name);
+      const { grant, open } = await ask();
+      await first.paused();
+      await first.kill();
 
-    const second = await home.start();
-    const key = await open();
-    expect(await until("one login is left", async () => { const found = await logins(); return found.length === 1 && found; })).toEqual([key.user]);
-    const client = await resource.client(key);
-    expect((await client.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
+      const second = await home.start();
+      const key = await open();
+      expect(
+        await until("one login is left", async () => {
+          const found = await logins();
+          return found.length === 1 && found;
+        }),
+      ).toEqual([key.user]);
+      const client = await resource.client(key);
+      expect((await client.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
 
-    await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
-    await until("the grant is over", async () => (await showGrant(linked.control, await linked.given.actor("ada"), grant)).state === "ended");
-    expect(await logins()).toEqual([]);
-    await second.kill();
-  }, 60_000);
+      await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
+      await until(
+        "the grant is over",
+        async () => (await showGrant(linked.control, await linked.given.actor("ada"), grant)).state === "ended",
+      );
+      expect(await logins()).toEqual([]);
+      await second.kill();
+    },
+    60_000,
+  );
 });
 
 describe("killed while it ends a key, the outpost", () => {
-  test.each(ending)("at %s: the grant is over, and nothing is left", async (point) => {
-    const first = await home.start(point);
-    await untilReady(linked.control, resource.config.name);
-    const { grant, open } = await ask();
-    const client = await resource.client(await open());
-    await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
-    await first.paused();
-    await first.kill();
+  test.each(ending)(
+    "at %s: the grant is over, and nothing is left",
+    async (point) => {
+      const first = await home.start(point);
+      await untilReady(linked.control, resource.config.name);
+      const { grant, open } = await ask();
+      const client = await resource.client(await open());
+      await revokeGrant(linked.control, await linked.given.actor("root"), grant, { comment: "" });
+      await first.paused();
+      await first.kill();
 
-    const second = await home.start();
-    await until("the grant is over", async () => (await showGrant(linked.control, await linked.given.actor("ada"), grant)).state === "ended");
-    expect(await logins()).toEqual([]);
-    await expect(client.query("select 1")).rejects.toThrow();
-    await second.kill();
-  }, 60_000);
+      const second = await home.start();
+      await until(
+        "the grant is over",
+        async () => (await showGrant(linked.control, await linked.given.actor("ada"), grant)).state === "ended",
+      );
+      expect(await logins()).toEqual([]);
+      await expect(client.query("select 1")).rejects.toThrow();
+      await second.kill();
+    },
+    60_000,
+  );
 });

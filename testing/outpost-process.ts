@@ -21,15 +21,27 @@ export interface OutpostProcess {
   kill(): Promise<void>;
 }
 
-const program = fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "./dist/outpost-child.js" : "./outpost-child.js", import.meta.url));
+const program = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "./dist/outpost-child.js" : "./outpost-child.js", import.meta.url),
+);
 
 /** A data directory with its `outpost.yaml` and a token for the first start. */
-export async function makeOutpostHome(linked: LinkedControl, resources: readonly ResourceConfig[], tuning: Partial<Tuning> = {}): Promise<OutpostHome> {
+export async function makeOutpostHome(
+  linked: LinkedControl,
+  resources: readonly ResourceConfig[],
+  tuning: Partial<Tuning> = {},
+): Promise<OutpostHome> {
   const dataDir = await mkdtemp(join(tmpdir(), "cardea-test-outpost-"));
   const configFile = join(dataDir, "outpost.yaml");
   await writeFile(configFile, JSON.stringify({ resources }));
   const enrolmentToken = await linked.token();
-  const options = { dataDir, configFile, enrolmentToken, controlUrl: linked.url, settings: { version: "0.0.0-test", environment: {}, tuning: { ...quickTuning, ...tuning } } };
+  const options = {
+    dataDir,
+    configFile,
+    enrolmentToken,
+    controlUrl: linked.url,
+    settings: { version: "0.0.0-test", environment: {}, tuning: { ...quickTuning, ...tuning } },
+  };
   const children = new Set<ChildProcess>();
   return {
     start: async (pauseAt) => {

@@ -21,7 +21,9 @@ export interface WholeStack extends AsyncDisposable {
 }
 
 /** Starts everything on free ports; the caller ends it. @throws CardeaError with what failed */
-export async function startWholeStack(options: Pick<StackOptions, "env" | "onLine" | "onStep"> = {}): Promise<WholeStack> {
+export async function startWholeStack(
+  options: Pick<StackOptions, "env" | "onLine" | "onStep"> = {},
+): Promise<WholeStack> {
   const home = await makeStackHome();
   try {
     const stack = await startStack({ ...options, dataDirectory: home.path, port: 0, samplePort: 0 });
@@ -46,7 +48,10 @@ export async function startWholeStack(options: Pick<StackOptions, "env" | "onLin
 export async function makeStackHome(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), "cardea-stack-"));
   await chmod(path, 0o711);
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }) };
+  return {
+    path,
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 }),
+  };
 }
 
 /** Signs each person in once, when first asked for. */

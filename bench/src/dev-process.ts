@@ -22,11 +22,17 @@ export async function startDev(): Promise<DevProcess> {
   const [port, samplePort] = [await freePort(), await freePort()];
   const server = join(dirname(createRequire(import.meta.url).resolve("@cardea/server/dev/dev")), "..", "main.js");
   const child = spawn(process.execPath, [server, "dev"], {
-    env: { ...process.env, CARDEA_DATA: home.path, CARDEA_LISTEN_PORT: String(port), CARDEA_SAMPLE_PORT: String(samplePort) },
+    env: {
+      ...process.env,
+      CARDEA_DATA: home.path,
+      CARDEA_LISTEN_PORT: String(port),
+      CARDEA_SAMPLE_PORT: String(samplePort),
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let printed = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (printed += text));
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const stop = async (): Promise<void> => {
     child.kill("SIGTERM");
@@ -48,7 +54,11 @@ export async function startDev(): Promise<DevProcess> {
   return {
     url,
     as: signedIn({ url, peopleDirectory: join(home.path, "dev", "people") }),
-    pids: async () => ({ supervisor, control: await childOf(supervisor, "server"), outpost: await childOf(supervisor, "outpost") }),
+    pids: async () => ({
+      supervisor,
+      control: await childOf(supervisor, "server"),
+      outpost: await childOf(supervisor, "outpost"),
+    }),
     [Symbol.asyncDispose]: stop,
   };
 }
@@ -57,7 +67,10 @@ export async function startDev(): Promise<DevProcess> {
 async function childOf(parent: number, program: string): Promise<number> {
   for (const name of await readdir("/proc")) {
     if (!/^[0-9]+$/.test(name)) continue;
-    const [stat, command] = await Promise.all([readFile(`/proc/${name}/stat`, "utf8"), readFile(`/proc/${name}/cmdline`, "utf8")]).catch(() => ["", ""]);
+    const [stat, command] = await Promise.all([
+      readFile(`/proc/${name}/stat`, "utf8"),
+      readFile(`/proc/${name}/cmdline`, "utf8"),
+    ]).catch(() => ["", ""]);
     const parentOf = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
     if (parentOf === parent && command.split("\0").includes(program)) return Number(name);
   }

@@ -38,7 +38,14 @@ export async function run({ seconds, args, signal, say }: ExerciseOptions): Prom
   return {
     name: "idle",
     pass: Math.max(...Object.values(fresh), ...Object.values(after)) <= targetMegabytes,
-    figures: { ...named("Fresh", fresh), ...named("Loaded", loaded), ...named("After", after), keys, idleSeconds: idleMs / 1_000, targetMegabytes },
+    figures: {
+      ...named("Fresh", fresh),
+      ...named("Loaded", loaded),
+      ...named("After", after),
+      keys,
+      idleSeconds: idleMs / 1_000,
+      targetMegabytes,
+    },
   };
 }
 
@@ -51,7 +58,9 @@ async function obtainSome(client: CardeaClient, count: number): Promise<KeyInHan
 /** Resident megabytes by process. */
 async function measure(dev: DevProcess): Promise<Record<string, number>> {
   const pids = Object.entries(await dev.pids());
-  return Object.fromEntries(await Promise.all(pids.map(async ([name, pid]) => [name, await residentMegabytes(pid)] as const)));
+  return Object.fromEntries(
+    await Promise.all(pids.map(async ([name, pid]) => [name, await residentMegabytes(pid)] as const)),
+  );
 }
 
 /** `VmRSS`, as proc_pid_status(5) gives it. */
@@ -63,9 +72,13 @@ async function residentMegabytes(pid: number): Promise<number> {
 }
 
 function named(when: string, measured: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(measured).map(([name, megabytes]) => [`${name}${when}Megabytes`, rounded(megabytes)]));
+  return Object.fromEntries(
+    Object.entries(measured).map(([name, megabytes]) => [`${name}${when}Megabytes`, rounded(megabytes)]),
+  );
 }
 
 function words(measured: Readonly<Record<string, number>>): string {
-  return Object.entries(measured).map(([name, megabytes]) => `${name} ${String(rounded(megabytes))} MB`).join(", ");
+  return Object.entries(measured)
+    .map(([name, megabytes]) => `${name} ${String(rounded(megabytes))} MB`)
+    .join(", ");
 }

@@ -42,7 +42,9 @@ export async function run({ args, signal, say }: ExerciseOptions): Promise<Exerc
 
   const one = await measureOne(whole, alice, size, signal);
   const { p50 } = spreadOf(one.ms);
-  say(`one at a time: p50 ${String(rounded(p50))} ms, p99 ${String(rounded(spreadOf(one.ms).p99))} ms; the bare script: p50 ${String(rounded(spreadOf(one.peerMs).p50))} ms`);
+  say(
+    `one at a time: p50 ${String(rounded(p50))} ms, p99 ${String(rounded(spreadOf(one.ms).p99))} ms; the bare script: p50 ${String(rounded(spreadOf(one.peerMs).p50))} ms`,
+  );
   const verified = await verifySample(whole, alice, one.minted.slice(-size.verified));
   const profile = await profileOf(ada, one.minted.slice(-50));
   for (const [step, ms] of Object.entries(profile)) say(`  ${step}: ${String(ms)}`);
@@ -93,7 +95,12 @@ async function mintInTurn(client: CardeaClient, count: number, signal: AbortSign
   return minted;
 }
 
-async function measureOne({ stack }: WholeStack, client: CardeaClient, { rounds, keysPerRound }: Sizes, signal: AbortSignal) {
+async function measureOne(
+  { stack }: WholeStack,
+  client: CardeaClient,
+  { rounds, keysPerRound }: Sizes,
+  signal: AbortSignal,
+) {
   await using peer = await openPeer(stack.shop);
   const minted: Minted[] = [];
   const peerMs: number[] = [];
@@ -128,7 +135,8 @@ async function verifySample({ trust }: WholeStack, client: CardeaClient, keys: r
   let verified = 0;
   for (const { request } of keys) {
     const outcome = verifyEvidence(await client.evidence(request.id), trust, Date.now(), { purpose: "audit" });
-    if (!outcome.ok) throw new Error(`the evidence of ${request.id} does not verify: ${outcome.code}, ${outcome.detail}`);
+    if (!outcome.ok)
+      throw new Error(`the evidence of ${request.id} does not verify: ${outcome.code}, ${outcome.detail}`);
     verified += 1;
   }
   return verified;

@@ -13,7 +13,9 @@ export interface Peer extends AsyncDisposable {
 export async function openPeer(shop: Cluster): Promise<Peer> {
   const client = new Client(shop.connection("shop"));
   await client.connect();
-  await client.query("create schema bench_peer; create table bench_peer.made (name text primary key, at timestamptz not null default now())");
+  await client.query(
+    "create schema bench_peer; create table bench_peer.made (name text primary key, at timestamptz not null default now())",
+  );
   let made: string[] = [];
   const remove = async (): Promise<void> => {
     for (const name of made) await client.query(`drop role ${escapeIdentifier(name)}`);

@@ -6,7 +6,13 @@ import { medianOf, rounded } from "../figures.ts";
 import type { Minted } from "./mint.ts";
 
 /** Of these the log notes when; whole milliseconds, so only medians over many keys say something. */
-const noted = ["request.submitted", "lease.intended", "lease.live", "grant.issued", "key.delivered"] as const satisfies readonly AuditType[];
+const noted = [
+  "request.submitted",
+  "lease.intended",
+  "lease.live",
+  "grant.issued",
+  "key.delivered",
+] as const satisfies readonly AuditType[];
 
 /** Medians in milliseconds, step by step; a step whose entries are missing is left out. */
 export async function profileOf(auditor: CardeaClient, keys: readonly Minted[]): Promise<Record<string, number>> {

@@ -95,7 +95,10 @@ function ruleAt(index: number): Rule {
         require: { justification: { minLength: 10 } },
         limits: { maxDuration: "2h", via: ["gateway", "direct"] },
         effect: "review",
-        approvals: [{ count: 1, from: { groups: ["dba"] } }, { count: 1, from: { groups: ["security"] } }],
+        approvals: [
+          { count: 1, from: { groups: ["dba"] } },
+          { count: 1, from: { groups: ["security"] } },
+        ],
       };
   }
 }

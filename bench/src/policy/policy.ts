@@ -28,7 +28,9 @@ export async function run({ args, signal, say }: ExerciseOptions): Promise<Exerc
   const asked = questions(997);
 
   const cold = measureCold(policy, short ? 5 : 20);
-  say(`reading ${String(ruleCount)} rules takes ${String(rounded(cold.parseMs))} ms, checking them ${String(rounded(cold.validateMs))} ms, compiling ${String(rounded(cold.compileMs))} ms`);
+  say(
+    `reading ${String(ruleCount)} rules takes ${String(rounded(cold.parseMs))} ms, checking them ${String(rounded(cold.validateMs))} ms, compiling ${String(rounded(cold.compileMs))} ms`,
+  );
 
   const policyDigest = digestOf("policy", policy);
   const outcomes = new Map<string, number>();
@@ -54,8 +56,19 @@ export async function run({ args, signal, say }: ExerciseOptions): Promise<Exerc
   const total = [...outcomes.values()].reduce((sum, count) => sum + count, 0);
   const share = (effect: string): number => rounded((outcomes.get(effect) ?? 0) / total);
   const p99 = medianOf(blocks.map(({ warm }) => spreadOf(warm).p99));
-  const figures = { ...microseconds("decide", blocks.map(({ warm }) => warm)), ...microseconds("newResource", blocks.map(({ fresh }) => fresh)) };
-  say(`a decision takes ${String(figures["decideP50Us"])} µs, at the 99th percentile ${String(figures["decideP99Us"])} µs`);
+  const figures = {
+    ...microseconds(
+      "decide",
+      blocks.map(({ warm }) => warm),
+    ),
+    ...microseconds(
+      "newResource",
+      blocks.map(({ fresh }) => fresh),
+    ),
+  };
+  say(
+    `a decision takes ${String(figures["decideP50Us"])} µs, at the 99th percentile ${String(figures["decideP99Us"])} µs`,
+  );
   return {
     name: "policy",
     pass: p99 <= targetP99Ms,

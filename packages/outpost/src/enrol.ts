@@ -26,8 +26,21 @@ export interface EnrolOptions {
  * Enrols and keeps what that gave. @throws CardeaError `enrolment_invalid` for a token that is no good, `link_refused` where somebody else
  * answers, `setting_invalid` for an address, `cancelled`
  */
-export async function enrolOutpost({ dataDir, controlUrl, token: text, keys, random, tuning, log, signal }: EnrolOptions): Promise<Membership> {
-  if (text === undefined) throw new CardeaError("enrolment_invalid", "this outpost is not enrolled yet: have an administrator make a token with `cardea outposts invite`, and start with it");
+export async function enrolOutpost({
+  dataDir,
+  controlUrl,
+  token: text,
+  keys,
+  random,
+  tuning,
+  log,
+  signal,
+}: EnrolOptions): Promise<Membership> {
+  if (text === undefined)
+    throw new CardeaError(
+      "enrolment_invalid",
+      "this outpost is not enrolled yet: have an administrator make a token with `cardea outposts invite`, and start with it",
+    );
   const token = parseEnrolmentToken(text);
   if (!token.ok) throw new CardeaError(token.code, token.detail);
   const url = controlUrl ?? token.value.url;
@@ -37,7 +50,14 @@ export async function enrolOutpost({ dataDir, controlUrl, token: text, keys, ran
       const link = await dial(address, signal);
       try {
         const { outpost, trust, markSeed } = await enrol({ link, keys, random, signal }, token.value);
-        const membership: Membership = { v: 1, outpost, name: token.value.name, url, trust, markSeed: toBase64Url(markSeed) };
+        const membership: Membership = {
+          v: 1,
+          outpost,
+          name: token.value.name,
+          url,
+          trust,
+          markSeed: toBase64Url(markSeed),
+        };
         await writeMembership(dataDir, membership);
         log.info({ outpost, name: membership.name, control: address.host }, "enrolled");
         return membership;

@@ -48,7 +48,11 @@ export async function openKeys(directory: string, random: Random): Promise<Keys>
     await writeWhole(path, JSON.stringify(found));
   }
   const identity = fromBase64Url(found.identity);
-  return { identity, identityKey: toBase64Url(ed25519PublicKey(identity)), seal: await sealKeyPair(fromBase64Url(found.seal)) };
+  return {
+    identity,
+    identityKey: toBase64Url(ed25519PublicKey(identity)),
+    seal: await sealKeyPair(fromBase64Url(found.seal)),
+  };
 }
 
 /** `undefined` before the outpost is enrolled. @throws CardeaError `data_directory_invalid` */
@@ -69,7 +73,11 @@ async function read<T>(path: string, schema: z.ZodType<T>): Promise<T | undefine
   try {
     return schema.parse(JSON.parse(text));
   } catch (error) {
-    throw new CardeaError("data_directory_invalid", `\`${path}\` is damaged; restore it, or enrol the outpost anew under its name`, { cause: error });
+    throw new CardeaError(
+      "data_directory_invalid",
+      `\`${path}\` is damaged; restore it, or enrol the outpost anew under its name`,
+      { cause: error },
+    );
   }
 }
 

@@ -13,16 +13,29 @@ const encoder = new TextEncoder();
 export async function sealTo(publicKey: string, info: string, aad: string, plaintext: Uint8Array): Promise<SealedKey> {
   // A `CryptoKey`, see `Key`.
   const recipientPublicKey = (await suite.kem.deserializePublicKey(fromBase64Url(publicKey))) as Key;
-  const { enc, ct } = await suite.seal({ recipientPublicKey, info: encoder.encode(info) }, plaintext, encoder.encode(aad));
+  const { enc, ct } = await suite.seal(
+    { recipientPublicKey, info: encoder.encode(info) },
+    plaintext,
+    encoder.encode(aad),
+  );
   return { enc: toBase64Url(new Uint8Array(enc)), ciphertext: toBase64Url(new Uint8Array(ct)) };
 }
 
 /** Opens what was sealed to the private key. `undefined` for anything else. */
-export async function openSealed(privateKey: Uint8Array, info: string, aad: string, { enc, ciphertext }: SealedKey): Promise<Uint8Array | undefined> {
+export async function openSealed(
+  privateKey: Uint8Array,
+  info: string,
+  aad: string,
+  { enc, ciphertext }: SealedKey,
+): Promise<Uint8Array | undefined> {
   try {
     // A `CryptoKey`, see `Key`.
     const recipientKey = (await suite.kem.deserializePrivateKey(privateKey)) as Key;
-    const opened = await suite.open({ recipientKey, enc: fromBase64Url(enc), info: encoder.encode(info) }, fromBase64Url(ciphertext), encoder.encode(aad));
+    const opened = await suite.open(
+      { recipientKey, enc: fromBase64Url(enc), info: encoder.encode(info) },
+      fromBase64Url(ciphertext),
+      encoder.encode(aad),
+    );
     return new Uint8Array(opened);
   } catch {
     return undefined;

@@ -68,7 +68,16 @@ const sweepEveryMs = 3_600_000;
  * @throws CardeaError `already_running`, `data_directory_invalid`, `store_failed`, `enrolment_invalid`, `resource_config_invalid`, `setting_invalid`
  */
 export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
-  const { dataDir, configFile, clock, random, log, settings, monotonic = systemMonotonic, connectors = builtIn } = options;
+  const {
+    dataDir,
+    configFile,
+    clock,
+    random,
+    log,
+    settings,
+    monotonic = systemMonotonic,
+    connectors = builtIn,
+  } = options;
   const tuning: Tuning = { ...defaultTuning, ...settings.tuning };
   const closing = new AbortController();
   const keys = await openKeys(dataDir, random);
@@ -82,24 +91,79 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     closers.push(() => lock.release());
     const membership =
       (await readMembership(dataDir)) ??
-      (await enrolOutpost({ dataDir, controlUrl: options.controlUrl, token: options.enrolmentToken, keys, random, tuning, log, signal: options.signal ?? closing.signal }));
+      (await enrolOutpost({
+        dataDir,
+        controlUrl: options.controlUrl,
+        token: options.enrolmentToken,
+        keys,
+        random,
+        tuning,
+        log,
+        signal: options.signal ?? closing.signal,
+      }));
     const address = linkAddress(options.controlUrl ?? membership.url);
 
     const store = Store.open(join(dataDir, "store"));
     closers.push(() => store.close());
     const memory = new ClockMemory(store);
-    const steady = new SteadyClock({ clock, monotonic, knownMs: memory.read(), stepMs: tuning.clockStepMs, skewMs: tuning.clockSkewMs });
+    const steady = new SteadyClock({
+      clock,
+      monotonic,
+      knownMs: memory.read(),
+      stepMs: tuning.clockStepMs,
+      skewMs: tuning.clockSkewMs,
+    });
     const spool = new Spool(store, clock, random);
     closers.push(() => spool.settle());
-    const trust = new TrustState({ store, trust: membership.trust, self: membership.outpost, identityKey: keys.identityKey, steady });
-    const registry = await Registry.open({ store, keys, membership, connectors, configFile, environment: settings.environment, tuning, clock, random, monotonic, log });
+    const trust = new TrustState({
+      store,
+      trust: membership.trust,
+      self: membership.outpost,
+      identityKey: keys.identityKey,
+      steady,
+    });
+    const registry = await Registry.open({
+      store,
+      keys,
+      membership,
+      connectors,
+      configFile,
+      environment: settings.environment,
+      tuning,
+      clock,
+      random,
+      monotonic,
+      log,
+    });
     closers.push(() => registry.close());
 
     const teller: Teller = { spool, outpost: membership.outpost };
     const inHand = new InHand();
-    const ender = new Ender({ store, teller, steady, inHand, hostFor: (id) => registry.hostFor(id), tuning, clock, random, log });
+    const ender = new Ender({
+      store,
+      teller,
+      steady,
+      inHand,
+      hostFor: (id) => registry.hostFor(id),
+      tuning,
+      clock,
+      random,
+      log,
+    });
     closers.push(() => ender.close());
-    const issuer = new Issuer({ store, teller, trust, steady, ender, inHand, hostOf: (id) => registry.hostOf(id), tuning, clock, random, log });
+    const issuer = new Issuer({
+      store,
+      teller,
+      trust,
+      steady,
+      ender,
+      inHand,
+      hostOf: (id) => registry.hostOf(id),
+      tuning,
+      clock,
+      random,
+      log,
+    });
     closers.push(() => issuer.close());
     const reconciler = new Reconciler({ store, teller, ender, steady, monotonic, tuning, clock, log });
     const desk = new TaskDesk({ store, spool, issuer, ender, registry, log });
@@ -123,7 +187,8 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
         task: (task) => desk.take(task),
         state: async (state) => {
           const accepted = await trust.accept(state);
-          if (!accepted.ok) log.error({ code: accepted.code }, `the control plane's state is refused: ${accepted.detail}`);
+          if (!accepted.ok)
+            log.error({ code: accepted.code }, `the control plane's state is refused: ${accepted.detail}`);
           else memory.note(steady.deadlineMs());
           return accepted.ok;
         },
@@ -135,9 +200,15 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     closers.push(() => link.close());
 
     ender.start();
-    registry.start({ report: (report) => link.report(report), answered: (host, signal) => reconciler.reconcile(host, signal) });
+    registry.start({
+      report: (report) => link.report(report),
+      answered: (host, signal) => reconciler.reconcile(host, signal),
+    });
     link.start();
-    log.info({ outpost: membership.outpost, name: membership.name, version: settings.version, leases: leaseCounts(store) }, "leases are being kept");
+    log.info(
+      { outpost: membership.outpost, name: membership.name, version: settings.version, leases: leaseCounts(store) },
+      "leases are being kept",
+    );
     closers.push(startSweeping(store, clock, log));
     return { id: membership.outpost, name: membership.name, connected: () => link.connected, close };
   } catch (error) {
@@ -154,7 +225,9 @@ function startSweeping(store: Store, clock: Clock, log: Logger): () => Promise<v
     while (!closed && (await sweepGrants(store, clock.now())));
   };
   const timer = setInterval(() => {
-    sweeping = sweeping.then(sweep).catch((error: unknown) => log.error({ err: error }, "old grants could not be forgotten"));
+    sweeping = sweeping
+      .then(sweep)
+      .catch((error: unknown) => log.error({ err: error }, "old grants could not be forgotten"));
   }, sweepEveryMs);
   return async () => {
     closed = true;

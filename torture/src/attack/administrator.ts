@@ -37,14 +37,22 @@ export class Administrator implements AsyncDisposable {
 
   /** Writes other values into the row with this key. */
   async alter(table: string, key: Key, to: Row): Promise<void> {
-    const before = await this.one(`select * from ${escapeIdentifier(table)} where ${matching(key)}`, Object.values(key));
+    const before = await this.one(
+      `select * from ${escapeIdentifier(table)} where ${matching(key)}`,
+      Object.values(key),
+    );
     await this.#write(table, key, to);
-    this.#undo.push(() => this.#write(table, key, Object.fromEntries(Object.keys(to).map((name) => [name, encoded(before[name])]))));
+    this.#undo.push(() =>
+      this.#write(table, key, Object.fromEntries(Object.keys(to).map((name) => [name, encoded(before[name])]))),
+    );
   }
 
   /** Like `alter`, for a row that Cardea itself writes all the time: it is put back only where nobody has written it since. */
   async alterForNow(table: string, key: Key, to: Row): Promise<void> {
-    const before = await this.one(`select * from ${escapeIdentifier(table)} where ${matching(key)}`, Object.values(key));
+    const before = await this.one(
+      `select * from ${escapeIdentifier(table)} where ${matching(key)}`,
+      Object.values(key),
+    );
     await this.#write(table, key, to);
     const restored = Object.fromEntries(Object.keys(to).map((name) => [name, encoded(before[name])]));
     this.#undo.push(() => this.#write(table, { ...key, ...to }, restored));
@@ -53,14 +61,18 @@ export class Administrator implements AsyncDisposable {
   /** Adds a copy of the row with this key that differs in some values. */
   async copy(table: string, key: Key, differing: Row, newKey: Key): Promise<void> {
     const columns = await this.#columnsOf(table);
-    const selected = columns.map((name) => (name in differing ? `$${String(Object.keys(differing).indexOf(name) + 1)}` : escapeIdentifier(name)));
+    const selected = columns.map((name) =>
+      name in differing ? `$${String(Object.keys(differing).indexOf(name) + 1)}` : escapeIdentifier(name),
+    );
     const offset = Object.keys(differing).length;
     await this.#client.query(
       `insert into ${escapeIdentifier(table)} (${columns.map(escapeIdentifier).join(", ")}) overriding system value
        select ${selected.join(", ")} from ${escapeIdentifier(table)} where ${matching(key, offset)}`,
       [...Object.values(differing), ...Object.values(key)],
     );
-    this.#undo.push(() => this.#client.query(`delete from ${escapeIdentifier(table)} where ${matching(newKey)}`, Object.values(newKey)));
+    this.#undo.push(() =>
+      this.#client.query(`delete from ${escapeIdentifier(table)} where ${matching(newKey)}`, Object.values(newKey)),
+    );
   }
 
   /** Takes rows away. */
@@ -72,7 +84,10 @@ export class Administrator implements AsyncDisposable {
     this.#undo.push(async () => {
       for (const row of removed) {
         const places = columns.map((_, index) => `$${String(index + 1)}`).join(", ");
-        await this.#client.query(`insert into ${name} (${list}) overriding system value values (${places}) on conflict do nothing`, columns.map((column) => encoded(row[column])));
+        await this.#client.query(
+          `insert into ${name} (${list}) overriding system value values (${places}) on conflict do nothing`,
+          columns.map((column) => encoded(row[column])),
+        );
       }
     });
     return removed.length;
@@ -80,7 +95,9 @@ export class Administrator implements AsyncDisposable {
 
   /** Takes rows away that match the key, when the attack is over; for rows that it adds by itself. */
   removeLater(table: string, key: Key): void {
-    this.#undo.push(() => this.#client.query(`delete from ${escapeIdentifier(table)} where ${matching(key)}`, Object.values(key)));
+    this.#undo.push(() =>
+      this.#client.query(`delete from ${escapeIdentifier(table)} where ${matching(key)}`, Object.values(key)),
+    );
   }
 
   /** Puts everything back, newest change first. */
@@ -95,14 +112,20 @@ export class Administrator implements AsyncDisposable {
   async #write(table: string, key: Key, to: Row): Promise<void> {
     const names = Object.keys(to);
     const set = names.map((name, index) => `${escapeIdentifier(name)} = $${String(index + 1)}`).join(", ");
-    await this.#client.query(`update ${escapeIdentifier(table)} set ${set} where ${matching(key, names.length)}`, [...Object.values(to), ...Object.values(key)]);
+    await this.#client.query(`update ${escapeIdentifier(table)} set ${set} where ${matching(key, names.length)}`, [
+      ...Object.values(to),
+      ...Object.values(key),
+    ]);
   }
 
   /** Those that are not generated from others. */
   async #columnsOf(table: string): Promise<readonly string[]> {
     const known = this.#columns.get(table);
     if (known !== undefined) return known;
-    const rows = await this.many("select column_name from information_schema.columns where table_schema = 'public' and table_name = $1 and is_generated = 'NEVER' order by ordinal_position", [table]);
+    const rows = await this.many(
+      "select column_name from information_schema.columns where table_schema = 'public' and table_name = $1 and is_generated = 'NEVER' order by ordinal_position",
+      [table],
+    );
     const columns = rows.map((row) => String(row["column_name"]));
     this.#columns.set(table, columns);
     return columns;
@@ -110,7 +133,9 @@ export class Administrator implements AsyncDisposable {
 }
 
 function matching(key: Key, offset = 0): string {
-  return Object.keys(key).map((name, index) => `${escapeIdentifier(name)} = $${String(offset + index + 1)}`).join(" and ");
+  return Object.keys(key)
+    .map((name, index) => `${escapeIdentifier(name)} = $${String(offset + index + 1)}`)
+    .join(" and ");
 }
 
 /** What the driver read from a jsonb column is an object, and is written as text again. */

@@ -17,7 +17,18 @@ import { link } from "./lists/link.ts";
 import { log } from "./lists/log.ts";
 import { standing } from "./lists/standing.ts";
 
-const lists: readonly AttackList[] = [approvals, standing, identity, input, keys, resource, link, documentsBySql, peopleBySql, log];
+const lists: readonly AttackList[] = [
+  approvals,
+  standing,
+  identity,
+  input,
+  keys,
+  resource,
+  link,
+  documentsBySql,
+  peopleBySql,
+  log,
+];
 
 interface Tried {
   readonly number: number;
@@ -28,8 +39,13 @@ interface Tried {
 }
 
 export async function run({ args, signal, say }: ExerciseOptions): Promise<ExerciseResult> {
-  const { short, only } = parseArgs({ args: [...args], options: { short: { type: "boolean", default: false }, only: { type: "string" } } }).values;
-  const chosen = numbered().filter(({ list, attack }) => only === undefined || `${list}: ${attack.tries}`.includes(only));
+  const { short, only } = parseArgs({
+    args: [...args],
+    options: { short: { type: "boolean", default: false }, only: { type: "string" } },
+  }).values;
+  const chosen = numbered().filter(
+    ({ list, attack }) => only === undefined || `${list}: ${attack.tries}`.includes(only),
+  );
   // The short form takes every fourth: each list is met, in a quarter of the time.
   const taken = short ? chosen.filter((_, index) => index % 4 === 0) : chosen;
   await using ground = await Ground.open(say);
@@ -52,14 +68,21 @@ export async function run({ args, signal, say }: ExerciseOptions): Promise<Exerc
     figures: {
       attacks: taken.length,
       refused: refused.length,
-      notRefused: tried.filter((one) => !one.refused).map(({ number }) => String(number)).join(" "),
-      ...Object.fromEntries(lists.map(({ title }) => [title, tried.filter((one) => one.list === title && one.refused).length])),
+      notRefused: tried
+        .filter((one) => !one.refused)
+        .map(({ number }) => String(number))
+        .join(" "),
+      ...Object.fromEntries(
+        lists.map(({ title }) => [title, tried.filter((one) => one.list === title && one.refused).length]),
+      ),
     },
   };
 }
 
 function numbered(): { readonly number: number; readonly list: string; readonly attack: Attack }[] {
-  return lists.flatMap(({ title, attacks }) => attacks.map((attack) => ({ list: title, attack }))).map((one, index) => ({ number: index + 1, ...one }));
+  return lists
+    .flatMap(({ title, attacks }) => attacks.map((attack) => ({ list: title, attack })))
+    .map((one, index) => ({ number: index + 1, ...one }));
 }
 
 async function tryOne(ground: Ground, { number, list, attack }: ReturnType<typeof numbered>[number]): Promise<Tried> {

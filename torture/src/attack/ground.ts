@@ -14,7 +14,14 @@ import { verifyEvidence } from "@cardea/core/evidence/verify";
 import { CardeaClient } from "@cardea/sdk/client";
 import { deviceKey, enrolKey, type SignDigest } from "@cardea/sdk/device-key";
 import { systemRandom } from "@cardea/server/processes/system";
-import { fileRequest, takeKey, writeWish, type FiledRequest, type KeyInHand, type Wish } from "@cardea/testing/key-in-hand";
+import {
+  fileRequest,
+  takeKey,
+  writeWish,
+  type FiledRequest,
+  type KeyInHand,
+  type Wish,
+} from "@cardea/testing/key-in-hand";
 import { startWholeStack, type SampleName, type WholeStack } from "@cardea/testing/whole-stack";
 import { Administrator } from "./administrator.ts";
 import { outcomeOf } from "./attempt.ts";
@@ -46,7 +53,12 @@ export class Ground implements AsyncDisposable {
   readonly ada: CardeaClient;
   readonly #newcomers = new Map<string, Promise<Newcomer>>();
 
-  private constructor(whole: WholeStack, database: Administrator, shop: Client, { bob, sam, ada }: Pick<Ground, "bob" | "sam" | "ada">) {
+  private constructor(
+    whole: WholeStack,
+    database: Administrator,
+    shop: Client,
+    { bob, sam, ada }: Pick<Ground, "bob" | "sam" | "ada">,
+  ) {
     this.#whole = whole;
     this.bob = bob;
     this.sam = sam;
@@ -131,7 +143,8 @@ export class Ground implements AsyncDisposable {
   async pending(ticket: string, by?: CardeaClient, wish: Partial<Wish> = {}): Promise<FiledRequest> {
     const client = by ?? (await this.newcomer("erin")).client;
     const filed = await fileRequest(client, { ...writeWish(), ticket, ...wish });
-    if (filed.view.state !== "pending") throw new Error(`${filed.view.id} is ${filed.view.state}, and was to be pending`);
+    if (filed.view.state !== "pending")
+      throw new Error(`${filed.view.id} is ${filed.view.state}, and was to be pending`);
     return filed;
   }
 
@@ -163,7 +176,11 @@ export class Ground implements AsyncDisposable {
   }
 
   /** Under a changed person for a while. */
-  async whileChanged<T>(id: SubjectId, change: { groups?: string[]; active?: boolean }, during: () => Promise<T>): Promise<T> {
+  async whileChanged<T>(
+    id: SubjectId,
+    change: { groups?: string[]; active?: boolean },
+    during: () => Promise<T>,
+  ): Promise<T> {
     const { items } = await this.ada.people({ limit: 200 });
     const before = items.find(({ entry }) => entry.subject === id)?.entry;
     if (before === undefined) throw new Error(`there is no ${id}`);
@@ -204,7 +221,9 @@ export class Ground implements AsyncDisposable {
 
   /** Logins bearing our mark's form at the resource. What has no deadline in its name is no login of ours. */
   async loginsAtResource(): Promise<string[]> {
-    const { rows } = await this.#shop.query<{ rolname: string }>("select rolname from pg_roles where rolname ~ '^cardea_[0-9a-hjkmnp-tv-z]{25}$'");
+    const { rows } = await this.#shop.query<{ rolname: string }>(
+      "select rolname from pg_roles where rolname ~ '^cardea_[0-9a-hjkmnp-tv-z]{25}$'",
+    );
     return rows.map(({ rolname }) => rolname).filter((name) => name.slice(17, 24) !== "0000000");
   }
 
@@ -222,7 +241,14 @@ export class Ground implements AsyncDisposable {
       kind: "postgres",
       labels: { env: "second" },
       owners: { groups: ["dba"] },
-      connect: { host, port, databases: ["shop"], user: "cardea_admin", password: { value: password }, tls: { mode: "disable" } },
+      connect: {
+        host,
+        port,
+        databases: ["shop"],
+        user: "cardea_admin",
+        password: { value: password },
+        tls: { mode: "disable" },
+      },
       roles: { read: { member: [member], actions: ["sql.select", "sql.insert", "sql.update", "sql.delete"] } },
     };
   }
@@ -248,7 +274,10 @@ export class Ground implements AsyncDisposable {
   /** Waits until the outpost's link is up. */
   async settled(): Promise<void> {
     for (let waitedMs = 0; waitedMs < 30_000; waitedMs += 100) {
-      const connected = await this.ada.outposts().then(({ items }) => items.some((outpost) => outpost.connected), () => false);
+      const connected = await this.ada.outposts().then(
+        ({ items }) => items.some((outpost) => outpost.connected),
+        () => false,
+      );
       if (connected) return;
       await sleep(100);
     }
@@ -256,7 +285,10 @@ export class Ground implements AsyncDisposable {
   }
 
   async #answers(): Promise<boolean> {
-    return this.raw("/v1/meta").then(({ status }) => status === 200, () => false);
+    return this.raw("/v1/meta").then(
+      ({ status }) => status === 200,
+      () => false,
+    );
   }
 
   /** Puts back what was changed by SQL. */
@@ -278,7 +310,10 @@ export class Ground implements AsyncDisposable {
     let row: Record<string, unknown> | undefined;
     // The login is there a moment before the outpost's word of it has come.
     for (let turn = 0; turn < 50 && row === undefined; turn += 1) {
-      [row] = await this.database.many("select request_id from leases join grants on grants.id = grant_id where native_name = $1", [login]);
+      [row] = await this.database.many(
+        "select request_id from leases join grants on grants.id = grant_id where native_name = $1",
+        [login],
+      );
       if (row === undefined) await sleep(100);
     }
     if (row === undefined) return "no lease names it";

@@ -7,8 +7,16 @@ import { samplePolicy } from "@cardea/server/sample/policy";
 export const attackPolicy = samplePolicy.replace(
   "  - name: engineers-read\n",
   `${[
-    ticketRule("both-together", "BOTH", "[[{ count: 1, from: { groups: [dba] } }, { count: 1, from: { groups: [security] } }]]"),
-    ticketRule("same-group-twice", "STAGES", "[{ count: 1, from: { groups: [dba] } }, { count: 1, from: { groups: [dba] } }]"),
+    ticketRule(
+      "both-together",
+      "BOTH",
+      "[[{ count: 1, from: { groups: [dba] } }, { count: 1, from: { groups: [security] } }]]",
+    ),
+    ticketRule(
+      "same-group-twice",
+      "STAGES",
+      "[{ count: 1, from: { groups: [dba] } }, { count: 1, from: { groups: [dba] } }]",
+    ),
     ticketRule("two-of-dba", "QUORUM", "[{ count: 2, from: { groups: [dba] } }]"),
     ticketRule("one-of-dba", "ONE", "[{ count: 1, from: { groups: [dba] } }]"),
     ticketRule("in-a-hurry", "HASTY", "[{ count: 1, from: { groups: [dba] } }]", "\n    pending: { expire: 2s }"),

@@ -55,7 +55,10 @@ export async function atGate(gate: Gate, connection: Connection, then: () => Pro
 
 async function somebodyWaits(watcher: Client, table: string): Promise<boolean> {
   for (let waitedMs = 0; waitedMs < waitsForSomebodyMs; waitedMs += 10) {
-    const { rows } = await watcher.query("select 1 from pg_locks where not granted and relation = $1::regclass limit 1", [table]);
+    const { rows } = await watcher.query(
+      "select 1 from pg_locks where not granted and relation = $1::regclass limit 1",
+      [table],
+    );
     if (rows.length > 0) return true;
     await sleep(10);
   }

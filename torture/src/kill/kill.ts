@@ -49,18 +49,29 @@ export async function run({ seconds = defaultSeconds, args, signal, say }: Exerc
     say(`it did not come back: ${dead}`);
   }
   const verdict = await torture.verdict();
-  for (const [what, found] of Object.entries(verdict)) if (Array.isArray(found)) for (const one of found.slice(0, 20)) say(`${what}: ${String(one)}`);
+  for (const [what, found] of Object.entries(verdict))
+    if (Array.isArray(found)) for (const one of found.slice(0, 20)) say(`${what}: ${String(one)}`);
   const { kills, recoveryMs, workload } = torture;
   for (const [words, count] of workload.failures) say(`  ${String(count)} × ${words}`);
-  const clean = [verdict.orphans, verdict.withoutEvidence, verdict.lost, verdict.unfinished, verdict.stuck].every((list) => list.length === 0);
+  const clean = [verdict.orphans, verdict.withoutEvidence, verdict.lost, verdict.unfinished, verdict.stuck].every(
+    (list) => list.length === 0,
+  );
   const enough = seconds < longFormSeconds || kills.length >= wantedKills;
   return {
     name: "kill",
     pass: clean && dead === undefined && enough && kills.length > 0,
     figures: {
       kills: kills.length,
-      ...countBy("killed", victims, kills.map(({ victim }) => victim)),
-      ...countBy("at", [...pausePoints, ...gates.map(({ name }) => name), "start", "at random"], kills.map(({ at }) => at)),
+      ...countBy(
+        "killed",
+        victims,
+        kills.map(({ victim }) => victim),
+      ),
+      ...countBy(
+        "at",
+        [...pausePoints, ...gates.map(({ name }) => name), "start", "at random"],
+        kills.map(({ at }) => at),
+      ),
       orphans: verdict.orphans.length,
       keysWithoutEvidence: verdict.withoutEvidence.length,
       entriesLost: verdict.lost.length,
@@ -81,11 +92,6 @@ export async function run({ seconds = defaultSeconds, args, signal, say }: Exerc
   };
 }
 
-/** The pause point at which the outpost stands and waits to be killed. */
-interface Paused {
-  point: string | undefined;
-}
-
 class Torture implements AsyncDisposable {
   readonly kills: Kill[] = [];
   readonly workload: Workload;
@@ -94,13 +100,15 @@ class Torture implements AsyncDisposable {
   readonly #dice: Dice;
   readonly #say: (line: string) => void;
   readonly #recoveryMs: number[] = [];
-  readonly #paused: Paused;
+  #lastKillMs = performance.now();
+  /** Kills of an outpost that came to a pause point; under way or done. */
+  #pausedKills = 0;
+  #killing: Promise<unknown> = Promise.resolve();
   #epochs = 0;
   #nextGate = 0;
 
-  private constructor(supervision: Supervision, paused: Paused, dice: Dice, say: (line: string) => void) {
+  private constructor(supervision: Supervision, dice: Dice, say: (line: string) => void) {
     this.#supervision = supervision;
-    this.#paused = paused;
     this.#dice = dice;
     this.#say = say;
     this.#witness = new Witness(supervision.place.url, supervision.place.shop);
@@ -110,11 +118,11 @@ class Torture implements AsyncDisposable {
 
   /** Starts everything for the first time, undisturbed. */
   static async begin(dice: Dice, say: (line: string) => void): Promise<Torture> {
-    const paused: Paused = { point: undefined };
-    const supervision = await Supervision.prepare((point) => (paused.point = point));
+    const supervision = await Supervision.prepare();
     try {
       await supervision.start();
-      const torture = new Torture(supervision, paused, dice, say);
+      const torture = new Torture(supervision, dice, say);
+      supervision.onPaused = (point) => torture.#killPaused(point);
       await torture.#recover();
       await supervision.kill("supervisor");
       torture.#note("supervisor", "at random");
@@ -153,9 +161,10 @@ class Torture implements AsyncDisposable {
     }
     const points = [0, 1].map((offset) => pausePoints[(this.#epochs * 2 + offset) % pausePoints.length]);
     this.#epochs += 1;
-    this.#paused.point = undefined;
     // Not the first time, so that recovering, which passes the same points, gets through.
-    await this.#supervision.start(points.map((point) => `${String(point)}#${String(4 + this.#dice.below(4))}`).join(","));
+    await this.#supervision.start(
+      points.map((point) => `${String(point)}#${String(6 + this.#dice.below(10))}`).join(","),
+    );
     await this.#recover();
     for (let turn = 0; turn < killsPerSupervisor && performance.now() < untilMs && !signal.aborted; turn += 1) {
       await this.#killOnce(turn);
@@ -182,23 +191,28 @@ class Torture implements AsyncDisposable {
   }
 
   async #killOnce(turn: number): Promise<void> {
-    // The outpost is given a while to come to a point at which it stops.
-    if (turn % 3 === 0 && (await this.#killPaused(3_000))) return;
+    if (turn % 3 === 0 && (await this.#pausedKill())) return;
     if (turn % 3 === 1 && (await this.#killAtGate())) return;
     await sleep(this.#dice.below(700));
-    if (await this.#killPaused(0)) return;
     const among = victims.filter((victim) => victim !== "supervisor");
     const victim = among[this.#dice.below(among.length)] ?? "control";
     if (await this.#supervision.kill(victim)) this.#note(victim, "at random");
   }
 
-  async #killPaused(withinMs: number): Promise<boolean> {
-    for (let waitedMs = 0; this.#paused.point === undefined && waitedMs < withinMs; waitedMs += 20) await sleep(20);
-    const { point } = this.#paused;
-    if (point === undefined) return false;
-    this.#paused.point = undefined;
-    if (await this.#supervision.kill("outpost")) this.#note("outpost", point);
-    return true;
+  /** The outpost stands at one of the points where it was told to stop: it is killed there, whatever else goes on. */
+  #killPaused(point: string): void {
+    this.#pausedKills += 1;
+    this.#killing = this.#killing.then(async () => {
+      if (await this.#supervision.kill("outpost")) this.#note("outpost", point);
+    });
+  }
+
+  /** Gives the outpost a while to come to such a point. */
+  async #pausedKill(): Promise<boolean> {
+    const before = this.#pausedKills;
+    for (let waitedMs = 0; this.#pausedKills === before && waitedMs < 3_000; waitedMs += 20) await sleep(20);
+    await this.#killing;
+    return this.#pausedKills > before;
   }
 
   async #killAtGate(): Promise<boolean> {
@@ -222,29 +236,35 @@ class Torture implements AsyncDisposable {
 
   #note(victim: Victim, at: string): void {
     this.kills.push({ victim, at });
-    if (this.kills.length % 20 === 0) this.#say(`${String(this.kills.length)} kills, ${String(this.workload.counts.keys)} keys, ${String(this.#witness.logins.size)} logins seen`);
+    this.#lastKillMs = performance.now();
+    if (this.kills.length % 20 === 0)
+      this.#say(
+        `${String(this.kills.length)} kills, ${String(this.workload.counts.keys)} keys, ${String(this.#witness.logins.size)} logins seen`,
+      );
   }
 
-  /** Waits until a key is made again. An outpost that stands at a pause point is killed on the way. @throws Error where none is in a minute */
+  /** Waits until a key is made again. @throws Error where none is for a minute after the last kill */
   async #recover(): Promise<void> {
-    const startedMs = performance.now();
-    for (let last = "nothing was tried"; ; ) {
+    for (let last = "nothing was tried"; ;) {
       try {
         await this.workload.proveAlive();
-        const tookMs = Math.round(performance.now() - startedMs);
+        const tookMs = Math.round(performance.now() - this.#lastKillMs);
         this.#recoveryMs.push(tookMs);
-        if (tookMs > slowRecoveryMs) this.#say(`slow: ${String(tookMs)} ms after ${JSON.stringify(this.kills.at(-1))}; last seen: ${last}`);
+        if (tookMs > slowRecoveryMs)
+          this.#say(`slow: ${String(tookMs)} ms after ${JSON.stringify(this.kills.at(-1))}; last seen: ${last}`);
         return;
       } catch (error) {
         last = error instanceof Error ? error.message : String(error);
       }
-      if (performance.now() - startedMs > recoversWithinMs) throw new Error(`no key is made a minute after a kill (${JSON.stringify(this.kills.at(-1))}): ${last}`);
-      await this.#killPaused(0);
+      if (performance.now() - this.#lastKillMs > recoversWithinMs)
+        throw new Error(`no key is made a minute after a kill (${JSON.stringify(this.kills.at(-1))}): ${last}`);
       await sleep(50);
     }
   }
 }
 
 function countBy(prefix: string, names: readonly string[], values: readonly string[]): Record<string, number> {
-  return Object.fromEntries(names.map((name) => [`${prefix} ${name}`, values.filter((value) => value === name).length]));
+  return Object.fromEntries(
+    names.map((name) => [`${prefix} ${name}`, values.filter((value) => value === name).length]),
+  );
 }

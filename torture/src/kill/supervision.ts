@@ -27,7 +27,8 @@ type Ports = Pick<SupervisorOrder, "port" | "samplePort">;
 export class Supervision implements AsyncDisposable {
   readonly #home: Home;
   readonly #ports: Ports;
-  readonly #onPaused: (point: string) => void;
+  /** Told when the outpost stands at a pause point. */
+  onPaused: (point: string) => void = () => undefined;
   #child: ChildProcess | undefined;
   #place: Place | undefined;
   /** Our processes under the supervisor that was killed last. */
@@ -37,16 +38,15 @@ export class Supervision implements AsyncDisposable {
   /** Processes that outlived their supervisor for so long that they were ended by force. */
   lingered = 0;
 
-  private constructor(home: Home, ports: Ports, onPaused: (point: string) => void) {
+  private constructor(home: Home, ports: Ports) {
     this.#home = home;
     this.#ports = ports;
-    this.#onPaused = onPaused;
   }
 
   /** A place for one installation; nothing runs yet. */
-  static async prepare(onPaused: (point: string) => void): Promise<Supervision> {
+  static async prepare(): Promise<Supervision> {
     const [port, samplePort] = [await freePort(), await freePort()];
-    return new Supervision(await makeStackHome(), { port, samplePort }, onPaused);
+    return new Supervision(await makeStackHome(), { port, samplePort });
   }
 
   get dataDirectory(): string {
@@ -135,7 +135,11 @@ export class Supervision implements AsyncDisposable {
 
   #fork(pauseAt?: string): ChildProcess {
     const child = fork(program, [], { stdio: ["ignore", "ignore", "inherit", "ipc"], detached: true });
-    const order: SupervisorOrder = { dataDirectory: this.#home.path, ...this.#ports, ...(pauseAt !== undefined && { pauseAt }) };
+    const order: SupervisorOrder = {
+      dataDirectory: this.#home.path,
+      ...this.#ports,
+      ...(pauseAt !== undefined && { pauseAt }),
+    };
     child.send({ kind: "start", order });
     return child;
   }
@@ -145,9 +149,11 @@ export class Supervision implements AsyncDisposable {
     this.#child = child;
     child.on("message", (message) => {
       const told = FromSupervisor.parse(message);
-      if (told.kind === "paused") this.#onPaused(told.point);
+      if (told.kind === "paused") this.onPaused(told.point);
     });
-    const told = this.#next(child, (message) => (message.kind === "ready" || message.kind === "failed" ? message : undefined));
+    const told = this.#next(child, (message) =>
+      message.kind === "ready" || message.kind === "failed" ? message : undefined,
+    );
     const gone = ended(child).then(() => ({ kind: "failed", why: "it ended before it was ready" }) as const);
     const late = sleep(readyWithinMs, { kind: "failed", why: "it was not ready in time" } as const, { ref: false });
     const outcome = await Promise.race([told, gone, late]);

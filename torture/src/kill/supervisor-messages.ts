@@ -10,10 +10,19 @@ export const SupervisorOrder = z.strictObject({
 });
 export type SupervisorOrder = z.infer<typeof SupervisorOrder>;
 
-export const FromParent = z.discriminatedUnion("kind", [z.strictObject({ kind: z.literal("start"), order: SupervisorOrder }), z.strictObject({ kind: z.literal("pids") })]);
+export const FromParent = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("start"), order: SupervisorOrder }),
+  z.strictObject({ kind: z.literal("pids") }),
+]);
 export type FromParent = z.infer<typeof FromParent>;
 
-const Connection = z.object({ host: z.string(), port: z.number(), user: z.string(), database: z.string(), password: z.string().optional() });
+const Connection = z.object({
+  host: z.string(),
+  port: z.number(),
+  user: z.string(),
+  database: z.string(),
+  password: z.string().optional(),
+});
 export type Connection = z.infer<typeof Connection>;
 
 /** Everything that can be killed: ours, and the postmasters of the control plane's database and of the sample shop. */

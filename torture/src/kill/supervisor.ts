@@ -22,13 +22,28 @@ async function supervise({ dataDirectory, port, samplePort, pauseAt }: Superviso
       if (point !== undefined) say({ kind: "paused", point });
       else void appendFile(join(dataDirectory, "log", "children.log"), `${name}: ${line}\n`).catch(() => undefined);
     },
-    onStep: (words) => void appendFile(join(dataDirectory, "log", "children.log"), `supervisor: ${words}\n`).catch(() => undefined),
+    onStep: (words) =>
+      void appendFile(join(dataDirectory, "log", "children.log"), `supervisor: ${words}\n`).catch(() => undefined),
   });
   process.on("message", (message) => {
     if (FromParent.parse(message).kind !== "pids") return;
-    say({ kind: "pids", pids: { supervisor: process.pid, control: stack.control.pid, outpost: stack.outpost.pid, database: stack.database.pid, shop: stack.shop.pid } });
+    say({
+      kind: "pids",
+      pids: {
+        supervisor: process.pid,
+        control: stack.control.pid,
+        outpost: stack.outpost.pid,
+        database: stack.database.pid,
+        shop: stack.shop.pid,
+      },
+    });
   });
-  say({ kind: "ready", url: stack.url, database: stack.database.connection("cardea"), shop: stack.shop.connection("shop") });
+  say({
+    kind: "ready",
+    url: stack.url,
+    database: stack.database.connection("cardea"),
+    shop: stack.shop.connection("shop"),
+  });
   return stack;
 }
 

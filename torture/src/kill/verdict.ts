@@ -30,20 +30,38 @@ export interface Verdict {
 const quietWithinMs = 90_000;
 
 /** Waits until nothing is under way any more, at most a minute and a half, and looks at everything. */
-export async function judge(place: Place, auditor: CardeaClient, witness: Witness, workload: Workload): Promise<Verdict> {
+export async function judge(
+  place: Place,
+  auditor: CardeaClient,
+  witness: Witness,
+  workload: Workload,
+): Promise<Verdict> {
   const database = new Client(place.database);
   const shop = new Client(place.shop);
   await Promise.all([database.connect(), shop.connect()]);
   try {
-    const look = async () => ({ orphans: await orphansAt(shop), unfinished: await unfinishedIn(database), stuck: await stuckIn(database) });
+    const look = async () => ({
+      orphans: await orphansAt(shop),
+      unfinished: await unfinishedIn(database),
+      stuck: await stuckIn(database),
+    });
     let found = await look();
-    for (let waitedMs = 0; waitedMs < quietWithinMs && Object.values(found).some((list) => list.length > 0); waitedMs += 500) {
+    for (
+      let waitedMs = 0;
+      waitedMs < quietWithinMs && Object.values(found).some((list) => list.length > 0);
+      waitedMs += 500
+    ) {
       await sleep(500);
       found = await look();
     }
     const trust = await auditor.trust();
     const { lost, size } = await lostFrom(auditor, trust, witness.checkpoints, workload);
-    return { ...found, withoutEvidence: await unexplained(database, auditor, trust, witness.logins), lost, logSize: size };
+    return {
+      ...found,
+      withoutEvidence: await unexplained(database, auditor, trust, witness.logins),
+      lost,
+      logSize: size,
+    };
   } finally {
     await Promise.all([database.end(), shop.end()]);
   }
@@ -51,12 +69,16 @@ export async function judge(place: Place, auditor: CardeaClient, witness: Witnes
 
 async function orphansAt(shop: Client): Promise<string[]> {
   const roles = await shop.query<{ name: string }>(`select rolname as name from pg_roles where ${ourLogins}`);
-  const sessions = await shop.query<{ name: string }>("select 'session of ' || usename as name from pg_stat_activity where usename ~ '^cardea_[0-9a-hjkmnp-tv-z]{25}$'");
+  const sessions = await shop.query<{ name: string }>(
+    "select 'session of ' || usename as name from pg_stat_activity where usename ~ '^cardea_[0-9a-hjkmnp-tv-z]{25}$'",
+  );
   return [...roles.rows, ...sessions.rows].map(({ name }) => name);
 }
 
 async function unfinishedIn(database: Client): Promise<string[]> {
-  const { rows } = await database.query<{ id: string; state: string }>("select id, state from grants where state not in ('ended', 'failed')");
+  const { rows } = await database.query<{ id: string; state: string }>(
+    "select id, state from grants where state not in ('ended', 'failed')",
+  );
   return rows.map(({ id, state }) => `${id} ${state}`);
 }
 
@@ -68,22 +90,37 @@ async function stuckIn(database: Client): Promise<string[]> {
   return rows.map(({ what }) => what);
 }
 
-async function unexplained(database: Client, auditor: CardeaClient, trust: Trust, logins: ReadonlySet<string>): Promise<string[]> {
+async function unexplained(
+  database: Client,
+  auditor: CardeaClient,
+  trust: Trust,
+  logins: ReadonlySet<string>,
+): Promise<string[]> {
   const found: string[] = [];
   for (const login of logins) {
-    const { rows } = await database.query<{ request_id: string }>("select request_id from leases join grants on grants.id = grant_id where native_name = $1", [login]);
+    const { rows } = await database.query<{ request_id: string }>(
+      "select request_id from leases join grants on grants.id = grant_id where native_name = $1",
+      [login],
+    );
     const [row] = rows;
     if (row === undefined) {
       found.push(`${login}: no lease names it`);
       continue;
     }
-    const outcome = verifyEvidence(await auditor.evidence(RequestId.parse(row.request_id)), trust, Date.now(), { purpose: "audit" });
+    const outcome = verifyEvidence(await auditor.evidence(RequestId.parse(row.request_id)), trust, Date.now(), {
+      purpose: "audit",
+    });
     if (!outcome.ok) found.push(`${login}: ${outcome.code}, ${outcome.detail}`);
   }
   return found;
 }
 
-async function lostFrom(auditor: CardeaClient, trust: Trust, notes: readonly string[], workload: Workload): Promise<{ lost: string[]; size: number }> {
+async function lostFrom(
+  auditor: CardeaClient,
+  trust: Trust,
+  notes: readonly string[],
+  workload: Workload,
+): Promise<{ lost: string[]; size: number }> {
   const fetch = (path: string) => auditor.tile(path);
   const newest = opened(await auditor.checkpoint(), trust);
   const lost: string[] = [];
@@ -101,9 +138,13 @@ async function lostFrom(auditor: CardeaClient, trust: Trust, notes: readonly str
   for (const note of notes) {
     const older = opened(note, trust);
     const grown = await verifyGrowth(fetch, older, newest);
-    if (!grown.ok) lost.push(`the log of ${String(newest.size)} entries does not continue the one of ${String(older.size)} that was published: ${grown.code}`);
+    if (!grown.ok)
+      lost.push(
+        `the log of ${String(newest.size)} entries does not continue the one of ${String(older.size)} that was published: ${grown.code}`,
+      );
   }
-  for (const { type, id } of workload.acknowledged) if (!logged.has(`${type} ${id}`)) lost.push(`${type} of ${id} was acknowledged`);
+  for (const { type, id } of workload.acknowledged)
+    if (!logged.has(`${type} ${id}`)) lost.push(`${type} of ${id} was acknowledged`);
   return { lost, size: newest.size };
 }
 

@@ -115,7 +115,9 @@ export class Workload {
     try {
       await client.connect();
       for (let turn = 0; turn < queries; turn += 1) {
-        await client.query("select count(*) from orders where id between $1 and $1 + 100", [1 + this.#dice.below(1_000)]);
+        await client.query("select count(*) from orders where id between $1 and $1 + 100", [
+          1 + this.#dice.below(1_000),
+        ]);
         this.counts.queries += 1;
         await sleep(this.#dice.below(40));
       }

@@ -4,17 +4,19 @@ import { conformance } from "../conformance/conformance.ts";
 import { FaultProxy } from "../conformance/fault-proxy.ts";
 import { testResource } from "./fixture/resource.ts";
 
-// Each version with one of the two ways to give privileges; what else differs between them is in the provider's own tests.
-for (const [version, kind] of [
-  [15, "member role"],
-  [18, "bundle"],
+// Each version with one of the two ways to give privileges, and with makers from the first login on; what else differs between them is
+// in the provider's own tests.
+for (const [version, kind, ownLogins] of [
+  [15, "member role", 64],
+  [18, "bundle", 64],
+  [18, "bundle", 0],
 ] as const) {
   const available = await testServer(version);
-  describe.skipIf(!available)(`postgresql ${version}`, () => {
+  describe.skipIf(!available)(`postgresql ${version}${ownLogins === 0 ? ", by makers" : ""}`, () => {
     conformance(`postgres (${kind})`, async () => {
       const cluster = await startTestCluster({ version });
       const proxy = await FaultProxy.start(cluster);
-      const resource = await testResource(cluster, { port: proxy.port });
+      const resource = await testResource(cluster, { port: proxy.port, ownLogins });
       return {
         proxy,
         open: () => resource.open(),

@@ -16,5 +16,7 @@ export function openCursor(control: Pick<Control, "keys">, list: string, cursor:
   const [text = "", hash = ""] = cursor.split(".");
   const position = parseBase64Url(text) === undefined ? "" : new TextDecoder().decode(fromBase64Url(text));
   if (position !== "" && matchesKeyedHash(control, "cursor", { list, position }, hash)) return position;
-  throw new CardeaError("invalid_request", "the cursor is not one of this list; start again without it", { pointers: [{ path: "query.cursor", message: "not given out by this list" }] });
+  throw new CardeaError("invalid_request", "the cursor is not one of this list; start again without it", {
+    pointers: [{ path: "query.cursor", message: "not given out by this list" }],
+  });
 }

@@ -92,5 +92,7 @@ export class Entrance {
 
 function limit(waitSeconds: number): void {
   if (waitSeconds === 0) return;
-  throw new CardeaError("rate_limited", `too many calls; try again in ${waitSeconds} s`, { extra: { retryAfterSeconds: waitSeconds } });
+  throw new CardeaError("rate_limited", `too many calls; try again in ${waitSeconds} s`, {
+    extra: { retryAfterSeconds: waitSeconds },
+  });
 }

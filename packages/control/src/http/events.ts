@@ -28,40 +28,58 @@ export const defaultStreamLimits: StreamLimits = { perSubject: 10, inAll: 1_000,
 const batch = 200;
 const Index = z.coerce.number().int().min(-1).max(Number.MAX_SAFE_INTEGER);
 
-export function registerEvents(app: FastifyInstance, control: Control, entrance: Entrance, metrics: HttpMetrics, limits: StreamLimits): void {
+export function registerEvents(
+  app: FastifyInstance,
+  control: Control,
+  entrance: Entrance,
+  metrics: HttpMetrics,
+  limits: StreamLimits,
+): void {
   const open = new Map<string, number>();
   let inAll = 0;
 
-  app.get("/v1/events", { schema: { summary: "what happens, as it is logged (server-sent events)", tags: ["log"], security: [{ bearer: [] }] } }, async (request, reply) => {
-    const caller = await entrance.admit(request, "token");
-    if (caller === undefined) throw new CardeaError("unauthenticated", "sign in first");
-    const { actor } = caller;
-    const after = lastEventId(request);
-    const streams = open.get(actor.subject) ?? 0;
-    if (streams >= limits.perSubject || inAll >= limits.inAll) throw new CardeaError("rate_limited", "too many open event streams; close one");
-    const start = after ?? (await newestIndex(control));
+  app.get(
+    "/v1/events",
+    {
+      schema: {
+        summary: "what happens, as it is logged (server-sent events)",
+        tags: ["log"],
+        security: [{ bearer: [] }],
+      },
+    },
+    async (request, reply) => {
+      const caller = await entrance.admit(request, "token");
+      if (caller === undefined) throw new CardeaError("unauthenticated", "sign in first");
+      const { actor } = caller;
+      const after = lastEventId(request);
+      const streams = open.get(actor.subject) ?? 0;
+      if (streams >= limits.perSubject || inAll >= limits.inAll)
+        throw new CardeaError("rate_limited", "too many open event streams; close one");
+      const start = after ?? (await newestIndex(control));
 
-    open.set(actor.subject, streams + 1);
-    inAll++;
-    metrics.streams.inc();
-    reply.hijack();
-    const raw = reply.raw;
-    const signal = entrance.signalOf(reply);
-    for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) raw.setHeader(name, value);
-    raw.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" });
-    try {
-      await stream(control, request, raw, { actor, start, signal, limits });
-    } catch (error) {
-      control.log.warn({ err: error, requestId: request.id }, "an event stream broke");
-    } finally {
-      raw.end();
-      const left = (open.get(actor.subject) ?? 1) - 1;
-      if (left === 0) open.delete(actor.subject);
-      else open.set(actor.subject, left);
-      inAll--;
-      metrics.streams.dec();
-    }
-  });
+      open.set(actor.subject, streams + 1);
+      inAll++;
+      metrics.streams.inc();
+      reply.hijack();
+      const raw = reply.raw;
+      const signal = entrance.signalOf(reply);
+      for (const [name, value] of Object.entries(reply.getHeaders()))
+        if (value !== undefined) raw.setHeader(name, value);
+      raw.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" });
+      try {
+        await stream(control, request, raw, { actor, start, signal, limits });
+      } catch (error) {
+        control.log.warn({ err: error, requestId: request.id }, "an event stream broke");
+      } finally {
+        raw.end();
+        const left = (open.get(actor.subject) ?? 1) - 1;
+        if (left === 0) open.delete(actor.subject);
+        else open.set(actor.subject, left);
+        inAll--;
+        metrics.streams.dec();
+      }
+    },
+  );
 }
 
 interface Streaming {
@@ -71,7 +89,12 @@ interface Streaming {
   readonly limits: StreamLimits;
 }
 
-async function stream(control: Control, request: FastifyRequest, raw: ServerResponse, { actor, start, signal, limits }: Streaming): Promise<void> {
+async function stream(
+  control: Control,
+  request: FastifyRequest,
+  raw: ServerResponse,
+  { actor, start, signal, limits }: Streaming,
+): Promise<void> {
   let [after, caller] = [start, actor];
   const isOver = (): boolean => signal.aborted;
   await write(raw, "retry: 1000\n\n", limits);
@@ -112,6 +135,7 @@ function lastEventId(request: FastifyRequest): number | undefined {
   const query = z.strictObject({ after: Index.optional() }).safeParse(request.query);
   const header = request.headers["last-event-id"];
   const fromHeader = Index.optional().safeParse(header);
-  if (!query.success || !fromHeader.success) throw new CardeaError("invalid_request", "the place to go on from is the index of an event");
+  if (!query.success || !fromHeader.success)
+    throw new CardeaError("invalid_request", "the place to go on from is the index of an event");
   return fromHeader.data ?? query.data.after;
 }

@@ -27,7 +27,11 @@ beforeAll(async () => {
   plane = await startTestControl(cluster);
   given = await scenario(plane.control);
   sequencer = startSequencer(plane.control, plane.database.connect);
-  server = await startHttp(plane.control, { listen: { host: "127.0.0.1", port: 0 }, link: { upgrade: () => undefined }, streams: { keepAliveMs: 200 } });
+  server = await startHttp(plane.control, {
+    listen: { host: "127.0.0.1", port: 0 },
+    link: { upgrade: () => undefined },
+    streams: { keepAliveMs: 200 },
+  });
   for (const name of ["ada", "bob", "dan", "sam", "root", "audrey", "eve"]) tokens.set(name, await tokenFor(name));
 }, 60_000);
 
@@ -42,9 +46,20 @@ async function tokenFor(name: string): Promise<string> {
   const { control } = plane;
   const credential = newId("credential", control.clock, control.random);
   const publicKey = toBase64Url(control.random.bytes(32));
-  await given.change(name, { credentials: [{ id: credential, kind: "device", publicKey, addedAt: toTime(control.clock.now()) }] });
+  await given.change(name, {
+    credentials: [{ id: credential, kind: "device", publicKey, addedAt: toTime(control.clock.now()) }],
+  });
   const subject = await given.subject(name);
-  const made = await transact(control, (tx) => makeToken(tx, control, { subject, method: "sign-in", credential, label: "", permissions: ["member", "auditor", "admin"], lifetimeMs: 3_600_000 }));
+  const made = await transact(control, (tx) =>
+    makeToken(tx, control, {
+      subject,
+      method: "sign-in",
+      credential,
+      label: "",
+      permissions: ["member", "auditor", "admin"],
+      lifetimeMs: 3_600_000,
+    }),
+  );
   return made.text;
 }
 
@@ -55,19 +70,30 @@ interface Input {
 }
 type Name = Extract<EndpointName, keyof typeof endpoints>;
 
-async function fetched(who: string, name: Name, { id = "", query = {}, body }: Input): Promise<{ status: number; json: unknown }> {
+async function fetched(
+  who: string,
+  name: Name,
+  { id = "", query = {}, body }: Input,
+): Promise<{ status: number; json: unknown }> {
   const { method, path } = endpoints[name];
   const url = new URL(path.replace(/\{\w+\}/, id), server.url);
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, String(value));
   const response = await fetch(url, {
     method,
-    headers: { authorization: `Bearer ${tokens.get(who) ?? ""}`, ...(body !== undefined && { "content-type": "application/json" }) },
+    headers: {
+      authorization: `Bearer ${tokens.get(who) ?? ""}`,
+      ...(body !== undefined && { "content-type": "application/json" }),
+    },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   return { status: response.status, json: await response.json() };
 }
 
-async function ask<N extends Name>(who: string, name: N, input: Input = {}): Promise<EndpointReply<(typeof endpoints)[N]>> {
+async function ask<N extends Name>(
+  who: string,
+  name: N,
+  input: Input = {},
+): Promise<EndpointReply<(typeof endpoints)[N]>> {
   const { status, json } = await fetched(who, name, input);
   expect([status, name, status < 300 ? "" : json]).toEqual([expect.toSatisfy((code: number) => code < 300), name, ""]);
   const endpoint = endpoints[name];
@@ -82,29 +108,52 @@ async function refused(who: string, name: Name, input: Input = {}): Promise<unkn
   return (json as { code?: unknown }).code;
 }
 
-const wish = { resource: "prod-orders", ask: { role: "write" }, justification: "refund case 4711", window: { duration: "1h" }, deliverTo: deliveryKey };
+const wish = {
+  resource: "prod-orders",
+  ask: { role: "write" },
+  justification: "refund case 4711",
+  window: { duration: "1h" },
+  deliverTo: deliveryKey,
+};
 const allowed = { ...wish, ask: { role: "read" }, via: "direct" };
 
 async function issued(grant: GrantId): Promise<void> {
   const { control } = plane;
   const lease = newId("lease", control.clock, control.random);
-  await transact(control, (tx) => grantIssued(tx, control, given.outpost, { type: "issued", grant, lease, nativeName: "cardea_x", sealed: { enc: "AA", ciphertext: "AA" }, at: toTime(control.clock.now()) }));
+  await transact(control, (tx) =>
+    grantIssued(tx, control, given.outpost, {
+      type: "issued",
+      grant,
+      lease,
+      nativeName: "cardea_x",
+      sealed: { enc: "AA", ciphertext: "AA" },
+      at: toTime(control.clock.now()),
+    }),
+  );
 }
 
 describe("a request", () => {
   test("is filed, seen, waited for, voted on, and becomes a grant", async () => {
     const filed = await ask("ada", "submitRequest", { body: wish });
     expect(filed.state).toBe("pending");
-    expect((await ask("dan", "listRequests", { query: { view: "to-approve" } })).items.map((view) => view.id)).toEqual([filed.id]);
+    expect((await ask("dan", "listRequests", { query: { view: "to-approve" } })).items.map((view) => view.id)).toEqual([
+      filed.id,
+    ]);
     expect((await ask("ada", "listRequests", { query: { view: "mine", state: "pending" } })).items).toHaveLength(1);
     expect(await refused("eve", "showRequest", { id: filed.id })).toBe("not_found");
-    expect(await refused("ada", "castVote", { id: filed.id, body: { verdict: "approve", digest: filed.digest } })).toBe("self_approval");
-    expect(await refused("eve", "castVote", { id: filed.id, body: { verdict: "approve", digest: filed.digest } })).toMatch(/not_found|not_an_approver/);
+    expect(await refused("ada", "castVote", { id: filed.id, body: { verdict: "approve", digest: filed.digest } })).toBe(
+      "self_approval",
+    );
+    expect(
+      await refused("eve", "castVote", { id: filed.id, body: { verdict: "approve", digest: filed.digest } }),
+    ).toMatch(/not_found|not_an_approver/);
 
     const waiting = ask("ada", "showRequest", { id: filed.id, query: { wait: 20, since: "pending:0" } });
     await sleep(100);
     const voted = Date.now();
-    expect((await ask("dan", "castVote", { id: filed.id, body: { verdict: "approve", digest: filed.digest } })).state).toBe("pending");
+    expect(
+      (await ask("dan", "castVote", { id: filed.id, body: { verdict: "approve", digest: filed.digest } })).state,
+    ).toBe("pending");
     expect((await waiting).votes).toHaveLength(1);
     expect(Date.now() - voted).toBeLessThan(1_000);
 
@@ -124,13 +173,18 @@ describe("a request", () => {
 
   test("that policy refuses says which request that was and why", async () => {
     const { status, json } = await fetched("eve", "submitRequest", { body: wish });
-    expect([status, json]).toMatchObject([403, { code: "policy_denied", request: expect.stringMatching(/^req_/), reasons: expect.any(Array) }]);
+    expect([status, json]).toMatchObject([
+      403,
+      { code: "policy_denied", request: expect.stringMatching(/^req_/), reasons: expect.any(Array) },
+    ]);
   });
 
   test("waits no longer than asked, and at once where it is decided", async () => {
     const filed = await ask("ada", "submitRequest", { body: wish });
     const before = Date.now();
-    expect((await ask("ada", "showRequest", { id: filed.id, query: { wait: 1, since: "pending" } })).state).toBe("pending");
+    expect((await ask("ada", "showRequest", { id: filed.id, query: { wait: 1, since: "pending" } })).state).toBe(
+      "pending",
+    );
     expect(Date.now() - before).toBeGreaterThanOrEqual(950);
     await ask("ada", "withdrawRequest", { id: filed.id });
     const again = Date.now();
@@ -154,8 +208,14 @@ describe("a grant", () => {
     expect(Date.now() - before).toBeLessThan(1_000);
     expect(await refused("dan", "fetchKey", { id: grant.id })).toBe("not_found");
     expect((await ask("ada", "evidence", { id: grant.request })).grant.id).toBe(grant.id);
-    expect((await ask("ada", "listGrants", { query: { view: "mine", state: "active" } })).items.map((view) => view.id)).toContain(grant.id);
-    expect(await ask("ada", "releaseGrant", { id: grant.id })).toMatchObject({ id: grant.id, state: "ending", why: "released" });
+    expect(
+      (await ask("ada", "listGrants", { query: { view: "mine", state: "active" } })).items.map((view) => view.id),
+    ).toContain(grant.id);
+    expect(await ask("ada", "releaseGrant", { id: grant.id })).toMatchObject({
+      id: grant.id,
+      state: "ending",
+      why: "released",
+    });
     expect(await refused("ada", "fetchKey", { id: grant.id })).toBe("grant_ended");
   });
 
@@ -164,16 +224,27 @@ describe("a grant", () => {
       const { grant } = await ask("ada", "submitRequest", { body: allowed });
       if (grant === undefined) throw new Error("no grant");
       expect(await refused("eve", "revokeGrant", { id: grant.id })).toBe("not_found");
-      expect(await ask("root", "revokeGrant", { id: grant.id, ...input })).toMatchObject({ state: "ending", why: "revoked" });
+      expect(await ask("root", "revokeGrant", { id: grant.id, ...input })).toMatchObject({
+        state: "ending",
+        why: "revoked",
+      });
     }
   });
 
   test("under break-glass is reviewed by somebody else", async () => {
-    const { grant } = await ask("bob", "submitRequest", { body: { ...wish, ask: { role: "admin" }, breakGlass: true, window: { duration: "30m" } } });
+    const { grant } = await ask("bob", "submitRequest", {
+      body: { ...wish, ask: { role: "admin" }, breakGlass: true, window: { duration: "30m" } },
+    });
     if (grant === undefined) throw new Error("no grant");
-    expect((await ask("sam", "listGrants", { query: { view: "to-review" } })).items.map((view) => view.id)).toEqual([grant.id]);
-    expect(await refused("bob", "reviewGrant", { id: grant.id, body: { verdict: "justified", comment: "it was me" } })).toBe("self_review");
-    expect((await ask("sam", "reviewGrant", { id: grant.id, body: { verdict: "justified", comment: "seen" } })).reviewOwed).toBe(false);
+    expect((await ask("sam", "listGrants", { query: { view: "to-review" } })).items.map((view) => view.id)).toEqual([
+      grant.id,
+    ]);
+    expect(
+      await refused("bob", "reviewGrant", { id: grant.id, body: { verdict: "justified", comment: "it was me" } }),
+    ).toBe("self_review");
+    expect(
+      (await ask("sam", "reviewGrant", { id: grant.id, body: { verdict: "justified", comment: "seen" } })).reviewOwed,
+    ).toBe(false);
   });
 });
 
@@ -181,7 +252,9 @@ describe("resources, policy and log", () => {
   test("resources say what the caller could ask for", async () => {
     const { items } = await ask("ada", "listResources");
     expect(items.map((item) => item.name)).toEqual(["prod-orders"]);
-    expect((await ask("ada", "showResource", { id: "prod-orders" })).offers.find((offer) => offer.role === "read")).toMatchObject({ effect: "allow" });
+    expect(
+      (await ask("ada", "showResource", { id: "prod-orders" })).offers.find((offer) => offer.role === "read"),
+    ).toMatchObject({ effect: "allow" });
     expect(await refused("ada", "showResource", { id: "nothing" })).toBe("resource_unknown");
     expect(await refused("ada", "checkResource", { id: "prod-orders" })).toBe("forbidden");
     expect(await refused("root", "checkResource", { id: "prod-orders" })).toBe("outpost_unreachable");
@@ -194,11 +267,18 @@ describe("resources, policy and log", () => {
     const source = scenarioPolicy.replace("maxDuration: 4h", "maxDuration: 3h");
     const plan = await ask("root", "planPolicy", { body: { source } });
     expect(plan).toMatchObject({ valid: true, changed: ["engineers-read"], base: policy.version });
-    expect(await ask("audrey", "simulatePolicy", { body: { source } })).toMatchObject({ newlyAllowed: [], newlyRefused: [] });
+    expect(await ask("audrey", "simulatePolicy", { body: { source } })).toMatchObject({
+      newlyAllowed: [],
+      newlyRefused: [],
+    });
     expect(await refused("ada", "applyPolicy", { body: { source, base: plan.base } })).toBe("forbidden");
-    expect((await ask("root", "applyPolicy", { body: { source, base: plan.base } })).policy.version).toBe(plan.base + 1);
+    expect((await ask("root", "applyPolicy", { body: { source, base: plan.base } })).policy.version).toBe(
+      plan.base + 1,
+    );
     expect(await refused("root", "applyPolicy", { body: { source, base: plan.base } })).toBe("policy_stale");
-    expect(await refused("root", "applyPolicy", { body: { source: "version: 1\nrules: [", base: plan.base + 1 } })).toBe("policy_invalid");
+    expect(
+      await refused("root", "applyPolicy", { body: { source: "version: 1\nrules: [", base: plan.base + 1 } }),
+    ).toBe("policy_invalid");
   });
 
   test("the log is shown to those who oversee it, and what concerns them to others", async () => {
@@ -225,7 +305,10 @@ describe("resources, policy and log", () => {
 
   test("events are seen by whom they concern", async () => {
     const signal = AbortSignal.timeout(3_000);
-    const response = await fetch(new URL("/v1/events?after=-1", server.url), { headers: { authorization: `Bearer ${tokens.get("ada") ?? ""}` }, signal });
+    const response = await fetch(new URL("/v1/events?after=-1", server.url), {
+      headers: { authorization: `Bearer ${tokens.get("ada") ?? ""}` },
+      signal,
+    });
     let text = "";
     const decoder = new TextDecoder();
     for await (const chunk of response.body ?? []) {
@@ -233,7 +316,9 @@ describe("resources, policy and log", () => {
       if (text.includes("\n:\n")) break;
     }
     const ada = await given.subject("ada");
-    const events = [...text.matchAll(/^data: (.*)$/gm)].map((match) => JSON.parse(match[1] ?? "") as { ids: Record<string, string> });
+    const events = [...text.matchAll(/^data: (.*)$/gm)].map(
+      (match) => JSON.parse(match[1] ?? "") as { ids: Record<string, string> },
+    );
     expect(events.length).toBeGreaterThan(3);
     expect(events.every((event) => Object.values(event.ids).includes(ada))).toBe(true);
   });

@@ -56,7 +56,9 @@ export interface Call<E extends Endpoint> extends EndpointInput<E> {
 }
 
 export type Handlers = {
-  readonly [Name in EndpointName]: (call: Call<EndpointOf<Name>>) => Promise<EndpointReply<EndpointOf<Name>>> | EndpointReply<EndpointOf<Name>>;
+  readonly [Name in EndpointName]: (
+    call: Call<EndpointOf<Name>>,
+  ) => Promise<EndpointReply<EndpointOf<Name>>> | EndpointReply<EndpointOf<Name>>;
 };
 
 export const handlers: Handlers = {
@@ -88,7 +90,9 @@ export const handlers: Handlers = {
       signal,
       read: () => showRequest(control, caller.actor, params.id),
       // `since` is a state, or a state and a number of votes: `pending:1`.
-      isNews: (view) => view.state !== "pending" || (since !== undefined && since !== view.state && since !== `${view.state}:${view.votes.length}`),
+      isNews: (view) =>
+        view.state !== "pending" ||
+        (since !== undefined && since !== view.state && since !== `${view.state}:${view.votes.length}`),
     }),
   castVote: ({ control, caller, params, body }) => castVote(control, caller.actor, params.id, body),
   withdrawRequest: ({ control, caller, params }) => withdrawRequest(control, caller.actor, params.id),
@@ -101,7 +105,8 @@ export const handlers: Handlers = {
       seconds: wait,
       signal,
       read: () => showGrant(control, caller.actor, params.id),
-      isNews: (view) => view.state === "ended" || view.state === "failed" || (since !== undefined && since !== view.state),
+      isNews: (view) =>
+        view.state === "ended" || view.state === "failed" || (since !== undefined && since !== view.state),
     }),
   fetchKey: async ({ control, caller, params, query, signal }) => {
     const outcome = await waitForNews<KeyView | CardeaError>(control, {
@@ -145,7 +150,8 @@ export const handlers: Handlers = {
   showPerson: ({ control, caller, params }) => showPerson(control, caller.actor, params.id),
   changePerson: ({ control, caller, params, body }) => changePerson(control, caller.actor, params.id, body),
   invite: ({ control, caller, params }) => invite(control, caller.actor, params.id),
-  revokeCredential: ({ control, caller, params }) => revokeCredential(control, caller.actor, params.id, params.credential),
+  revokeCredential: ({ control, caller, params }) =>
+    revokeCredential(control, caller.actor, params.id, params.credential),
 
   listTokens: ({ control, caller, query }) => listTokens(control, caller.actor, query),
   createToken: ({ control, caller, body }) => createToken(control, caller.actor, body),

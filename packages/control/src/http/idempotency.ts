@@ -38,23 +38,41 @@ export interface KeyedCall {
 export function idempotencyKey(header: string | readonly string[] | undefined): string | undefined {
   if (header === undefined) return undefined;
   if (typeof header === "string" && /^[\x21-\x7e]{1,255}$/.test(header)) return header;
-  throw new CardeaError("invalid_request", "an `Idempotency-Key` has 1 to 255 visible ASCII characters", { pointers: [{ path: "headers.idempotency-key", message: "not a key" }] });
+  throw new CardeaError("invalid_request", "an `Idempotency-Key` has 1 to 255 visible ASCII characters", {
+    pointers: [{ path: "headers.idempotency-key", message: "not a key" }],
+  });
 }
 
 /**
  * Runs the call, or gives the answer that it got before. `run` answers; `refuse` turns an error into the answer that a caller gets.
  * @throws CardeaError `idempotency_conflict`; `conflict` where the first call is still running or was cut off; what `run` throws
  */
-export async function oncePerKey(control: Control, call: KeyedCall, run: () => Promise<Answer>, refuse: (error: CardeaError) => Answer): Promise<Answer> {
+export async function oncePerKey(
+  control: Control,
+  call: KeyedCall,
+  run: () => Promise<Answer>,
+  refuse: (error: CardeaError) => Answer,
+): Promise<Answer> {
   const now = control.clock.now();
   const claim = toBase64Url(control.random.bytes(16));
   const fingerprint = keyedHash(control, "idempotency", call.input);
   const row = await claimCall(
     control.db,
-    { subject_id: call.subject, key: call.key, fingerprint, claim, claimed_until: toTime(now + claimMs), expires_at: toTime(now + keptMs) },
+    {
+      subject_id: call.subject,
+      key: call.key,
+      fingerprint,
+      claim,
+      claimed_until: toTime(now + claimMs),
+      expires_at: toTime(now + keptMs),
+    },
     toTime(now),
   );
-  if (row.fingerprint !== fingerprint) throw new CardeaError("idempotency_conflict", "this `Idempotency-Key` was used before with another call; take a new key");
+  if (row.fingerprint !== fingerprint)
+    throw new CardeaError(
+      "idempotency_conflict",
+      "this `Idempotency-Key` was used before with another call; take a new key",
+    );
   if (row.claim !== claim) return answerOf(control, row, call);
   try {
     const answer = await run();
@@ -84,7 +102,11 @@ async function answerOf(control: Control, first: IdempotentCall, call: KeyedCall
       return { status: row.status, body };
     }
     const now = control.clock.now();
-    if (timeMs(row.claimed_until) <= now) throw new CardeaError("conflict", "the first call with this `Idempotency-Key` was cut off; look whether it took effect, then use a new key");
+    if (timeMs(row.claimed_until) <= now)
+      throw new CardeaError(
+        "conflict",
+        "the first call with this `Idempotency-Key` was cut off; look whether it took effect, then use a new key",
+      );
     if (now >= untilMs || call.signal.aborted) break;
     await sleep(pollMs);
   }

@@ -22,7 +22,8 @@ export async function waitForNews<T>(control: Pick<Control, "wake" | "clock">, w
     const done = new AbortController();
     const signal = AbortSignal.any([waiting.signal, done.signal]);
     // The wait begins before the look, so that what happens in between is not missed.
-    const woken = leftMs > 0 ? control.wake.wait(waiting.channel, Math.min(leftMs, lookAgainMs), signal) : Promise.resolve();
+    const woken =
+      leftMs > 0 ? control.wake.wait(waiting.channel, Math.min(leftMs, lookAgainMs), signal) : Promise.resolve();
     try {
       const value = await waiting.read();
       if (leftMs <= 0 || waiting.signal.aborted || waiting.isNews(value)) return value;

@@ -31,7 +31,12 @@ export function createMetrics(control: Pick<Control, "db" | "log">): HttpMetrics
   });
   return {
     registry,
-    requests: new Counter({ name: "cardea_http_requests_total", help: "answered HTTP calls", labelNames: ["method", "route", "status"], registers }),
+    requests: new Counter({
+      name: "cardea_http_requests_total",
+      help: "answered HTTP calls",
+      labelNames: ["method", "route", "status"],
+      registers,
+    }),
     seconds: new Histogram({
       name: "cardea_http_request_seconds",
       help: "time from a call's headers to its answer, long polls and streams left out",
@@ -39,7 +44,12 @@ export function createMetrics(control: Pick<Control, "db" | "log">): HttpMetrics
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     }),
-    refusals: new Counter({ name: "cardea_http_refusals_total", help: "calls answered with a problem, by its code", labelNames: ["code"], registers }),
+    refusals: new Counter({
+      name: "cardea_http_refusals_total",
+      help: "calls answered with a problem, by its code",
+      labelNames: ["code"],
+      registers,
+    }),
     streams: new Gauge({ name: "cardea_event_streams", help: "open server-sent event streams", registers }),
   };
 }

@@ -27,10 +27,16 @@ const databaseAway = /^(?:08|53|57P|ECONN|EPIPE|ETIMEDOUT|ENOENT|ENOTFOUND|EHOST
 export function asCardeaError(error: unknown): CardeaError {
   if (error instanceof CardeaError) return error;
   if (hasZodFastifySchemaValidationErrors(error)) return invalidInput(error);
-  const code = typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" ? error.code : "";
+  const code =
+    typeof error === "object" && error !== null && "code" in error && typeof error.code === "string" ? error.code : "";
   const known = Object.hasOwn(frameworkCodes, code) ? frameworkCodes[code] : undefined;
   if (known !== undefined) return new CardeaError(known, errors[known].title, { cause: error });
-  if (databaseAway.test(code)) return new CardeaError("database_unavailable", "the control plane's database cannot be reached; try again in a moment", { cause: error });
+  if (databaseAway.test(code))
+    return new CardeaError(
+      "database_unavailable",
+      "the control plane's database cannot be reached; try again in a moment",
+      { cause: error },
+    );
   return new CardeaError("internal", internal, { cause: error });
 }
 
@@ -42,18 +48,30 @@ interface InvalidInput {
 function invalidInput({ validation, validationContext = "body" }: InvalidInput): CardeaError {
   const where = validationContext === "querystring" ? "query" : validationContext;
   const pointers = validation.slice(0, 20).map((issue): ErrorPointer => {
-    const path = issue.instancePath.split("/").filter((key) => key !== "").join(".");
-    return { path: where === "body" ? path : [where, path].filter((part) => part !== "").join("."), message: issue.message ?? "is not of the required form" };
+    const path = issue.instancePath
+      .split("/")
+      .filter((key) => key !== "")
+      .join(".");
+    return {
+      path: where === "body" ? path : [where, path].filter((part) => part !== "").join("."),
+      message: issue.message ?? "is not of the required form",
+    };
   });
   const [first] = pointers;
-  const detail = first === undefined ? errors.invalid_request.title : `\`${(first.path === "" ? where : first.path).slice(0, 200)}\`: ${first.message}`;
+  const detail =
+    first === undefined
+      ? errors.invalid_request.title
+      : `\`${(first.path === "" ? where : first.path).slice(0, 200)}\`: ${first.message}`;
   return new CardeaError("invalid_request", detail, { pointers });
 }
 
 const Extra = z.object({ request: z.string().optional(), reasons: z.array(z.string()).optional() });
 
 /** The RFC 9457 document for an error. Internal errors tell nothing of their cause. */
-export function problemOf(error: CardeaError, { publicUrl, requestId }: { readonly publicUrl: string; readonly requestId: string }): Problem {
+export function problemOf(
+  error: CardeaError,
+  { publicUrl, requestId }: { readonly publicUrl: string; readonly requestId: string },
+): Problem {
   const { status, retryable, title } = errors[error.code];
   const extra = Extra.safeParse(error.extra);
   return {

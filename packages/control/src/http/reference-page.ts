@@ -6,9 +6,21 @@ const Operation = z.object({
   summary: z.string().default(""),
   description: z.string().default(""),
   tags: z.array(z.string()).default(["operations"]),
-  parameters: z.array(z.object({ name: z.string(), in: z.string(), required: z.boolean().default(false), schema: z.json().optional() })).default([]),
+  parameters: z
+    .array(
+      z.object({ name: z.string(), in: z.string(), required: z.boolean().default(false), schema: z.json().optional() }),
+    )
+    .default([]),
   requestBody: z.object({ content: z.record(z.string(), z.object({ schema: z.json() })) }).optional(),
-  responses: z.record(z.string(), z.object({ description: z.string().default(""), content: z.record(z.string(), z.object({ schema: z.json().optional() })).optional() })).default({}),
+  responses: z
+    .record(
+      z.string(),
+      z.object({
+        description: z.string().default(""),
+        content: z.record(z.string(), z.object({ schema: z.json().optional() })).optional(),
+      }),
+    )
+    .default({}),
 });
 const Document = z.object({
   info: z.object({ title: z.string(), description: z.string().default("") }),
@@ -28,12 +40,20 @@ summary { cursor: pointer } nav a { margin-right: 1rem } :target { background: c
 /** The reference as one self-contained page: no script, no font, nothing from elsewhere. */
 export function referencePage(openApi: unknown, table: typeof errors, version: string): string {
   const document = Document.parse(openApi);
-  const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })));
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
+  );
   const groups = grouped(operations);
-  const sections = [...groups].map(([group, members]) => `<h2 id="${text(group)}">${text(group)}</h2>${members.map(operationHtml).join("")}`);
-  const schemas = Object.entries(document.components.schemas).map(([name, schema]) => `<section id="schema-${text(name)}"><h3><code>${text(name)}</code></h3>${schemaHtml(schema)}</section>`);
+  const sections = [...groups].map(
+    ([group, members]) => `<h2 id="${text(group)}">${text(group)}</h2>${members.map(operationHtml).join("")}`,
+  );
+  const schemas = Object.entries(document.components.schemas).map(
+    ([name, schema]) =>
+      `<section id="schema-${text(name)}"><h3><code>${text(name)}</code></h3>${schemaHtml(schema)}</section>`,
+  );
   const rows = Object.entries(table).map(
-    ([code, row]) => `<tr id="${text(code)}"><td><code>${text(code)}</code></td><td>${row.status}</td><td>${row.exit}</td><td>${row.retryable ? "yes" : "no"}</td><td>${text(row.title)}</td></tr>`,
+    ([code, row]) =>
+      `<tr id="${text(code)}"><td><code>${text(code)}</code></td><td>${row.status}</td><td>${row.exit}</td><td>${row.retryable ? "yes" : "no"}</td><td>${text(row.title)}</td></tr>`,
   );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${text(document.info.title)} API ${text(version)}</title><style>${style}</style></head>
@@ -62,12 +82,19 @@ function grouped(operations: readonly Member[]): Map<string, Member[]> {
 }
 
 function operationHtml({ path, method, operation }: Member): string {
-  const parameters = operation.parameters.map(({ name, in: where, required, schema }) => `<tr><td><code>${text(name)}</code></td><td>${text(where)}${required ? ", required" : ""}</td><td><code>${text(JSON.stringify(schema ?? {}))}</code></td></tr>`);
-  const bodies = Object.values(operation.requestBody?.content ?? {}).map(({ schema }) => `<details><summary>body</summary>${schemaHtml(schema)}</details>`);
+  const parameters = operation.parameters.map(
+    ({ name, in: where, required, schema }) =>
+      `<tr><td><code>${text(name)}</code></td><td>${text(where)}${required ? ", required" : ""}</td><td><code>${text(JSON.stringify(schema ?? {}))}</code></td></tr>`,
+  );
+  const bodies = Object.values(operation.requestBody?.content ?? {}).map(
+    ({ schema }) => `<details><summary>body</summary>${schemaHtml(schema)}</details>`,
+  );
   const answers = Object.entries(operation.responses).map(([status, { description, content }]) => {
     const [first] = Object.values(content ?? {});
     const label = `${status} ${description === "Default Response" ? "" : description}`.trim();
-    return first?.schema === undefined ? `<p>${text(label)}</p>` : `<details><summary>${text(label)}</summary>${schemaHtml(first.schema)}</details>`;
+    return first?.schema === undefined
+      ? `<p>${text(label)}</p>`
+      : `<details><summary>${text(label)}</summary>${schemaHtml(first.schema)}</details>`;
   });
   return `<section id="${text(`${method}-${path}`)}"><h3><span class="method">${text(method)}</span><code>${text(path)}</code></h3><p>${text(operation.summary)}${operation.description === "" ? "" : `. ${text(operation.description)}`}</p>
 ${parameters.length === 0 ? "" : `<table><tbody>${parameters.join("")}</tbody></table>`}${bodies.join("")}${answers.join("")}</section>`;

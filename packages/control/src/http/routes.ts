@@ -24,17 +24,40 @@ export function registerEndpoints(app: FastifyInstance, control: Control, entran
 
 type AnyHandler = (call: Call<Endpoint>) => Promise<unknown>;
 
-function registerEndpoint(app: FastifyInstance, control: Control, entrance: Entrance, name: string, endpoint: Endpoint, handler: AnyHandler): void {
+function registerEndpoint(
+  app: FastifyInstance,
+  control: Control,
+  entrance: Entrance,
+  name: string,
+  endpoint: Endpoint,
+  handler: AnyHandler,
+): void {
   const { method, path, params, query, body, access } = endpoint;
   const serve = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const caller = entrance.callerOf(request);
     const input = { params: request.params, query: request.query, body: request.body ?? undefined };
-    const call = { ...input, query: withPosition(control, name, input.query), control, caller, sourceIp: request.ip, signal: entrance.signalOf(reply) };
+    const call = {
+      ...input,
+      query: withPosition(control, name, input.query),
+      control,
+      caller,
+      sourceIp: request.ip,
+      signal: entrance.signalOf(reply),
+    };
     // The schemas of the route are the endpoint's, so what Fastify parsed has the types that `Call` derives from them.
-    const run = async (): Promise<Answer> => answer(control, name, endpoint, await handler(call as unknown as Call<Endpoint>));
-    const key = endpoint.creates === true && caller !== undefined ? idempotencyKey(request.headers["idempotency-key"]) : undefined;
+    const run = async (): Promise<Answer> =>
+      answer(control, name, endpoint, await handler(call as unknown as Call<Endpoint>));
+    const key =
+      endpoint.creates === true && caller !== undefined
+        ? idempotencyKey(request.headers["idempotency-key"])
+        : undefined;
     if (caller === undefined || key === undefined) return send(reply, await run());
-    const keyed = { subject: caller.actor.subject, key, input: { method, url: request.url, body: request.body ?? null }, signal: call.signal };
+    const keyed = {
+      subject: caller.actor.subject,
+      key,
+      input: { method, url: request.url, body: request.body ?? null },
+      signal: call.signal,
+    };
     return send(reply, await oncePerKey(control, keyed, run, (error) => refusal(control, request, error)));
   };
   app.route({
@@ -73,16 +96,21 @@ function refuseByTable({ access, presence }: Endpoint, { actor }: Authenticated)
 
 /** With the cursor opened to the position that the list named. */
 function withPosition(control: Control, list: string, query: unknown): unknown {
-  if (typeof query !== "object" || query === null || !("cursor" in query) || typeof query.cursor !== "string") return query;
+  if (typeof query !== "object" || query === null || !("cursor" in query) || typeof query.cursor !== "string")
+    return query;
   return { ...query, cursor: openCursor(control, list, query.cursor) };
 }
 
 function answer(control: Control, name: string, endpoint: Endpoint, value: unknown): Answer {
   const status = statusOf(endpoint);
   if (endpoint.reply === undefined) return { status, body: "" };
-  const sealed = typeof value === "object" && value !== null && "next" in value && typeof value.next === "string" ? { ...value, next: sealCursor(control, name, value.next) } : value;
+  const sealed =
+    typeof value === "object" && value !== null && "next" in value && typeof value.next === "string"
+      ? { ...value, next: sealCursor(control, name, value.next) }
+      : value;
   const parsed = z.safeEncode(endpoint.reply, sealed);
-  if (!parsed.success) throw new CardeaError("internal", `the answer of \`${name}\` does not have its own form`, { cause: parsed.error });
+  if (!parsed.success)
+    throw new CardeaError("internal", `the answer of \`${name}\` does not have its own form`, { cause: parsed.error });
   return { status, body: JSON.stringify(parsed.data) };
 }
 
@@ -103,5 +131,11 @@ function statusOf({ creates, reply }: Endpoint): number {
 
 function accessWords({ access, presence, creates }: Endpoint): string {
   const who = access === "public" ? "Public." : `Needs the permission ${access.join(" or ")}.`;
-  return [who, presence === "sign-in" ? "API tokens are refused." : "", creates === true ? "Takes an `Idempotency-Key`." : ""].filter((words) => words !== "").join(" ");
+  return [
+    who,
+    presence === "sign-in" ? "API tokens are refused." : "",
+    creates === true ? "Takes an `Idempotency-Key`." : "",
+  ]
+    .filter((words) => words !== "")
+    .join(" ");
 }

@@ -32,10 +32,15 @@ const upgraded: string[] = [];
 
 beforeAll(async () => {
   cluster = await startTestCluster({ version: 15 });
-  const log = pino({ level: "debug" }, new Writable({ write: (chunk: Buffer, _encoding, done) => {
-    lines.push(chunk.toString());
-    done();
-  } }));
+  const log = pino(
+    { level: "debug" },
+    new Writable({
+      write: (chunk: Buffer, _encoding, done) => {
+        lines.push(chunk.toString());
+        done();
+      },
+    }),
+  );
   plane = await startTestControl(cluster, { log });
   await currentRoster(plane.control);
   sequencer = startSequencer(plane.control, plane.database.connect);
@@ -56,7 +61,12 @@ function start(options: object = {}): Promise<HttpServer> {
     upgraded.push(request.url ?? "");
     socket.end("HTTP/1.1 101 Switching Protocols\r\n\r\n");
   };
-  return startHttp(plane.control, { listen: { host: "127.0.0.1", port: 0 }, link: { upgrade }, streams: { keepAliveMs: 300 }, ...options } as Parameters<typeof startHttp>[1]);
+  return startHttp(plane.control, {
+    listen: { host: "127.0.0.1", port: 0 },
+    link: { upgrade },
+    streams: { keepAliveMs: 300 },
+    ...options,
+  } as Parameters<typeof startHttp>[1]);
 }
 
 interface Answer {
@@ -74,7 +84,11 @@ interface CallOptions {
 }
 
 /** Not `fetch`, which would hide what is on the wire. */
-async function call(method: string, path: string, { body, raw, token, headers = {}, on = server }: CallOptions = {}): Promise<Answer> {
+async function call(
+  method: string,
+  path: string,
+  { body, raw, token, headers = {}, on = server }: CallOptions = {},
+): Promise<Answer> {
   const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
   const url = new URL(on.url);
   const request = httpRequest({
@@ -83,19 +97,33 @@ async function call(method: string, path: string, { body, raw, token, headers = 
     method,
     path,
     agent: false,
-    headers: { ...(payload !== undefined && { "content-type": "application/json", "content-length": String(Buffer.byteLength(payload)) }), ...(token !== undefined && { authorization: `Bearer ${token}` }), ...headers },
+    headers: {
+      ...(payload !== undefined && {
+        "content-type": "application/json",
+        "content-length": String(Buffer.byteLength(payload)),
+      }),
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...headers,
+    },
   });
   request.end(payload);
   const [response] = (await once(request, "response")) as [IncomingMessage];
   let text = "";
   for await (const chunk of response) text += String(chunk);
-  const json: unknown = response.headers["content-type"]?.includes("json") === true && text !== "" ? JSON.parse(text) : undefined;
+  const json: unknown =
+    response.headers["content-type"]?.includes("json") === true && text !== "" ? JSON.parse(text) : undefined;
   return { status: response.statusCode ?? 0, headers: response.headers, text, json };
 }
 
 /** What stands at a path of keys in an answer. */
 function at(answer: Answer, ...path: string[]): unknown {
-  return path.reduce<unknown>((value, key) => (typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined), answer.json);
+  return path.reduce<unknown>(
+    (value, key) =>
+      typeof value === "object" && value !== null && Object.hasOwn(value, key)
+        ? (value as Record<string, unknown>)[key]
+        : undefined,
+    answer.json,
+  );
 }
 
 const codeOf = (answer: Answer): unknown => at(answer, "code");
@@ -115,7 +143,9 @@ function sign(seed: Uint8Array, digest: Digest): string {
 async function enter(invitation: string): Promise<Caller> {
   const seed = plane.control.random.bytes(32);
   const credential = { kind: "device" as const, publicKey: toBase64Url(ed25519PublicKey(seed)) };
-  const enrolled = await call("POST", "/v1/enrolments", { body: { invitation, credential, signature: sign(seed, enrolmentDigest(invitation, credential)) } });
+  const enrolled = await call("POST", "/v1/enrolments", {
+    body: { invitation, credential, signature: sign(seed, enrolmentDigest(invitation, credential)) },
+  });
   expect(enrolled.status).toBe(200);
   const id = Enrolled.parse(enrolled.json).credential;
   return { ...(await signedIn(id, seed)), credential: id, seed };
@@ -123,7 +153,9 @@ async function enter(invitation: string): Promise<Caller> {
 
 async function signedIn(credential: string, seed: Uint8Array): Promise<{ token: string; subject: string }> {
   const challenge = Challenge.parse((await call("POST", "/v1/sign-ins/challenges", { body: { credential } })).json);
-  const answer = await call("POST", "/v1/sign-ins", { body: { challenge: challenge.nonce, signature: sign(seed, challengeDigest(challenge)) } });
+  const answer = await call("POST", "/v1/sign-ins", {
+    body: { challenge: challenge.nonce, signature: sign(seed, challengeDigest(challenge)) },
+  });
   expect(answer.status).toBe(200);
   const { token, subject } = SignedIn.parse(answer.json);
   return { token, subject };
@@ -144,21 +176,42 @@ function expectProblem(answer: Answer, code: ErrorCode): void {
   expect(answer.json, answer.text).toMatchObject({ code });
   expect(answer.status).toBe(errors[code].status);
   expect(answer.headers["content-type"]).toBe("application/problem+json; charset=utf-8");
-  expect(Problem.parse(answer.json)).toMatchObject({ title: errors[code].title, retryable: errors[code].retryable, instance: answer.headers["x-request-id"] });
+  expect(Problem.parse(answer.json)).toMatchObject({
+    title: errors[code].title,
+    retryable: errors[code].retryable,
+    instance: answer.headers["x-request-id"],
+  });
 }
 
 const OpenApi = z.object({
   openapi: z.literal("3.1.0"),
-  paths: z.record(z.string(), z.record(z.string(), z.object({ operationId: z.string().optional(), responses: z.record(z.string(), z.unknown()).optional() }))),
+  paths: z.record(
+    z.string(),
+    z.record(
+      z.string(),
+      z.object({ operationId: z.string().optional(), responses: z.record(z.string(), z.unknown()).optional() }),
+    ),
+  ),
   components: z.object({ schemas: z.record(z.string(), z.unknown()) }),
 });
 
 describe("the API's surface", () => {
   test("every endpoint of the contract and every other route is in the OpenAPI 3.1 document", async () => {
     const document = OpenApi.parse((await call("GET", "/v1/openapi.json")).json);
-    const listed = Object.entries(document.paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
+    const listed = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
     const rows: Endpoint[] = Object.values(endpoints);
-    const others = ["GET /healthz", "GET /readyz", "GET /metrics", "GET /docs", "GET /v1/openapi.json", "GET /v1/events", "GET /v1/log/checkpoint", "GET /v1/log/tile/{*}"];
+    const others = [
+      "GET /healthz",
+      "GET /readyz",
+      "GET /metrics",
+      "GET /docs",
+      "GET /v1/openapi.json",
+      "GET /v1/events",
+      "GET /v1/log/checkpoint",
+      "GET /v1/log/tile/{*}",
+    ];
     expect(listed.toSorted()).toEqual([...rows.map((row) => `${row.method} ${row.path}`), ...others].toSorted());
     for (const [name, row] of Object.entries<Endpoint>(endpoints)) {
       const operation = document.paths[row.path]?.[row.method.toLowerCase()];
@@ -187,7 +240,10 @@ describe("the API's surface", () => {
     const outsider = await person({ name: "powerless", permissions: [] });
     for (const [name, row] of Object.entries<Endpoint>(endpoints)) {
       if (row.access === "public") continue;
-      const path = row.path.replace("{id}", "req_00000000000000000000000000").replace("{name}", "x").replace("{credential}", "crd_00000000000000000000000000");
+      const path = row.path
+        .replace("{id}", "req_00000000000000000000000000")
+        .replace("{name}", "x")
+        .replace("{credential}", "crd_00000000000000000000000000");
       const bare = await call(row.method, path);
       expect([name, bare.status, codeOf(bare)]).toEqual([name, 401, "unauthenticated"]);
       const powerless = await call(row.method, path, { token: outsider.token });
@@ -197,23 +253,39 @@ describe("the API's surface", () => {
 
   test("API tokens are refused wherever a presence is asked for", async () => {
     const auditor = await person({ name: "token-holder", permissions: ["member", "auditor"] });
-    const promoted = await call("PATCH", `/v1/people/${auditor.subject}`, { token: admin.token, body: { permissions: ["member", "auditor", "admin"] } });
+    const promoted = await call("PATCH", `/v1/people/${auditor.subject}`, {
+      token: admin.token,
+      body: { permissions: ["member", "auditor", "admin"] },
+    });
     expect(promoted.status).toBe(200);
     // Signed in anew, because a sign-in keeps the permissions that it began with.
     const again = await signedIn(auditor.credential, auditor.seed);
-    const { json } = await call("POST", "/v1/tokens", { token: again.token, body: { label: "all", permissions: ["member", "auditor", "admin"] } });
+    const { json } = await call("POST", "/v1/tokens", {
+      token: again.token,
+      body: { label: "all", permissions: ["member", "auditor", "admin"] },
+    });
     for (const [name, row] of Object.entries<Endpoint>(endpoints)) {
       if (row.presence === undefined) continue;
-      const path = row.path.replace("{id}", "req_00000000000000000000000000").replace("{name}", "x").replace("{credential}", "crd_00000000000000000000000000");
+      const path = row.path
+        .replace("{id}", "req_00000000000000000000000000")
+        .replace("{name}", "x")
+        .replace("{credential}", "crd_00000000000000000000000000");
       const answer = await call(row.method, path, { token: CreatedToken.parse(json).secret });
       expect([name, answer.status, codeOf(answer)]).toEqual([name, 403, "token_forbidden"]);
     }
   });
 
   test("what anybody may ask is answered in its own form", async () => {
-    expect(Meta.parse((await call("GET", "/v1/meta")).json)).toMatchObject({ development: false, origin: "cardea.test/log" });
+    expect(Meta.parse((await call("GET", "/v1/meta")).json)).toMatchObject({
+      development: false,
+      origin: "cardea.test/log",
+    });
     expect(Trust.parse((await call("GET", "/v1/trust")).json)).toEqual(plane.control.trust);
-    expect((await call("GET", "/v1/whoami", { token: admin.token })).json).toMatchObject({ name: "admin", method: "sign-in", permissions: ["admin", "member"] });
+    expect((await call("GET", "/v1/whoami", { token: admin.token })).json).toMatchObject({
+      name: "admin",
+      method: "sign-in",
+      permissions: ["admin", "member"],
+    });
   });
 });
 
@@ -221,36 +293,89 @@ describe("bad input", () => {
   const body = { name: "bad" };
   test.each<[string, ErrorCode, () => Promise<Answer>]>([
     ["no JSON", "invalid_json", () => call("POST", "/v1/people", { token: admin.token, raw: "{" })],
-    ["JSON with a prototype", "invalid_json", () => call("POST", "/v1/people", { token: admin.token, raw: '{"name":"x","claims":{"__proto__":"y"}}' })],
-    ["an unknown field", "invalid_request", () => call("POST", "/v1/people", { token: admin.token, body: { ...body, admin: true } })],
+    [
+      "JSON with a prototype",
+      "invalid_json",
+      () => call("POST", "/v1/people", { token: admin.token, raw: '{"name":"x","claims":{"__proto__":"y"}}' }),
+    ],
+    [
+      "an unknown field",
+      "invalid_request",
+      () => call("POST", "/v1/people", { token: admin.token, body: { ...body, admin: true } }),
+    ],
     ["an unknown query field", "invalid_request", () => call("GET", "/v1/people?sort=name", { token: admin.token })],
     ["a query field twice", "invalid_request", () => call("GET", "/v1/people?limit=1&limit=2", { token: admin.token })],
     ["a limit out of range", "invalid_request", () => call("GET", "/v1/people?limit=0", { token: admin.token })],
-    ["an id of another kind", "invalid_request", () => call("GET", "/v1/people/req_00000000000000000000000000", { token: admin.token })],
+    [
+      "an id of another kind",
+      "invalid_request",
+      () => call("GET", "/v1/people/req_00000000000000000000000000", { token: admin.token }),
+    ],
     ["a missing body", "invalid_request", () => call("POST", "/v1/people", { token: admin.token })],
     ["an array for a body", "invalid_request", () => call("POST", "/v1/people", { token: admin.token, body: [body] })],
-    ["a name with an apostrophe", "invalid_request", () => call("POST", "/v1/people", { token: admin.token, body: { name: "x'; drop table tokens" } })],
-    ["text that turns what a terminal shows", "invalid_request", () => call("POST", "/v1/people", { token: admin.token, body: { ...body, displayName: "a\u202eb" } })],
-    ["another content type", "unsupported_media_type", () => call("POST", "/v1/people", { token: admin.token, raw: "<x/>", headers: { "content-type": "text/xml" } })],
-    ["a body of more than a megabyte", "too_large", () => call("POST", "/v1/policy/plans", { token: admin.token, body: { source: "x".repeat(1_048_577) } })],
-    ["a body of brackets", "too_large", () => call("POST", "/v1/people", { token: admin.token, raw: `${"[".repeat(100_000)}${"]".repeat(100_000)}` })],
+    [
+      "a name with an apostrophe",
+      "invalid_request",
+      () => call("POST", "/v1/people", { token: admin.token, body: { name: "x'; drop table tokens" } }),
+    ],
+    [
+      "text that turns what a terminal shows",
+      "invalid_request",
+      () => call("POST", "/v1/people", { token: admin.token, body: { ...body, displayName: "a\u202eb" } }),
+    ],
+    [
+      "another content type",
+      "unsupported_media_type",
+      () => call("POST", "/v1/people", { token: admin.token, raw: "<x/>", headers: { "content-type": "text/xml" } }),
+    ],
+    [
+      "a body of more than a megabyte",
+      "too_large",
+      () => call("POST", "/v1/policy/plans", { token: admin.token, body: { source: "x".repeat(1_048_577) } }),
+    ],
+    [
+      "a body of brackets",
+      "too_large",
+      () => call("POST", "/v1/people", { token: admin.token, raw: `${"[".repeat(100_000)}${"]".repeat(100_000)}` }),
+    ],
     ["a cursor of nobody", "invalid_request", () => call("GET", "/v1/people?cursor=abc", { token: admin.token })],
     ["an unknown path", "not_found", () => call("GET", "/v1/nothing", { token: admin.token })],
-    ["an unknown subject", "not_found", () => call("GET", "/v1/people/sub_00000000000000000000000000", { token: admin.token })],
-    ["a method that is not offered", "method_not_allowed", () => call("PUT", "/v1/people", { token: admin.token, body })],
+    [
+      "an unknown subject",
+      "not_found",
+      () => call("GET", "/v1/people/sub_00000000000000000000000000", { token: admin.token }),
+    ],
+    [
+      "a method that is not offered",
+      "method_not_allowed",
+      () => call("PUT", "/v1/people", { token: admin.token, body }),
+    ],
     ["a path that is no path", "invalid_request", () => call("GET", "/v1/people/%zz", { token: admin.token })],
-    ["an idempotency key with spaces", "invalid_request", () => call("POST", "/v1/people", { token: admin.token, body, headers: { "idempotency-key": "a b" } })],
+    [
+      "an idempotency key with spaces",
+      "invalid_request",
+      () => call("POST", "/v1/people", { token: admin.token, body, headers: { "idempotency-key": "a b" } }),
+    ],
     ["a wrong token", "unauthenticated", () => call("GET", "/v1/whoami", { token: "cardea_nope" })],
     ["a tile that is none", "not_found", () => call("GET", "/v1/log/tile/../../etc/passwd")],
-    ["an event index that is none", "invalid_request", () => call("GET", "/v1/events", { token: admin.token, headers: { "last-event-id": "x" } })],
+    [
+      "an event index that is none",
+      "invalid_request",
+      () => call("GET", "/v1/events", { token: admin.token, headers: { "last-event-id": "x" } }),
+    ],
   ])("%s is refused as `%s`", async (_what, code, ask) => {
     expectProblem(await ask(), code);
   });
 
   test("the pointers say where, and 405 says what is offered", async () => {
-    const answer = await call("POST", "/v1/people", { token: admin.token, body: { name: "ok", groups: ["fine", "Not Fine"] } });
+    const answer = await call("POST", "/v1/people", {
+      token: admin.token,
+      body: { name: "ok", groups: ["fine", "Not Fine"] },
+    });
     expect(at(answer, "pointers")).toMatchObject([{ path: "groups.1" }]);
-    expect(at(await call("GET", "/v1/people?limit=abc", { token: admin.token }), "pointers")).toMatchObject([{ path: "query.limit" }]);
+    expect(at(await call("GET", "/v1/people?limit=abc", { token: admin.token }), "pointers")).toMatchObject([
+      { path: "query.limit" },
+    ]);
     expect((await call("PUT", "/v1/people", { token: admin.token, body: {} })).headers.allow).toBe("GET, HEAD, POST");
   });
 
@@ -268,7 +393,12 @@ describe("bad input", () => {
 describe("every answer", () => {
   test("carries the headers that keep browsers out of trouble, and no cache keeps it", async () => {
     for (const answer of [await call("GET", "/v1/meta"), await call("GET", "/v1/nothing")]) {
-      expect(answer.headers).toMatchObject({ "x-content-type-options": "nosniff", "x-frame-options": "DENY", "cache-control": "no-store", "referrer-policy": "no-referrer" });
+      expect(answer.headers).toMatchObject({
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+      });
       expect(answer.headers["content-security-policy"]).toContain("default-src 'none'");
       expect(answer.headers["x-request-id"]).toMatch(/^r[0-9a-z]{16}$/);
       expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
@@ -276,14 +406,27 @@ describe("every answer", () => {
   });
 
   test("takes no request id from a caller, and believes no forwarded address unless told to", async () => {
-    const forged = await call("GET", "/v1/whoami", { token: "x", headers: { "x-request-id": "forged", "x-forwarded-for": "203.0.113.9" } });
+    const forged = await call("GET", "/v1/whoami", {
+      token: "x",
+      headers: { "x-request-id": "forged", "x-forwarded-for": "203.0.113.9" },
+    });
     expect(forged.headers["x-request-id"]).not.toBe("forged");
-    const line = lines.map((text) => JSON.parse(text) as Record<string, unknown>).find((entry) => entry["requestId"] === forged.headers["x-request-id"] && entry["msg"] === "answered");
+    const line = lines
+      .map((text) => JSON.parse(text) as Record<string, unknown>)
+      .find((entry) => entry["requestId"] === forged.headers["x-request-id"] && entry["msg"] === "answered");
     expect(line).toMatchObject({ ip: "127.0.0.1", status: 401, route: "/v1/whoami" });
     const behind = await start({ trustedProxies: ["127.0.0.1"] });
     try {
-      const answer = await call("GET", "/v1/whoami", { token: "x", headers: { "x-forwarded-for": "198.51.100.7, 203.0.113.9" }, on: behind });
-      expect(lines.some((text) => text.includes(String(answer.headers["x-request-id"])) && text.includes('"ip":"203.0.113.9"'))).toBe(true);
+      const answer = await call("GET", "/v1/whoami", {
+        token: "x",
+        headers: { "x-forwarded-for": "198.51.100.7, 203.0.113.9" },
+        on: behind,
+      });
+      expect(
+        lines.some(
+          (text) => text.includes(String(answer.headers["x-request-id"])) && text.includes('"ip":"203.0.113.9"'),
+        ),
+      ).toBe(true);
     } finally {
       await behind.close();
     }
@@ -300,7 +443,8 @@ describe("every answer", () => {
 });
 
 describe("an Idempotency-Key", () => {
-  const keyed = (key: string, body: unknown, token = admin.token) => call("POST", "/v1/people", { token, body, headers: { "idempotency-key": key } });
+  const keyed = (key: string, body: unknown, token = admin.token) =>
+    call("POST", "/v1/people", { token, body, headers: { "idempotency-key": key } });
 
   test("gives the first answer again, the secret in it included, and makes nothing twice", async () => {
     const first = await keyed("k-1", { name: "once" });
@@ -334,7 +478,9 @@ describe("an Idempotency-Key", () => {
 
   test("of a call that was cut off is not run again", async () => {
     await keyed("k-6", { name: "cut-off" });
-    await plane.sql("update idempotent_calls set status = null, answer = null, claimed_until = now() - interval '1 second' where key = 'k-6'");
+    await plane.sql(
+      "update idempotent_calls set status = null, answer = null, claimed_until = now() - interval '1 second' where key = 'k-6'",
+    );
     expectProblem(await keyed("k-6", { name: "cut-off" }), "conflict");
   });
 
@@ -352,7 +498,11 @@ describe("lists", () => {
     let cursor: string | undefined;
     let foreign = "";
     do {
-      const page = await call("GET", `/v1/people?limit=3${cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`}`, { token: admin.token });
+      const page = await call(
+        "GET",
+        `/v1/people?limit=3${cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`}`,
+        { token: admin.token },
+      );
       expect(page.status).toBe(200);
       const { items, next } = PeoplePage.parse(page.json);
       names.push(...items.map((item) => item.entry.name));
@@ -361,7 +511,10 @@ describe("lists", () => {
     } while (cursor !== undefined);
     expect(new Set(names).size).toBe(names.length);
     expect(names).toContain("admin");
-    expectProblem(await call("GET", `/v1/tokens?cursor=${encodeURIComponent(foreign)}`, { token: admin.token }), "invalid_request");
+    expectProblem(
+      await call("GET", `/v1/tokens?cursor=${encodeURIComponent(foreign)}`, { token: admin.token }),
+      "invalid_request",
+    );
   });
 });
 
@@ -376,7 +529,13 @@ describe("events", () => {
 
   async function stream(token: string, headers: Record<string, string> = {}, on = server): Promise<Stream> {
     const url = new URL(on.url);
-    const request = httpRequest({ host: url.hostname, port: url.port, path: "/v1/events", agent: false, headers: { authorization: `Bearer ${token}`, ...headers } });
+    const request = httpRequest({
+      host: url.hostname,
+      port: url.port,
+      path: "/v1/events",
+      agent: false,
+      headers: { authorization: `Bearer ${token}`, ...headers },
+    });
     request.on("error", () => undefined);
     request.end();
     const [response] = (await once(request, "response")) as [IncomingMessage];
@@ -385,7 +544,8 @@ describe("events", () => {
     response.setEncoding("utf8");
     response.on("data", (chunk: string) => {
       text += chunk;
-      for (const match of chunk.matchAll(/^data: (.*)$/gm)) events.push(JSON.parse(match[1] ?? "") as { index: number; type: string });
+      for (const match of chunk.matchAll(/^data: (.*)$/gm))
+        events.push(JSON.parse(match[1] ?? "") as { index: number; type: string });
     });
     const ended = new Promise<void>((resolve) => response.once("close", resolve));
     return { events, status: response.statusCode ?? 0, close: () => request.destroy(), ended, text: () => text };
@@ -468,7 +628,8 @@ describe("rates", () => {
     try {
       const other = await person({ name: "patient" });
       const codes: number[] = [];
-      for (let i = 0; i < 3; i++) codes.push((await call("GET", "/v1/whoami", { token: admin.token, on: strict })).status);
+      for (let i = 0; i < 3; i++)
+        codes.push((await call("GET", "/v1/whoami", { token: admin.token, on: strict })).status);
       expect(codes).toEqual([200, 200, 429]);
       expect((await call("GET", "/v1/whoami", { token: other.token, on: strict })).status).toBe(200);
     } finally {
@@ -485,7 +646,9 @@ describe("health", () => {
     expect(local.text).toMatch(/cardea_http_requests_total\{method="GET",route="\/healthz",status="200"\} \d+/);
     expect(local.text).toContain("cardea_notifications_waiting");
     expectProblem(await call("GET", "/metrics", { headers: { "x-forwarded-for": "203.0.113.9" } }), "unauthenticated");
-    expect((await call("GET", "/metrics", { token: admin.token, headers: { "x-forwarded-for": "203.0.113.9" } })).status).toBe(200);
+    expect(
+      (await call("GET", "/metrics", { token: admin.token, headers: { "x-forwarded-for": "203.0.113.9" } })).status,
+    ).toBe(200);
   });
 
   test("without the database: alive, not ready, and a code that says so", async () => {
@@ -493,7 +656,10 @@ describe("health", () => {
     const { openDatabase } = await import("../store/connection.ts");
     const database = openDatabase({ connection: away.url.replace(/:\d+\//, ":1/") }, plane.control.log);
     const control = { ...plane.control, db: database.db };
-    const lonely = await startHttp(control, { listen: { host: "127.0.0.1", port: 0 }, link: { upgrade: () => undefined } });
+    const lonely = await startHttp(control, {
+      listen: { host: "127.0.0.1", port: 0 },
+      link: { upgrade: () => undefined },
+    });
     try {
       expect((await call("GET", "/healthz", { on: lonely })).status).toBe(200);
       expectProblem(await call("GET", "/readyz", { on: lonely }), "database_unavailable");
@@ -507,7 +673,10 @@ describe("health", () => {
 
   test("people who do not verify make it not ready, and every call says so", async () => {
     const own = await startTestControl(cluster);
-    const server = await startHttp(own.control, { listen: { host: "127.0.0.1", port: 0 }, link: { upgrade: () => undefined } });
+    const server = await startHttp(own.control, {
+      listen: { host: "127.0.0.1", port: 0 },
+      link: { upgrade: () => undefined },
+    });
     try {
       expect((await call("GET", "/readyz", { on: server })).status).toBe(200);
       await own.sql("update roster_heads set digest = 'sha256:' || repeat('0', 64)");
@@ -536,7 +705,10 @@ describe("the server", () => {
 
   test("names the setting when its port is taken", async () => {
     const { port } = new URL(server.url);
-    await expect(start({ listen: { host: "127.0.0.1", port: Number(port) } })).rejects.toMatchObject({ code: "port_taken", message: expect.stringContaining("`listen`") });
+    await expect(start({ listen: { host: "127.0.0.1", port: Number(port) } })).rejects.toMatchObject({
+      code: "port_taken",
+      message: expect.stringContaining("`listen`"),
+    });
   });
 
   test("closes while somebody waits, and answers them first", async () => {

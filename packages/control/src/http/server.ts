@@ -127,7 +127,17 @@ function watch(app: FastifyInstance, control: Control, metrics: HttpMetrics): vo
     if (!waited) metrics.seconds.observe({ method: request.method, route }, reply.elapsedTime / 1_000);
     const level = status >= 500 ? "error" : status >= 400 || request.method !== "GET" ? "info" : "debug";
     // No query and no headers: what is logged names the route, never what was asked or with which token.
-    control.log[level]({ requestId: request.id, method: request.method, route, status, ms: Math.round(reply.elapsedTime), ip: request.ip }, "answered");
+    control.log[level](
+      {
+        requestId: request.id,
+        method: request.method,
+        route,
+        status,
+        ms: Math.round(reply.elapsedTime),
+        ip: request.ip,
+      },
+      "answered",
+    );
   });
   app.addHook("onSend", async (_request, reply, payload) => {
     const code: unknown = reply.statusCode >= 400 ? reply.getHeader("x-problem-code") : undefined;
@@ -156,7 +166,8 @@ function safeHeaders({ settings }: Control, request: FastifyRequest): Record<str
 function answerProblem(control: Control, request: FastifyRequest, reply: FastifyReply, thrown: unknown): FastifyReply {
   const error = asCardeaError(thrown);
   const problem = problemOf(error, { publicUrl: control.settings.publicUrl, requestId: request.id });
-  if (problem.status >= 500) control.log.error({ err: error.cause ?? error, requestId: request.id, code: error.code }, "a call failed");
+  if (problem.status >= 500)
+    control.log.error({ err: error.cause ?? error, requestId: request.id, code: error.code }, "a call failed");
   // Hooks do not run for a call that the router itself refuses.
   void reply.headers(safeHeaders(control, request));
   const retryAfter = error.extra["retryAfterSeconds"];
@@ -164,7 +175,11 @@ function answerProblem(control: Control, request: FastifyRequest, reply: Fastify
   if (problem.status === 401) void reply.header("www-authenticate", "Bearer");
   const allow = error.extra["allow"];
   if (typeof allow === "string") void reply.header("allow", allow);
-  return reply.code(problem.status).header("x-problem-code", error.code).type(problemType).send(JSON.stringify(problem));
+  return reply
+    .code(problem.status)
+    .header("x-problem-code", error.code)
+    .type(problemType)
+    .send(JSON.stringify(problem));
 }
 
 interface KnownRoute {
@@ -186,7 +201,11 @@ function notFound(known: readonly KnownRoute[], request: FastifyRequest): Cardea
   const path = request.url.split("?")[0] ?? "";
   const allowed = [...new Set(known.filter((route) => route.pattern.test(path)).map((route) => route.method))].sort();
   if (allowed.length === 0) return new CardeaError("not_found", errors.not_found.title);
-  return new CardeaError("method_not_allowed", `\`${request.method}\` is not offered here; try ${allowed.join(" or ")}`, { extra: { allow: allowed.join(", ") } });
+  return new CardeaError(
+    "method_not_allowed",
+    `\`${request.method}\` is not offered here; try ${allowed.join(" or ")}`,
+    { extra: { allow: allowed.join(", ") } },
+  );
 }
 
 /** What does not even parse as HTTP. */
@@ -198,7 +217,9 @@ function answerBrokenHttp(error: Error & { code?: string }, socket: Duplex): voi
   const code = error.code === "HPE_HEADER_OVERFLOW" ? "too_large" : "invalid_request";
   const { status, title, retryable } = errors[code];
   const body = JSON.stringify({ type: "about:blank", title, status, detail: title, code, retryable });
-  socket.end(`HTTP/1.1 ${status} ${status === 413 ? "Content Too Large" : "Bad Request"}\r\ncontent-type: ${problemType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  socket.end(
+    `HTTP/1.1 ${status} ${status === 413 ? "Content Too Large" : "Bad Request"}\r\ncontent-type: ${problemType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }
 
 async function listen(app: FastifyInstance, { listen: { host, port } }: HttpOptions): Promise<string> {
@@ -207,8 +228,18 @@ async function listen(app: FastifyInstance, { listen: { host, port } }: HttpOpti
   } catch (cause) {
     await app.close();
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    if (code === "EADDRINUSE") throw new CardeaError("port_taken", `port ${port} on ${host} is taken; free it or change the setting \`listen\``, { cause });
-    if (code === "EADDRNOTAVAIL" || code === "EACCES") throw new CardeaError("setting_invalid", `cannot listen on ${host}:${port} (${code}); change the setting \`listen\``, { cause });
+    if (code === "EADDRINUSE")
+      throw new CardeaError(
+        "port_taken",
+        `port ${port} on ${host} is taken; free it or change the setting \`listen\``,
+        { cause },
+      );
+    if (code === "EADDRNOTAVAIL" || code === "EACCES")
+      throw new CardeaError(
+        "setting_invalid",
+        `cannot listen on ${host}:${port} (${code}); change the setting \`listen\``,
+        { cause },
+      );
     throw cause;
   }
 }

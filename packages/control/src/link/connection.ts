@@ -5,7 +5,13 @@
 import type { WebSocket } from "ws";
 import type { Enrolment } from "@cardea/core/wire/enrolment";
 import { CardeaError } from "@cardea/core/contract/errors";
-import { FromOutpost, maxLinkMessageBytes, type FromControl, type LinkEvent, type Receipt } from "@cardea/core/wire/link";
+import {
+  FromOutpost,
+  maxLinkMessageBytes,
+  type FromControl,
+  type LinkEvent,
+  type Receipt,
+} from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Control } from "../control.ts";
 import { keepConnection } from "../store/outposts.ts";
@@ -76,7 +82,10 @@ export class LinkConnection {
         clearInterval(this.#beat);
         for (const unsubscribe of this.#unsubscribe) unsubscribe();
         const done = (): void => resolve();
-        Promise.allSettled([this.#urgent.settled(), this.#rest.settled(), this.#stating, this.#tasks.close()]).then(done, done);
+        Promise.allSettled([this.#urgent.settled(), this.#rest.settled(), this.#stating, this.#tasks.close()]).then(
+          done,
+          done,
+        );
       });
     });
     frames.listen((frame) => this.#hear(frame));
@@ -162,7 +171,8 @@ export class LinkConnection {
     const events = batch.filter((message) => message.kind === "event");
     if (events.length > 0) await this.#apply(events);
     for (const message of batch) {
-      if (message.kind === "report") await transact(this.#control, (tx) => takeReport(tx, this.#control, this.outpost, message.report));
+      if (message.kind === "report")
+        await transact(this.#control, (tx) => takeReport(tx, this.#control, this.outpost, message.report));
     }
     this.#resume();
   }
@@ -190,7 +200,14 @@ export class LinkConnection {
     if (this.#pinged || this.#control.clock.now() - this.#statedAtMs >= refusedPauseMs) this.#sendState();
     this.#pinged = false;
     const now = this.#control.clock.now();
-    const kept = await keepConnection(this.#control.db, this.outpost.id, this.id, toTime(now), toTime(now + silenceMs), leases);
+    const kept = await keepConnection(
+      this.#control.db,
+      this.outpost.id,
+      this.id,
+      toTime(now),
+      toTime(now + silenceMs),
+      leases,
+    );
     if (!kept) this.replaced();
     else this.#tasks.start();
   }
@@ -198,14 +215,23 @@ export class LinkConnection {
   /** One after the other, since each continues the log where the one before it ended. */
   #sendState(): void {
     if (!this.#placed) return;
-    this.#stating = this.#stating.then(() => this.#tasks.exclusive(() => this.#assembleAndSend())).catch((error: unknown) => {
-      const code = error instanceof CardeaError ? error.code : "internal";
-      this.#control.log.error({ err: error, outpost: this.outpost.id, code }, "no state can be sent; the outpost will stop issuing");
-    });
+    this.#stating = this.#stating
+      .then(() => this.#tasks.exclusive(() => this.#assembleAndSend()))
+      .catch((error: unknown) => {
+        const code = error instanceof CardeaError ? error.code : "internal";
+        this.#control.log.error(
+          { err: error, outpost: this.outpost.id, code },
+          "no state can be sent; the outpost will stop issuing",
+        );
+      });
   }
 
   async #assembleAndSend(): Promise<void> {
-    const { state, checkpointSize, policyVersion } = await assembleState(this.#control, this.#sent.checkpointSize, this.#sent.policyVersion);
+    const { state, checkpointSize, policyVersion } = await assembleState(
+      this.#control,
+      this.#sent.checkpointSize,
+      this.#sent.policyVersion,
+    );
     this.#sent.checkpointSize = checkpointSize;
     this.#sent.policyVersion = policyVersion;
     this.#sent.sincePing = true;

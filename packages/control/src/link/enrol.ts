@@ -27,8 +27,14 @@ const encoder = new TextEncoder();
 export type EnrolHello = Extract<LinkHello, { kind: "enrol" }>;
 
 /** The secret inside a token; 32 bytes. */
-export function enrolmentSecret(keys: ControlKeys, token: { readonly token: TokenId; readonly name: string; readonly expiresAt: string }): Uint8Array {
-  return hmacSha256(keys.installation, encoder.encode(`cardea/enrolment-token/v1\0${token.token}\0${token.name}\0${token.expiresAt}`));
+export function enrolmentSecret(
+  keys: ControlKeys,
+  token: { readonly token: TokenId; readonly name: string; readonly expiresAt: string },
+): Uint8Array {
+  return hmacSha256(
+    keys.installation,
+    encoder.encode(`cardea/enrolment-token/v1\0${token.token}\0${token.name}\0${token.expiresAt}`),
+  );
 }
 
 export interface Enrolled {
@@ -37,8 +43,15 @@ export interface Enrolled {
 }
 
 /** Spends the token and stores the outpost. An outpost of the same name is retired by it; its resources and unfinished endings pass over. */
-export async function enrol(control: Control, nonces: LinkNonces, hello: EnrolHello): Promise<Result<Enrolled, "enrolment_invalid">> {
-  const invalid = refused("enrolment_invalid", "the enrolment token is unknown, used or expired; have an administrator make another");
+export async function enrol(
+  control: Control,
+  nonces: LinkNonces,
+  hello: EnrolHello,
+): Promise<Result<Enrolled, "enrolment_invalid">> {
+  const invalid = refused(
+    "enrolment_invalid",
+    "the enrolment token is unknown, used or expired; have an administrator make another",
+  );
   const now = control.clock.now();
   if (!isGenuine(control.keys, nonces, hello) || timeMs(hello.tokenExpiresAt) <= now) return invalid;
   const markSeed = await sealMarkSeed(control.keys, hello);
@@ -56,7 +69,12 @@ export async function enrol(control: Control, nonces: LinkNonces, hello: EnrolHe
 }
 
 function isGenuine(keys: ControlKeys, nonces: LinkNonces, hello: EnrolHello): boolean {
-  const statement = enrolStatement(nonces, { token: hello.token, name: hello.name, identityKey: hello.identityKey, sealKey: hello.sealKey });
+  const statement = enrolStatement(nonces, {
+    token: hello.token,
+    name: hello.name,
+    identityKey: hello.identityKey,
+    sealKey: hello.sealKey,
+  });
   const secret = enrolmentSecret(keys, { token: hello.token, name: hello.name, expiresAt: hello.tokenExpiresAt });
   const proven = timingSafeEqual(encoder.encode(tokenProof(secret, statement)), encoder.encode(hello.tokenProof));
   return proven && verifyDigest(hello.signature, "outpost", fromBase64Url(hello.identityKey), statement);
@@ -75,11 +93,17 @@ async function store(tx: Tx, control: Control, token: TokenId, enrolment: Enrolm
 }
 
 /** The keys that the lost outpost made are found by their mark and removed; their grants end with it. */
-async function inherit(tx: Tx, control: Control, { id, enrolledAt }: Enrolment, { from, grants }: Inheritance): Promise<void> {
+async function inherit(
+  tx: Tx,
+  control: Control,
+  { id, enrolledAt }: Enrolment,
+  { from, grants }: Inheritance,
+): Promise<void> {
   await moveEndings(tx, from, id, enrolledAt);
   for (const grantId of grants) {
     const grant = await maybeOneGrantLocked(tx, control.keys, grantId);
-    if (grant !== undefined) await endGrantIn(tx, control, grant, { why: "voided", detail: "the outpost that held the key was replaced" });
+    if (grant !== undefined)
+      await endGrantIn(tx, control, grant, { why: "voided", detail: "the outpost that held the key was replaced" });
   }
 }
 

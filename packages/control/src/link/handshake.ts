@@ -21,7 +21,12 @@ const nonceBytes = 32;
 const maxHelloBytes = 16 * 1024;
 
 /** The outpost at the other end, once both have proven their keys. The socket is closed where they have not. */
-export async function shakeHands(control: Control, socket: WebSocket, frames: Frames, signal: AbortSignal): Promise<Enrolment | undefined> {
+export async function shakeHands(
+  control: Control,
+  socket: WebSocket,
+  frames: Frames,
+  signal: AbortSignal,
+): Promise<Enrolment | undefined> {
   const within = AbortSignal.any([signal, AbortSignal.timeout(handshakeMs)]);
   try {
     const controlKey = toBase64Url(control.keys.signing.publicKey);
@@ -55,7 +60,11 @@ async function admit(
   ours: Pick<LinkNonces, "controlKey" | "controlNonce">,
   hello: LinkHello,
 ): Promise<Result<Admitted, ErrorCode>> {
-  if (hello.kind !== "prove" && hello.kind !== "enrol") return refused("link_message_invalid", `the first message of an outpost is \`prove\` or \`enrol\`, not \`${hello.kind}\``);
+  if (hello.kind !== "prove" && hello.kind !== "enrol")
+    return refused(
+      "link_message_invalid",
+      `the first message of an outpost is \`prove\` or \`enrol\`, not \`${hello.kind}\``,
+    );
   const nonces: LinkNonces = { ...ours, outpostNonce: hello.nonce };
   if (hello.kind === "enrol") {
     const enrolled: Result<Enrolled, ErrorCode> = await enrol(control, nonces, hello);
@@ -63,13 +72,25 @@ async function admit(
   }
   const outpost = await maybeOneOutpost(control.db, control.keys, { id: hello.outpost });
   const key = outpost === undefined ? undefined : fromBase64Url(outpost.enrolment.identityKey);
-  if (outpost === undefined || key === undefined || !verifyDigest(hello.signature, "outpost", key, proveStatement(nonces, hello.outpost))) {
-    return refused("outpost_unknown", "this outpost is not enrolled here, was replaced, or did not prove its key; enrol it with a new token");
+  if (
+    outpost === undefined ||
+    key === undefined ||
+    !verifyDigest(hello.signature, "outpost", key, proveStatement(nonces, hello.outpost))
+  ) {
+    return refused(
+      "outpost_unknown",
+      "this outpost is not enrolled here, was replaced, or did not prove its key; enrol it with a new token",
+    );
   }
   return ok({ enrolment: outpost.enrolment, nonces, markSeed: undefined });
 }
 
-function welcome({ keys, trust }: Control, nonces: LinkNonces, enrolment: Enrolment, markSeed: SealedKey | undefined): LinkHello {
+function welcome(
+  { keys, trust }: Control,
+  nonces: LinkNonces,
+  enrolment: Enrolment,
+  markSeed: SealedKey | undefined,
+): LinkHello {
   const trustDigest = digestOf("trust", trust);
   const sign = (digest: typeof trustDigest) => signDigest("control", keys.signing.id, keys.signing.seed, digest);
   return {
@@ -87,7 +108,11 @@ function parseHello(text: string): LinkHello {
   try {
     return LinkHello.parse(JSON.parse(text));
   } catch (error) {
-    throw new CardeaError("link_message_invalid", "the first message does not have the required form; is the outpost of another version?", { cause: error });
+    throw new CardeaError(
+      "link_message_invalid",
+      "the first message does not have the required form; is the outpost of another version?",
+      { cause: error },
+    );
   }
 }
 

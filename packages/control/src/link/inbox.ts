@@ -40,13 +40,20 @@ const outpostTypes: ReadonlySet<AuditType> = new Set<AuditType>([
  * Applies messages in their order and answers with the ids to acknowledge. All in one transaction, so that a burst costs one commit; where
  * that fails, one by one, so that a message that cannot be applied holds up nobody else's. That one stays unacknowledged and is logged.
  */
-export async function applyMessages(control: Control, outpost: Enrolment, messages: readonly Message[]): Promise<EventId[]> {
+export async function applyMessages(
+  control: Control,
+  outpost: Enrolment,
+  messages: readonly Message[],
+): Promise<EventId[]> {
   try {
     await transact(control, (tx) => apply(tx, control, outpost, messages));
     return messages.map((message) => message.id);
   } catch (error) {
     if (messages.length === 1) {
-      control.log.error({ err: error, outpost: outpost.id, message: messages[0]?.id }, "a message of an outpost could not be applied");
+      control.log.error(
+        { err: error, outpost: outpost.id, message: messages[0]?.id },
+        "a message of an outpost could not be applied",
+      );
       return [];
     }
     const applied: EventId[] = [];
@@ -73,21 +80,40 @@ async function apply(tx: Tx, control: Control, outpost: Enrolment, messages: rea
 }
 
 /** Events that change nothing here: the receipt says that a key exists, and what ends moves a lease on from wherever it was. Logged together. */
-const notedOnly: ReadonlySet<AuditType> = new Set<AuditType>(["lease.intended", "lease.live", "resource.stranger", "security.refused"]);
+const notedOnly: ReadonlySet<AuditType> = new Set<AuditType>([
+  "lease.intended",
+  "lease.live",
+  "resource.stranger",
+  "security.refused",
+]);
 
 async function noteEvents(tx: Tx, control: Control, outpost: Enrolment, events: readonly LinkEvent[]): Promise<void> {
   if (events.length === 0) return;
   const about = (event: LinkEvent): GrantId | undefined => GrantId.safeParse(event.ids["grant"]).data;
-  const own = await manyGrantsOf(tx, outpost.id, events.map(about).filter((grant) => grant !== undefined));
+  const own = await manyGrantsOf(
+    tx,
+    outpost.id,
+    events.map(about).filter((grant) => grant !== undefined),
+  );
   const heard = events.filter((event) => {
     const grant = about(event);
     return grant === undefined ? event.ids["grant"] === undefined : own.has(grant);
   });
-  if (heard.length < events.length) control.log.warn({ outpost: outpost.id, count: events.length - heard.length }, "an outpost told of grants that are not its own");
+  if (heard.length < events.length)
+    control.log.warn(
+      { outpost: outpost.id, count: events.length - heard.length },
+      "an outpost told of grants that are not its own",
+    );
   await recordAll(
     tx,
     control,
-    heard.map((event) => ({ type: event.type, ids: { ...event.ids, outpost: outpost.id }, data: event.data, at: event.at, eventId: event.id })),
+    heard.map((event) => ({
+      type: event.type,
+      ids: { ...event.ids, outpost: outpost.id },
+      data: event.data,
+      at: event.at,
+      eventId: event.id,
+    })),
   );
 }
 
@@ -128,25 +154,38 @@ async function applyResult(tx: Tx, control: Control, outpost: Enrolment, result:
 
 type Failure = Extract<Receipt["outcome"], { ok: false }>;
 
-async function applyFailure(tx: Tx, control: Control, outpost: Enrolment, task: Receipt["task"], { code, detail, retryable }: Failure): Promise<void> {
+async function applyFailure(
+  tx: Tx,
+  control: Control,
+  outpost: Enrolment,
+  task: Receipt["task"],
+  { code, detail, retryable }: Failure,
+): Promise<void> {
   const stored = await maybeOneTask(tx, task);
   if (stored?.state !== "open") return;
   const now = control.clock.now();
   if (retryable && (stored.task.type !== "issue" || now < timeMs(stored.createdAt) + retryIssueMs)) {
     const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(stored.attempts, 10));
     await postponeTask(tx, task, toTime(now + delayMs));
-    if (stored.task.type === "issue") await issueFailed(tx, control, outpost.id, { grant: stored.task.grant, code, detail, retryable });
+    if (stored.task.type === "issue")
+      await issueFailed(tx, control, outpost.id, { grant: stored.task.grant, code, detail, retryable });
     return;
   }
   await closeTasks(tx, { id: task, outpost: outpost.id }, { state: "failed", at: toTime(now), code, detail });
-  if (stored.task.type === "issue") await issueFailed(tx, control, outpost.id, { grant: stored.task.grant, code, detail, retryable: false });
+  if (stored.task.type === "issue")
+    await issueFailed(tx, control, outpost.id, { grant: stored.task.grant, code, detail, retryable: false });
   else control.log.warn({ outpost: outpost.id, task, code }, `a task failed: ${detail}`);
 }
 
 async function applyEvent(tx: Tx, control: Control, outpost: Enrolment, told: LinkEvent): Promise<void> {
   const event: LinkEvent = { ...told, ids: { ...told.ids, outpost: outpost.id } };
   if (!outpostTypes.has(event.type)) {
-    await record(tx, control, { type: "security.refused", ids: { outpost: outpost.id }, data: { what: "event of an outpost", type: event.type }, eventId: event.id });
+    await record(tx, control, {
+      type: "security.refused",
+      ids: { outpost: outpost.id },
+      data: { what: "event of an outpost", type: event.type },
+      eventId: event.id,
+    });
     return;
   }
   await leaseEvent(tx, control, outpost.id, event);
@@ -158,5 +197,6 @@ async function endedByItself(tx: Tx, control: Control, outpost: Enrolment, event
   if (event.type !== "lease.gone" || event.data["over"] !== true) return;
   const grant = GrantId.safeParse(event.ids["grant"]);
   const why = EndReason.safeParse(event.data["why"]);
-  if (grant.success && why.success) await grantEnded(tx, control, outpost.id, { type: "ended", grant: grant.data, why: why.data, at: event.at });
+  if (grant.success && why.success)
+    await grantEnded(tx, control, outpost.id, { type: "ended", grant: grant.data, why: why.data, at: event.at });
 }

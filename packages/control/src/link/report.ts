@@ -16,10 +16,17 @@ export async function takeReport(tx: Tx, control: Control, outpost: Enrolment, r
   const refusal = whyRefused(control, outpost, report, known);
   if (refusal !== undefined) {
     control.log.warn({ outpost: outpost.id, resource: report.name }, `a report was refused: ${refusal}`);
-    await record(tx, control, { type: "security.refused", ids: { outpost: outpost.id }, data: { what: "resource report", resource: report.name, why: refusal } });
+    await record(tx, control, {
+      type: "security.refused",
+      ids: { outpost: outpost.id },
+      data: { what: "resource report", resource: report.name, why: refusal },
+    });
     return;
   }
-  const spec = report.spec === undefined || report.specSignature === undefined ? undefined : { document: report.spec, digest: digestOf("spec", report.spec), signature: report.specSignature };
+  const spec =
+    report.spec === undefined || report.specSignature === undefined
+      ? undefined
+      : { document: report.spec, digest: digestOf("spec", report.spec), signature: report.specSignature };
   const stored: ReportedResource = {
     id: report.resource,
     name: report.name,
@@ -35,19 +42,34 @@ export async function takeReport(tx: Tx, control: Control, outpost: Enrolment, r
   await storeReport(tx, stored);
   const ids = { resource: report.resource, outpost: outpost.id };
   if (known === undefined) {
-    await record(tx, control, { type: "resource.registered", ids, data: { name: report.name, state: report.state, ...(spec !== undefined && { specDigest: spec.digest }) } });
+    await record(tx, control, {
+      type: "resource.registered",
+      ids,
+      data: { name: report.name, state: report.state, ...(spec !== undefined && { specDigest: spec.digest }) },
+    });
   } else if (spec !== undefined && spec.digest !== known.spec?.digest) {
     await record(tx, control, { type: "resource.changed", ids, data: { name: report.name, specDigest: spec.digest } });
   }
 }
 
-function whyRefused(control: Control, outpost: Enrolment, report: ResourceReport, known: StoredResource | undefined): string | undefined {
-  if (report.resource !== resourceIdOf(markSeedOf(control.keys.installation, outpost.name), report.name)) return "the id does not follow from the outpost's name and the resource's";
-  if (known !== undefined && known.outpost !== outpost.id) return `the name belongs to the outpost \`${known.outpost}\``;
+function whyRefused(
+  control: Control,
+  outpost: Enrolment,
+  report: ResourceReport,
+  known: StoredResource | undefined,
+): string | undefined {
+  if (report.resource !== resourceIdOf(markSeedOf(control.keys.installation, outpost.name), report.name))
+    return "the id does not follow from the outpost's name and the resource's";
+  if (known !== undefined && known.outpost !== outpost.id)
+    return `the name belongs to the outpost \`${known.outpost}\``;
   const { spec, specSignature } = report;
   if (spec === undefined) return undefined;
-  if (spec.id !== report.resource || spec.name !== report.name || spec.outpost !== outpost.id) return "the specification is of another resource";
-  if (specSignature === undefined || !verifyDigest(specSignature, "outpost", fromBase64Url(outpost.identityKey), digestOf("spec", spec))) {
+  if (spec.id !== report.resource || spec.name !== report.name || spec.outpost !== outpost.id)
+    return "the specification is of another resource";
+  if (
+    specSignature === undefined ||
+    !verifyDigest(specSignature, "outpost", fromBase64Url(outpost.identityKey), digestOf("spec", spec))
+  ) {
     return "the specification does not bear the outpost's signature";
   }
   return undefined;

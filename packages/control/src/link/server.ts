@@ -41,7 +41,12 @@ export function startLink(control: Control): Link {
 
 class LinkServer implements Link {
   readonly #control: Control;
-  readonly #sockets = new WebSocketServer({ noServer: true, maxPayload: maxLinkMessageBytes, perMessageDeflate: false, clientTracking: true });
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxLinkMessageBytes,
+    perMessageDeflate: false,
+    clientTracking: true,
+  });
   readonly #connections = new Map<OutpostId, LinkConnection>();
   readonly #closing = new AbortController();
   readonly #serving = new Set<Promise<void>>();
@@ -94,7 +99,13 @@ class LinkServer implements Link {
       this.#handshakes--;
     }
     if (outpost === undefined) return;
-    const connection = new LinkConnection(this.#control, socket, frames, outpost, toHex(this.#control.random.bytes(16)));
+    const connection = new LinkConnection(
+      this.#control,
+      socket,
+      frames,
+      outpost,
+      toHex(this.#control.random.bytes(16)),
+    );
     const { id } = outpost;
     this.#connections.get(id)?.replaced();
     this.#connections.set(id, connection);
@@ -116,7 +127,11 @@ class LinkServer implements Link {
     const now = this.#control.clock.now();
     await transact(this.#control, async (tx) => {
       await takeConnection(tx, outpost.id, id, toTime(now), toTime(now + silenceMs));
-      await record(tx, this.#control, { type: "outpost.connected", ids: { outpost: outpost.id }, data: { name: outpost.name } });
+      await record(tx, this.#control, {
+        type: "outpost.connected",
+        ids: { outpost: outpost.id },
+        data: { name: outpost.name },
+      });
     });
     this.#control.log.info({ outpost: outpost.id, name: outpost.name }, "an outpost's link is up");
   }
@@ -125,7 +140,11 @@ class LinkServer implements Link {
     this.#control.log.info({ outpost: outpost.id, name: outpost.name }, "an outpost's link is down");
     await transact(this.#control, async (tx) => {
       if (!(await leaveConnection(tx, outpost.id, id))) return;
-      await record(tx, this.#control, { type: "outpost.disconnected", ids: { outpost: outpost.id }, data: { name: outpost.name } });
+      await record(tx, this.#control, {
+        type: "outpost.disconnected",
+        ids: { outpost: outpost.id },
+        data: { name: outpost.name },
+      });
     });
   }
 

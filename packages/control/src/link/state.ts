@@ -22,8 +22,16 @@ export interface AssembledState {
  * The state for an outpost that has seen the log at `fromSize` and this policy version.
  * @throws CardeaError `log_rolled_back`, `roster_invalid`, `evidence_stale`, `evidence_signature`, `database_unavailable`: then nothing is sent, and the outpost stops issuing after its grace
  */
-export async function assembleState(control: Control, fromSize: number, policyVersion: number): Promise<AssembledState> {
-  const [head, roster, policy] = await Promise.all([currentHead(control), currentRoster(control), policyInForce(control)]);
+export async function assembleState(
+  control: Control,
+  fromSize: number,
+  policyVersion: number,
+): Promise<AssembledState> {
+  const [head, roster, policy] = await Promise.all([
+    currentHead(control),
+    currentRoster(control),
+    policyInForce(control),
+  ]);
   const now = control.clock.now();
   const [policySignature] = policy?.signed.signatures ?? [];
   const version = policy?.signed.document.version ?? 0;
@@ -35,7 +43,9 @@ export async function assembleState(control: Control, fromSize: number, policyVe
       kind: "state",
       at: toTime(now),
       expiresAt: toTime(now + stateGraceMs),
-      ...(policy !== undefined && policySignature !== undefined && version !== policyVersion && { policy: { policy: policy.signed.document, signature: policySignature } }),
+      ...(policy !== undefined &&
+        policySignature !== undefined &&
+        version !== policyVersion && { policy: { policy: policy.signed.document, signature: policySignature } }),
       roster: { head: roster.head, signature: roster.signature },
       // Who holds a live key matters to gateways, which look again at each session; direct keys are ended by tasks.
       entries: [],
@@ -50,8 +60,10 @@ async function continuation(control: Control, head: CurrentHead, from: number): 
   if (from === 0 || from === head.checkpoint.size) return undefined;
   const hashes = await proveGrowth(control, head, from);
   if (hashes === undefined) {
-    throw new CardeaError("log_rolled_back", `an outpost has seen ${String(from)} entries of the log, and it has ${String(head.checkpoint.size)}; was a backup restored?`);
+    throw new CardeaError(
+      "log_rolled_back",
+      `an outpost has seen ${String(from)} entries of the log, and it has ${String(head.checkpoint.size)}; was a backup restored?`,
+    );
   }
   return { from, hashes };
 }
-

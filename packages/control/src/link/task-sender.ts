@@ -10,7 +10,14 @@ import { parseCheckpoint } from "@cardea/core/log/checkpoint";
 import type { Control } from "../control.ts";
 import { proveGrowth } from "../audit/proofs.ts";
 import { assembleEvidence } from "../evidence/assemble.ts";
-import { manyLoggedGrants, maybeOneNextTaskTime, postponeTask, resendTasks, takeTasks, type TakenTask } from "../store/tasks.ts";
+import {
+  manyLoggedGrants,
+  maybeOneNextTaskTime,
+  postponeTask,
+  resendTasks,
+  takeTasks,
+  type TakenTask,
+} from "../store/tasks.ts";
 
 /** Tasks sent and not receipted. */
 const windowSize = 64;
@@ -180,7 +187,10 @@ export class TaskSender {
       if (evidence === undefined) return false;
       await this.exclusive(async () => {
         const consistency = await this.#joining(evidence);
-        this.#wire.send({ kind: "task", task: { type: "issue", id, grant, evidence, ...(consistency !== undefined && { consistency }) } });
+        this.#wire.send({
+          kind: "task",
+          task: { type: "issue", id, grant, evidence, ...(consistency !== undefined && { consistency }) },
+        });
       });
     } catch (error) {
       this.#fault(error);
@@ -194,18 +204,27 @@ export class TaskSender {
     const checkpoint = parseCheckpoint(log.checkpoint.slice(0, log.checkpoint.indexOf("\n\n") + 1));
     if (!checkpoint.ok) return undefined;
     const { seen } = this.#wire;
-    const [from, to] = [Math.min(seen.checkpointSize, checkpoint.value.size), Math.max(seen.checkpointSize, checkpoint.value.size)];
+    const [from, to] = [
+      Math.min(seen.checkpointSize, checkpoint.value.size),
+      Math.max(seen.checkpointSize, checkpoint.value.size),
+    ];
     seen.checkpointSize = to;
     seen.sincePing = true;
     if (from === 0 || from === to) return undefined;
-    const hashes = await proveGrowth(this.#control, { note: log.checkpoint, checkpoint: { ...checkpoint.value, size: to } }, from);
+    const hashes = await proveGrowth(
+      this.#control,
+      { note: log.checkpoint, checkpoint: { ...checkpoint.value, size: to } },
+      from,
+    );
     return hashes === undefined ? undefined : { from, hashes };
   }
 
   async #postpone(id: TaskId): Promise<void> {
     this.#unreceipted.delete(id);
     this.#waiting.delete(id);
-    await postponeTask(this.#control.db, id, toTime(this.#control.clock.now() + retryMs)).catch((error: unknown) => this.#fault(error));
+    await postponeTask(this.#control.db, id, toTime(this.#control.clock.now() + retryMs)).catch((error: unknown) =>
+      this.#fault(error),
+    );
   }
 
   #fault(error: unknown): void {

@@ -28,10 +28,13 @@ const loopback = cidrs(["127.0.0.0/8", "::1/128"]);
 export function checkWebhookUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) throw invalidUrl("not a URL");
-  if (url.username !== "" || url.password !== "") throw invalidUrl("a user or password does not belong in a URL; the signature proves who sends");
-  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopbackHost(url.hostname))) throw invalidUrl("notifications leave by https only; plain http is for this machine itself");
+  if (url.username !== "" || url.password !== "")
+    throw invalidUrl("a user or password does not belong in a URL; the signature proves who sends");
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopbackHost(url.hostname)))
+    throw invalidUrl("notifications leave by https only; plain http is for this machine itself");
   const literal = parseCidr(url.hostname.replace(/^\[|\]$/g, ""));
-  if (literal !== undefined && within(refusedNetworks, literal)) throw invalidUrl("this address is not one that notifications may go to");
+  if (literal !== undefined && within(refusedNetworks, literal))
+    throw invalidUrl("this address is not one that notifications may go to");
   return url;
 }
 
@@ -41,7 +44,8 @@ export function guardedLookup(url: URL, allowed: readonly Cidr[]): LookupFunctio
     resolve(hostname, options)
       .then((found) => {
         const bad = found.find(({ address }) => !mayCall(url, address, allowed));
-        if (bad !== undefined) throw new Error(`\`${hostname}\` leads to \`${bad.address}\`, where notifications may not go`);
+        if (bad !== undefined)
+          throw new Error(`\`${hostname}\` leads to \`${bad.address}\`, where notifications may not go`);
         const [first] = found;
         if (first === undefined) throw new Error(`\`${hostname}\` has no address`);
         if (options.all === true) callback(null, found);
@@ -62,7 +66,11 @@ export function mayCall(url: URL, address: string, allowed: readonly Cidr[]): bo
 }
 
 async function resolve(hostname: string, { family, hints }: LookupOptions): Promise<LookupAddress[]> {
-  return systemLookup(hostname, { all: true, ...(family !== undefined && { family }), ...(hints !== undefined && { hints }) });
+  return systemLookup(hostname, {
+    all: true,
+    ...(family !== undefined && { family }),
+    ...(hints !== undefined && { hints }),
+  });
 }
 
 function isLoopbackHost(hostname: string): boolean {
@@ -84,5 +92,7 @@ function cidrs(texts: readonly string[]): Cidr[] {
 }
 
 function invalidUrl(why: string): CardeaError {
-  return new CardeaError("invalid_request", `the webhook's URL cannot be used: ${why}`, { pointers: [{ path: "url", message: why }] });
+  return new CardeaError("invalid_request", `the webhook's URL cannot be used: ${why}`, {
+    pointers: [{ path: "url", message: why }],
+  });
 }

@@ -35,7 +35,10 @@ export function webhookBody(notification: NotificationRow, roster: RosterView): 
 const maxSubjectLength = 120;
 
 /** What a mail says: what happened, what to type, and what to compare. Line breaks in words never reach a header. */
-export function mailText(notification: NotificationRow, publicUrl: string): { readonly subject: string; readonly text: string } {
+export function mailText(
+  notification: NotificationRow,
+  publicUrl: string,
+): { readonly subject: string; readonly text: string } {
   const { words, command, code, request_id, grant_id } = notification;
   const line = words.replaceAll(/\s+/g, " ");
   const subject = `[Cardea] ${line.length > maxSubjectLength ? `${line.slice(0, maxSubjectLength - 1)}…` : line}`;
@@ -43,7 +46,9 @@ export function mailText(notification: NotificationRow, publicUrl: string): { re
     words,
     command === null ? undefined : `To answer, type:\n\n    ${command}`,
     code === null ? undefined : `The command shows this code; where it differs, stop: ${code}`,
-    [request_id === null ? "" : `Request ${request_id}`, grant_id === null ? "" : `Grant ${grant_id}`].filter((part) => part !== "").join("\n"),
+    [request_id === null ? "" : `Request ${request_id}`, grant_id === null ? "" : `Grant ${grant_id}`]
+      .filter((part) => part !== "")
+      .join("\n"),
     `Sent by Cardea at ${publicUrl}. Approving is never done by answering this mail.`,
   ];
   return { subject, text: `${parts.filter((part) => part !== undefined && part !== "").join("\n\n")}\n` };

@@ -34,15 +34,37 @@ async function prepare(mail?: { readonly url: string; readonly from: string }): 
   control = plane.control;
   closers.push(() => plane.stop());
   await currentRoster(control);
-  const [boss, other] = [newId("subject", control.clock, control.random), newId("subject", control.clock, control.random)];
+  const [boss, other] = [
+    newId("subject", control.clock, control.random),
+    newId("subject", control.clock, control.random),
+  ];
   const fields = { kind: "human" as const, groups: [], claims: {} };
   await transact(control, async (tx) => {
-    await addSubject(tx, control, boss, { ...fields, name: "boss", email: "boss@example.org", permissions: ["admin"] }, undefined);
-    await addSubject(tx, control, other, { ...fields, name: "alice", email: "alice@example.org", permissions: ["member"] }, undefined);
+    await addSubject(
+      tx,
+      control,
+      boss,
+      { ...fields, name: "boss", email: "boss@example.org", permissions: ["admin"] },
+      undefined,
+    );
+    await addSubject(
+      tx,
+      control,
+      other,
+      { ...fields, name: "alice", email: "alice@example.org", permissions: ["member"] },
+      undefined,
+    );
   });
   alice = other;
   const entry = (await currentRoster(control)).entry(boss) as RosterEntry;
-  admin = { subject: boss, name: "boss", entry, permissions: ["admin"], presence: { method: "sign-in", credential: newId("credential", control.clock, control.random) }, sourceIp: "::1" };
+  admin = {
+    subject: boss,
+    name: "boss",
+    entry,
+    permissions: ["admin"],
+    presence: { method: "sign-in", credential: newId("credential", control.clock, control.random) },
+    sourceIp: "::1",
+  };
   // What making the subjects has told is not what these tests are about.
   await plane.sql("delete from notifications");
 }
@@ -97,7 +119,14 @@ async function hook(url: string, events: string[] = []): Promise<{ id: string; s
 }
 
 function tell(notification: Partial<Notification> = {}): Promise<void> {
-  return transact(control, (tx) => notify(tx, control, { type: "request.submitted", to: [alice], words: "bob asks for read on prod-orders for 1h", ...notification }));
+  return transact(control, (tx) =>
+    notify(tx, control, {
+      type: "request.submitted",
+      to: [alice],
+      words: "bob asks for read on prod-orders for 1h",
+      ...notification,
+    }),
+  );
 }
 
 const ok = (response: ServerResponse): unknown => response.writeHead(204).end();
@@ -108,7 +137,11 @@ describe("a webhook", () => {
     const { secret } = await hook(url);
     started();
     const before = Date.now();
-    await tell({ request: "req_00000000000000000000000000" as never, code: "K7QD-9MXT-2F4H", command: "cardea approve req_00000000000000000000000000" });
+    await tell({
+      request: "req_00000000000000000000000000" as never,
+      code: "K7QD-9MXT-2F4H",
+      command: "cardea approve req_00000000000000000000000000",
+    });
     await expect.poll(() => received.length).toBe(1);
     expect(Date.now() - before).toBeLessThan(1_000);
     const [message] = received;
@@ -133,7 +166,9 @@ describe("a webhook", () => {
     started();
     await tell({ type: "request.submitted" });
     await tell({ type: "request.reminder" });
-    await expect.poll(() => received.map(({ body }) => (JSON.parse(body) as { type: string }).type)).toEqual(["request.reminder"]);
+    await expect
+      .poll(() => received.map(({ body }) => (JSON.parse(body) as { type: string }).type))
+      .toEqual(["request.reminder"]);
   });
 
   test("hears nothing of what was undone", async () => {
@@ -156,10 +191,14 @@ describe("a webhook", () => {
     const { id } = await hook(url);
     started({ firstPauseMs: 300 });
     await tell();
-    await expect.poll(async () => (await listWebhooks(control, admin, { limit: 10 })).items).toMatchObject([{ id, failing: true, detail: "the receiver answered with status 500" }]);
+    await expect
+      .poll(async () => (await listWebhooks(control, admin, { limit: 10 })).items)
+      .toMatchObject([{ id, failing: true, detail: "the receiver answered with status 500" }]);
     await expect.poll(() => received.length, { timeout: 10_000 }).toBe(3);
     expect(new Set(received.map(({ headers }) => headers["webhook-id"])).size).toBe(1);
-    await expect.poll(async () => (await listWebhooks(control, admin, { limit: 10 })).items).toMatchObject([{ id, failing: false, lastDeliveredAt: expect.any(String) }]);
+    await expect
+      .poll(async () => (await listWebhooks(control, admin, { limit: 10 })).items)
+      .toMatchObject([{ id, failing: false, lastDeliveredAt: expect.any(String) }]);
     expect(await plane.sql("select state, attempts from deliveries")).toEqual([{ state: "delivered", attempts: 3 }]);
   });
 
@@ -172,8 +211,14 @@ describe("a webhook", () => {
     for (let i = 0; i < 20; i++) await tell({ words: `news ${i}` });
     await expect.poll(() => good.received.length, { timeout: 1_500 }).toBe(20);
     expect(hanging.received.length).toBe(1);
-    expect(good.received.map(({ body }) => (JSON.parse(body) as { data: { words: string } }).data.words)).toEqual(Array.from({ length: 20 }, (_, i) => `news ${i}`));
-    await expect.poll(async () => plane.sql("select detail from deliveries where state = 'due' and detail is not null limit 1"), { timeout: 5_000 }).toEqual([{ detail: "no answer within 2 s" }]);
+    expect(good.received.map(({ body }) => (JSON.parse(body) as { data: { words: string } }).data.words)).toEqual(
+      Array.from({ length: 20 }, (_, i) => `news ${i}`),
+    );
+    await expect
+      .poll(async () => plane.sql("select detail from deliveries where state = 'due' and detail is not null limit 1"), {
+        timeout: 5_000,
+      })
+      .toEqual([{ detail: "no answer within 2 s" }]);
   });
 
   test("that was away for days gets the news and not what is no news any more", async () => {
@@ -183,7 +228,9 @@ describe("a webhook", () => {
     await plane.sql("update notifications set created_at = now() - interval '73 hours'");
     await tell({ words: "new" });
     started();
-    await expect.poll(async () => plane.sql("select state from deliveries order by id")).toEqual([{ state: "abandoned" }, { state: "delivered" }]);
+    await expect
+      .poll(async () => plane.sql("select state from deliveries order by id"))
+      .toEqual([{ state: "abandoned" }, { state: "delivered" }]);
     expect(received.map(({ body }) => (JSON.parse(body) as { data: { words: string } }).data.words)).toEqual(["new"]);
   });
 
@@ -193,7 +240,9 @@ describe("a webhook", () => {
     await hook(url);
     started({ firstPauseMs: 60_000 });
     await tell();
-    await expect.poll(async () => plane.sql("select detail from deliveries")).toEqual([{ detail: "the receiver answered with status 307" }]);
+    await expect
+      .poll(async () => plane.sql("select detail from deliveries"))
+      .toEqual([{ detail: "the receiver answered with status 307" }]);
     expect(inside.received).toEqual([]);
   });
 
@@ -203,17 +252,23 @@ describe("a webhook", () => {
     await plane.sql("update webhooks set url = 'http://169.254.169.254/latest/meta-data'");
     started({ firstPauseMs: 60_000 });
     await tell();
-    await expect.poll(async () => plane.sql("select detail from deliveries")).toMatchObject([{ detail: expect.stringContaining("cannot be used") }]);
+    await expect
+      .poll(async () => plane.sql("select detail from deliveries"))
+      .toMatchObject([{ detail: expect.stringContaining("cannot be used") }]);
   });
 
   test("whose secret was changed by SQL is not called", async () => {
     const { url, received } = await receiver(ok);
     await hook(url);
     await hook(url.replace("/hook", "/other"));
-    await plane.sql("update webhooks set secret = (select secret from webhooks where url like '%/other') where url like '%/hook'");
+    await plane.sql(
+      "update webhooks set secret = (select secret from webhooks where url like '%/other') where url like '%/hook'",
+    );
     started();
     await tell();
-    await expect.poll(async () => plane.sql("select state from deliveries order by state")).toEqual([{ state: "abandoned" }, { state: "delivered" }]);
+    await expect
+      .poll(async () => plane.sql("select state from deliveries order by state"))
+      .toEqual([{ state: "abandoned" }, { state: "delivered" }]);
     expect(received.length).toBe(1);
   });
 
@@ -230,9 +285,19 @@ describe("a webhook", () => {
 
   test("is made by administrators who are present, for known events, and its secret is nowhere in clear", async () => {
     const input = CreateWebhook.parse({ url: "https://hooks.example" });
-    await expect(createWebhook(control, { ...admin, permissions: ["member"] }, input)).rejects.toMatchObject({ code: "forbidden" });
-    await expect(createWebhook(control, { ...admin, presence: { method: "api-token", token: newId("token", control.clock, control.random) } }, input)).rejects.toMatchObject({ code: "token_forbidden" });
-    await expect(createWebhook(control, admin, CreateWebhook.parse({ url: "https://hooks.example", events: ["request.sent"] }))).rejects.toMatchObject({ code: "invalid_request" });
+    await expect(createWebhook(control, { ...admin, permissions: ["member"] }, input)).rejects.toMatchObject({
+      code: "forbidden",
+    });
+    await expect(
+      createWebhook(
+        control,
+        { ...admin, presence: { method: "api-token", token: newId("token", control.clock, control.random) } },
+        input,
+      ),
+    ).rejects.toMatchObject({ code: "token_forbidden" });
+    await expect(
+      createWebhook(control, admin, CreateWebhook.parse({ url: "https://hooks.example", events: ["request.sent"] })),
+    ).rejects.toMatchObject({ code: "invalid_request" });
     const { secret } = await createWebhook(control, admin, input);
     const [row] = await plane.sql("select row_to_json(webhooks)::text as stored from webhooks");
     expect(String(row?.["stored"])).not.toContain(secret.slice(6, 20));
@@ -252,7 +317,9 @@ describe("several processes", () => {
     for (let i = 0; i < 30; i++) await tell({ words: `n${i}` });
     await expect.poll(() => received.length, { timeout: 10_000 }).toBe(30);
     expect(new Set(received.map(({ headers }) => headers["webhook-id"])).size).toBe(30);
-    await plane.sql("update deliveries set state = 'due', claimed_until = now() + interval '300 milliseconds' where id = (select min(id) from deliveries)");
+    await plane.sql(
+      "update deliveries set state = 'due', claimed_until = now() + interval '300 milliseconds' where id = (select min(id) from deliveries)",
+    );
     await expect.poll(() => received.length, { timeout: 10_000 }).toBe(31);
   });
 });
@@ -297,7 +364,12 @@ describe("mail", () => {
     const { port, mails } = await mailServer();
     await withMail(port);
     started();
-    await tell({ request: "req_00000000000000000000000000" as never, code: "K7QD-9MXT-2F4H", command: "cardea approve req_00000000000000000000000000", words: "bob asks for read\r\nBcc: eve@example.org" });
+    await tell({
+      request: "req_00000000000000000000000000" as never,
+      code: "K7QD-9MXT-2F4H",
+      command: "cardea approve req_00000000000000000000000000",
+      words: "bob asks for read\r\nBcc: eve@example.org",
+    });
     await expect.poll(() => mails.length).toBe(1);
     expect(mails[0]?.to).toEqual(["alice@example.org"]);
     const text = (mails[0]?.text ?? "").replaceAll("=\r\n", "").replaceAll("=E2=80=A6", "…");
@@ -314,7 +386,9 @@ describe("mail", () => {
     await withMail(port);
     started();
     await tell({ to: [alice, admin.subject] });
-    await expect.poll(async () => plane.sql("select state from deliveries order by state")).toEqual([{ state: "abandoned" }, { state: "delivered" }]);
+    await expect
+      .poll(async () => plane.sql("select state from deliveries order by state"))
+      .toEqual([{ state: "abandoned" }, { state: "delivered" }]);
     expect(mails.map((mail) => mail.to)).toEqual([["boss@example.org"]]);
   });
 
@@ -330,7 +404,9 @@ describe("mail", () => {
     started({ timeoutMs: 500, firstPauseMs: 200 });
     await tell();
     await expect.poll(() => good.received.length, { timeout: 400 }).toBe(1);
-    await expect.poll(async () => plane.sql("select detail from deliveries where target = 'mail'"), { timeout: 5_000 }).toEqual([{ detail: "the mail server cannot be reached" }]);
+    await expect
+      .poll(async () => plane.sql("select detail from deliveries where target = 'mail'"), { timeout: 5_000 })
+      .toEqual([{ detail: "the mail server cannot be reached" }]);
     await new Promise((closed) => silent.close(closed));
     const { mails } = await reopened(address.port);
     await expect.poll(() => mails.length, { timeout: 10_000 }).toBe(1);

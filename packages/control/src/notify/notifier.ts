@@ -105,7 +105,12 @@ class Sender {
     try {
       const now = clock.now();
       const free = this.#concurrency - this.#onTheWay.size;
-      const claim = { now: toTime(now), until: toTime(now + 3 * this.#timeoutMs), busy: [...this.#onTheWay.keys()], limit: free };
+      const claim = {
+        now: toTime(now),
+        until: toTime(now + 3 * this.#timeoutMs),
+        busy: [...this.#onTheWay.keys()],
+        limit: free,
+      };
       for (const delivery of free > 0 ? await claimDeliveries(db, claim) : []) this.#start(delivery);
       if (now >= this.#purgeAtMs) {
         this.#purgeAtMs = now + purgeEveryMs;
@@ -121,7 +126,9 @@ class Sender {
 
   #start(delivery: DueDelivery): void {
     const sending = this.#deliver(delivery)
-      .catch((error: unknown) => this.#control.log.warn({ err: error, delivery: delivery.id }, "noting a delivery failed; it is sent again"))
+      .catch((error: unknown) =>
+        this.#control.log.warn({ err: error, delivery: delivery.id }, "noting a delivery failed; it is sent again"),
+      )
       .finally(() => {
         this.#onTheWay.delete(delivery.target);
         this.#finished();
@@ -134,10 +141,17 @@ class Sender {
     const outcome = await this.#send(delivery);
     const now = clock.now();
     if (outcome.ok) return markDelivered(db, delivery, toTime(now));
-    log.info({ delivery: delivery.id, target: delivery.target, attempts: delivery.attempts, detail: outcome.detail }, "a notification was not delivered");
+    log.info(
+      { delivery: delivery.id, target: delivery.target, attempts: delivery.attempts, detail: outcome.detail },
+      "a notification was not delivered",
+    );
     if (outcome.permanent === true) return markAbandoned(db, delivery, outcome.detail);
     const failures = outcome.targetFailed ? await oneTargetFailures(db, delivery.target) : delivery.attempts - 1;
-    await markFailed(db, delivery, { nextAt: toTime(now + this.#pauseMs(failures)), detail: outcome.detail, targetFailed: outcome.targetFailed });
+    await markFailed(db, delivery, {
+      nextAt: toTime(now + this.#pauseMs(failures)),
+      detail: outcome.detail,
+      targetFailed: outcome.targetFailed,
+    });
   }
 
   async #send(delivery: DueDelivery): Promise<SendOutcome> {
@@ -148,17 +162,23 @@ class Sender {
     const roster = await currentRoster(this.#control);
     if (delivery.webhook_id !== null) {
       const webhook = await maybeOneWebhook(db, delivery.webhook_id);
-      const secret = webhook === undefined ? undefined : unseal(this.#control, "webhook", delivery.webhook_id, webhook.secret);
+      const secret =
+        webhook === undefined ? undefined : unseal(this.#control, "webhook", delivery.webhook_id, webhook.secret);
       if (webhook === undefined || secret === undefined) return gone("the webhook is no longer there");
       const body = JSON.stringify(webhookBody(notification, roster));
       const message = { url: webhook.url, secret, id: notification.id, at: new Date(clock.now()), body };
       return sendWebhook(message, { timeoutMs: this.#timeoutMs, allowed: this.#allowed }, this.#signal);
     }
     const to = delivery.recipient === null ? undefined : roster.email(delivery.recipient);
-    if (to === undefined || delivery.recipient === null || this.#mailer === undefined) return gone("there is no address to write to");
+    if (to === undefined || delivery.recipient === null || this.#mailer === undefined)
+      return gone("there is no address to write to");
     if (!roster.isActive(delivery.recipient)) return gone("the recipient is no longer active");
     const host = new URL(this.#control.settings.publicUrl).hostname;
-    return this.#mailer.send({ to, ...mailText(notification, this.#control.settings.publicUrl), messageId: `<${notification.id}.${delivery.recipient}@${host}>` });
+    return this.#mailer.send({
+      to,
+      ...mailText(notification, this.#control.settings.publicUrl),
+      messageId: `<${notification.id}.${delivery.recipient}@${host}>`,
+    });
   }
 
   /** Twice as long each time, an hour at most, and between half and all of that at random, so that many do not come back together. */

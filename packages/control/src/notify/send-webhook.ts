@@ -27,7 +27,11 @@ export interface WebhookLimits {
  * Posts a message, signed as Standard Webhooks prescribe. A status of 2xx is success; a redirect is not followed, because the URL was
  * the one that an administrator chose. The answer's body is not read.
  */
-export async function sendWebhook(message: WebhookMessage, { timeoutMs, allowed }: WebhookLimits, signal: AbortSignal): Promise<SendOutcome> {
+export async function sendWebhook(
+  message: WebhookMessage,
+  { timeoutMs, allowed }: WebhookLimits,
+  signal: AbortSignal,
+): Promise<SendOutcome> {
   try {
     const status = await post(message, timeoutMs, allowed, signal);
     if (status >= 200 && status < 300) return { ok: true };
@@ -37,11 +41,17 @@ export async function sendWebhook(message: WebhookMessage, { timeoutMs, allowed 
   }
 }
 
-async function post({ url: text, secret, id, at, body }: WebhookMessage, timeoutMs: number, allowed: readonly Cidr[], signal: AbortSignal): Promise<number> {
+async function post(
+  { url: text, secret, id, at, body }: WebhookMessage,
+  timeoutMs: number,
+  allowed: readonly Cidr[],
+  signal: AbortSignal,
+): Promise<number> {
   // Stored rows can be edited by whoever holds the database, so what was checked at creation is checked again.
   const url = checkWebhookUrl(text);
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  if (/^[0-9.]+$|:/.test(host) && !mayCall(url, host, allowed)) throw new Error(`\`${host}\` is an address where notifications may not go`);
+  if (/^[0-9.]+$|:/.test(host) && !mayCall(url, host, allowed))
+    throw new Error(`\`${host}\` is an address where notifications may not go`);
   const send = url.protocol === "https:" ? httpsRequest : httpRequest;
   const deadline = AbortSignal.timeout(timeoutMs);
   const response = await new Promise<IncomingMessage>((answered, failed) => {
@@ -60,7 +70,9 @@ async function post({ url: text, secret, id, at, body }: WebhookMessage, timeout
       },
     });
     call.once("response", answered);
-    call.once("error", (error) => failed(deadline.aborted ? new Error(`no answer within ${timeoutMs / 1_000} s`) : error));
+    call.once("error", (error) =>
+      failed(deadline.aborted ? new Error(`no answer within ${timeoutMs / 1_000} s`) : error),
+    );
     call.end(body);
   });
   response.destroy();
@@ -70,5 +82,8 @@ async function post({ url: text, secret, id, at, body }: WebhookMessage, timeout
 /** Codes and our own words; nothing that a receiver said. */
 function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return "sending failed";
-  return ("code" in error && typeof error.code === "string" ? `${error.code}: ${error.message}` : error.message).slice(0, 300);
+  return ("code" in error && typeof error.code === "string" ? `${error.code}: ${error.message}` : error.message).slice(
+    0,
+    300,
+  );
 }

@@ -22,26 +22,55 @@ const reminder = "request.reminder";
  * Sends notifications to a URL from now on, signed as Standard Webhooks. The secret is in the answer and nowhere else.
  * @throws CardeaError `forbidden`, `token_forbidden`; `invalid_request` for a URL that is not https or loopback, or an unknown event
  */
-export async function createWebhook(control: Control, actor: Actor, input: z.output<typeof CreateWebhook>): Promise<z.infer<typeof CreatedWebhook>> {
+export async function createWebhook(
+  control: Control,
+  actor: Actor,
+  input: z.output<typeof CreateWebhook>,
+): Promise<z.infer<typeof CreatedWebhook>> {
   demand(actor, "admin");
   demandSignIn(actor);
   const url = checkWebhookUrl(input.url);
   const unknown = input.events.find((event) => event !== reminder && !AuditType.safeParse(event).success);
-  if (unknown !== undefined) throw new CardeaError("invalid_request", `there is no event \`${unknown}\`; see the list of audit types`, { pointers: [{ path: "events", message: `\`${unknown}\` is not a type of event` }] });
+  if (unknown !== undefined)
+    throw new CardeaError("invalid_request", `there is no event \`${unknown}\`; see the list of audit types`, {
+      pointers: [{ path: "events", message: `\`${unknown}\` is not a type of event` }],
+    });
   const id = newId("event", control.clock, control.random);
   const createdAt = toTime(control.clock.now());
   const events = [...new Set(input.events)].sort();
   const secret = `whsec_${toBase64(control.random.bytes(32))}`;
   await transact(control, async (tx) => {
-    await insertWebhook(tx, { id, url: url.href, events, label: input.label, secret: seal(control, "webhook", id, secret), created_at: createdAt, created_by: actor.subject });
-    await record(tx, control, { type: "webhook.created", ids: { webhook: id }, data: { host: url.host, events, label: input.label }, actor: actor.subject });
-    await tellAdmins(tx, control, "webhook.created", `${actor.name} made ${url.host} hear of ${events.length === 0 ? "everything" : events.join(", ")}`);
+    await insertWebhook(tx, {
+      id,
+      url: url.href,
+      events,
+      label: input.label,
+      secret: seal(control, "webhook", id, secret),
+      created_at: createdAt,
+      created_by: actor.subject,
+    });
+    await record(tx, control, {
+      type: "webhook.created",
+      ids: { webhook: id },
+      data: { host: url.host, events, label: input.label },
+      actor: actor.subject,
+    });
+    await tellAdmins(
+      tx,
+      control,
+      "webhook.created",
+      `${actor.name} made ${url.host} hear of ${events.length === 0 ? "everything" : events.join(", ")}`,
+    );
   });
   return { id, url: url.href, events, label: input.label, createdAt, failing: false, secret };
 }
 
 /** Newest first. */
-export async function listWebhooks(control: Control, actor: Actor, query: z.output<typeof PageQuery>): Promise<Page<WebhookView>> {
+export async function listWebhooks(
+  control: Control,
+  actor: Actor,
+  query: z.output<typeof PageQuery>,
+): Promise<Page<WebhookView>> {
   demand(actor, "admin");
   const rows = await manyWebhooks(control.db, { before: query.cursor, limit: query.limit + 1 });
   const shown = rows.slice(0, query.limit);

@@ -14,7 +14,13 @@ import type { RosterView } from "./roster.ts";
  * Adds a subject in the caller's transaction: roster, profile and log.
  * @throws CardeaError `conflict` where the name is taken; `invalid_request` for an agent without somebody to act for
  */
-export async function addSubject(tx: Tx, control: Control, subject: SubjectId, input: z.output<typeof CreatePerson>, by: SubjectId | undefined): Promise<void> {
+export async function addSubject(
+  tx: Tx,
+  control: Control,
+  subject: SubjectId,
+  input: z.output<typeof CreatePerson>,
+  by: SubjectId | undefined,
+): Promise<void> {
   await changeRoster(tx, control, (view) => [newEntry(view, subject, input)]);
   await upsertProfile(tx, {
     subject_id: subject,
@@ -25,7 +31,13 @@ export async function addSubject(tx: Tx, control: Control, subject: SubjectId, i
   await record(tx, control, {
     type: "subject.created",
     ids: { subject },
-    data: { name: input.name, kind: input.kind, groups: sortedSet(input.groups), permissions: sortedSet(input.permissions), claims: input.claims },
+    data: {
+      name: input.name,
+      kind: input.kind,
+      groups: sortedSet(input.groups),
+      permissions: sortedSet(input.permissions),
+      claims: input.claims,
+    },
     ...(by !== undefined && { actor: by }),
   });
 }
@@ -48,10 +60,14 @@ function newEntry(view: RosterView, subject: SubjectId, input: z.output<typeof C
 
 function refuseImpossible(view: RosterView, { kind, actsFor, permissions }: z.output<typeof CreatePerson>): void {
   if ((kind === "agent") !== (actsFor !== undefined)) {
-    throw new CardeaError("invalid_request", "an agent, and only an agent, acts for somebody; give `actsFor`", { pointers: [{ path: "actsFor", message: "required for agents, and for agents only" }] });
+    throw new CardeaError("invalid_request", "an agent, and only an agent, acts for somebody; give `actsFor`", {
+      pointers: [{ path: "actsFor", message: "required for agents, and for agents only" }],
+    });
   }
   if (actsFor !== undefined && (view.entry(actsFor)?.kind ?? "agent") === "agent") {
-    throw new CardeaError("invalid_request", `\`${actsFor}\` is no human and no workload`, { pointers: [{ path: "actsFor", message: "names nobody for whom an agent can act" }] });
+    throw new CardeaError("invalid_request", `\`${actsFor}\` is no human and no workload`, {
+      pointers: [{ path: "actsFor", message: "names nobody for whom an agent can act" }],
+    });
   }
   refuseAgentPowers(kind, permissions);
 }
@@ -59,7 +75,11 @@ function refuseImpossible(view: RosterView, { kind, actsFor, permissions }: z.ou
 /** @throws CardeaError `invalid_request` where an agent would oversee or administer. */
 export function refuseAgentPowers(kind: RosterEntry["kind"], permissions: RosterEntry["permissions"]): void {
   if (kind === "agent" && permissions.some((permission) => permission !== "member")) {
-    throw new CardeaError("invalid_request", "an agent asks for others and nothing else; its one permission is `member`", { pointers: [{ path: "permissions", message: "only `member` for an agent" }] });
+    throw new CardeaError(
+      "invalid_request",
+      "an agent asks for others and nothing else; its one permission is `member`",
+      { pointers: [{ path: "permissions", message: "only `member` for an agent" }] },
+    );
   }
 }
 

@@ -23,7 +23,11 @@ const touchEveryMs = 60_000;
  * credential taken away counts from the next call. An unknown and a wrong token get the same answer.
  * @throws CardeaError `roster_invalid`, `database_unavailable`
  */
-export async function authenticate(control: Control, header: string | undefined, sourceIp: string): Promise<Result<Authenticated, AuthenticationRefusal>> {
+export async function authenticate(
+  control: Control,
+  header: string | undefined,
+  sourceIp: string,
+): Promise<Result<Authenticated, AuthenticationRefusal>> {
   const parsed = parseToken(/^Bearer ([^ ]{1,200})$/i.exec(header ?? "")?.[1] ?? "");
   if (parsed === undefined) return unauthenticated;
   const found = await maybeOneToken(control.db, parsed.id);
@@ -32,13 +36,16 @@ export async function authenticate(control: Control, header: string | undefined,
   if (!opensToken(control, found.token, parsed.secret)) return unauthenticated;
   const { token } = found;
   const now = control.clock.now();
-  if (timeMs(token.expires_at) <= now) return refused("sign_in_expired", "the token is over; sign in again with `cardea login`");
+  if (timeMs(token.expires_at) <= now)
+    return refused("sign_in_expired", "the token is over; sign in again with `cardea login`");
 
   const roster = await rosterAt(control, found.roster);
   const entry = roster.entry(token.subject_id);
-  if (entry === undefined || !roster.isActive(entry.subject)) return refused("subject_inactive", "this subject is not active; ask an administrator");
+  if (entry === undefined || !roster.isActive(entry.subject))
+    return refused("subject_inactive", "this subject is not active; ask an administrator");
   const presence = presenceOf(token);
-  if (presence.method === "sign-in" && !entry.credentials.some((credential) => credential.id === presence.credential)) return unauthenticated;
+  if (presence.method === "sign-in" && !entry.credentials.some((credential) => credential.id === presence.credential))
+    return unauthenticated;
   await touch(control, token, now);
   const actor: Actor = {
     subject: entry.subject,
@@ -52,7 +59,9 @@ export async function authenticate(control: Control, header: string | undefined,
 }
 
 function presenceOf(token: TokenRow): Actor["presence"] {
-  return token.credential_id === null ? { method: "api-token", token: token.id } : { method: "sign-in", credential: token.credential_id };
+  return token.credential_id === null
+    ? { method: "api-token", token: token.id }
+    : { method: "sign-in", credential: token.credential_id };
 }
 
 async function touch(control: Control, token: TokenRow, now: number): Promise<void> {

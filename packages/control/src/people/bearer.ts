@@ -65,7 +65,10 @@ export function opensToken(control: Control, row: TokenRow | undefined, secret: 
   return row !== undefined && opens;
 }
 
-function bindingOf(row: Pick<TokenRow, "id" | "subject_id" | "method" | "credential_id" | "permissions" | "expires_at">, secret: string): object {
+function bindingOf(
+  row: Pick<TokenRow, "id" | "subject_id" | "method" | "credential_id" | "permissions" | "expires_at">,
+  secret: string,
+): object {
   const { id, subject_id, method, credential_id, permissions, expires_at } = row;
   const secretHash = toBase64Url(sha256(new TextEncoder().encode(secret)));
   return { id, subject: subject_id, method, credential: credential_id, permissions, expiresAt: expires_at, secretHash };

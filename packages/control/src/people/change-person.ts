@@ -6,7 +6,14 @@ import { toTime } from "@cardea/core/documents/primitives";
 import type { RosterEntry } from "@cardea/core/documents/roster";
 import { record } from "../audit/record.ts";
 import type { Actor, Control, Tx } from "../control.ts";
-import { deleteInvitations, deleteTokensOf, deleteTokensOfCredential, manyProfiles, replaceIdentities, upsertProfile } from "../store/people.ts";
+import {
+  deleteInvitations,
+  deleteTokensOf,
+  deleteTokensOfCredential,
+  manyProfiles,
+  replaceIdentities,
+  upsertProfile,
+} from "../store/people.ts";
 import { transact } from "../store/transaction.ts";
 import { refuseAgentPowers, sortedSet } from "./add-subject.ts";
 import { changeRoster, tellAdmins } from "./change-roster.ts";
@@ -18,7 +25,12 @@ import { showPerson } from "./list-people.ts";
  * Changes a subject: what is given replaces what was. Who is made inactive loses every sign-in, API token and open invitation with it.
  * @throws CardeaError `forbidden`, `token_forbidden`, `not_found`; `conflict` where an identity belongs to somebody else or no administrator would be left
  */
-export async function changePerson(control: Control, actor: Actor, id: SubjectId, input: z.output<typeof ChangePerson>): Promise<PersonView> {
+export async function changePerson(
+  control: Control,
+  actor: Actor,
+  id: SubjectId,
+  input: z.output<typeof ChangePerson>,
+): Promise<PersonView> {
   demand(actor, "admin");
   demandSignIn(actor);
   await transact(control, async (tx) => {
@@ -38,8 +50,18 @@ export async function changePerson(control: Control, actor: Actor, id: SubjectId
       await deleteTokensOf(tx, id);
       await deleteInvitations(tx, id);
     }
-    await record(tx, control, { type: "subject.changed", ids: { subject: id }, data: { fields: Object.keys(input).sort(), before: standingOf(before), after: standingOf(after) }, actor: actor.subject });
-    await tellAdmins(tx, control, "subject.changed", `${actor.name} changed ${after.name}: ${wordsFor(before, after, input)}`);
+    await record(tx, control, {
+      type: "subject.changed",
+      ids: { subject: id },
+      data: { fields: Object.keys(input).sort(), before: standingOf(before), after: standingOf(after) },
+      actor: actor.subject,
+    });
+    await tellAdmins(
+      tx,
+      control,
+      "subject.changed",
+      `${actor.name} changed ${after.name}: ${wordsFor(before, after, input)}`,
+    );
   });
   return showPerson(control, actor, id);
 }
@@ -48,7 +70,12 @@ export async function changePerson(control: Control, actor: Actor, id: SubjectId
  * Takes a credential away, with the sign-ins made by it. Oneself, or for administrators anybody's.
  * @throws CardeaError `not_found`, `token_forbidden`; `conflict` where no administrator would be left
  */
-export async function revokeCredential(control: Control, actor: Actor, id: SubjectId, credential: CredentialId): Promise<PersonView> {
+export async function revokeCredential(
+  control: Control,
+  actor: Actor,
+  id: SubjectId,
+  credential: CredentialId,
+): Promise<PersonView> {
   demandSignIn(actor);
   await transact(control, async (tx) => {
     let name = "";
@@ -61,7 +88,12 @@ export async function revokeCredential(control: Control, actor: Actor, id: Subje
       return [{ ...entry, credentials: entry.credentials.filter((held) => held.id !== credential) }];
     });
     await deleteTokensOfCredential(tx, credential);
-    await record(tx, control, { type: "credential.revoked", ids: { subject: id, credential }, data: { name }, actor: actor.subject });
+    await record(tx, control, {
+      type: "credential.revoked",
+      ids: { subject: id, credential },
+      data: { name },
+      actor: actor.subject,
+    });
     await tellAdmins(tx, control, "credential.revoked", `${actor.name} took a credential of ${name} away`);
   });
   return showPerson(control, actor, id);
@@ -79,7 +111,12 @@ function changedEntry(before: RosterEntry, input: z.output<typeof ChangePerson>)
   };
 }
 
-async function changeProfile(tx: Tx, control: Control, { subject, name }: RosterEntry, input: z.output<typeof ChangePerson>): Promise<void> {
+async function changeProfile(
+  tx: Tx,
+  control: Control,
+  { subject, name }: RosterEntry,
+  input: z.output<typeof ChangePerson>,
+): Promise<void> {
   if (input.displayName === undefined && input.email === undefined) return;
   const [profile] = await manyProfiles(tx, [subject]);
   await upsertProfile(tx, {
@@ -90,15 +127,29 @@ async function changeProfile(tx: Tx, control: Control, { subject, name }: Roster
   });
 }
 
-async function linkIdentities(tx: Tx, control: Control, owner: SubjectId, identities: readonly LinkedIdentity[]): Promise<void> {
-  const distinct = new Map(identities.map((identity) => [JSON.stringify([identity.issuer, identity.subject]), identity]));
+async function linkIdentities(
+  tx: Tx,
+  control: Control,
+  owner: SubjectId,
+  identities: readonly LinkedIdentity[],
+): Promise<void> {
+  const distinct = new Map(
+    identities.map((identity) => [JSON.stringify([identity.issuer, identity.subject]), identity]),
+  );
   const rows = [...distinct.values()].map((identity) => identityRow(control, owner, identity));
   if ((await replaceIdentities(tx, owner, rows)) > 0) {
-    throw new CardeaError("conflict", "one of the identities belongs to another subject; take it away there first", { pointers: [{ path: "identities", message: "linked to another subject" }] });
+    throw new CardeaError("conflict", "one of the identities belongs to another subject; take it away there first", {
+      pointers: [{ path: "identities", message: "linked to another subject" }],
+    });
   }
 }
 
-function standingOf({ groups, claims, permissions, active }: RosterEntry): { groups: string[]; claims: Record<string, string>; permissions: string[]; active: boolean } {
+function standingOf({ groups, claims, permissions, active }: RosterEntry): {
+  groups: string[];
+  claims: Record<string, string>;
+  permissions: string[];
+  active: boolean;
+} {
   return { groups, claims, permissions, active };
 }
 

@@ -13,7 +13,11 @@ import { rosterLeaf, RosterTree } from "./roster-tree.ts";
  * the roster as it is and answers the entries that become different or new.
  * @throws CardeaError `roster_invalid`; `conflict` where a name is taken or no active administrator would be left
  */
-export async function changeRoster(tx: Tx, control: Control, edit: (view: RosterView) => readonly RosterEntry[] | Promise<readonly RosterEntry[]>): Promise<void> {
+export async function changeRoster(
+  tx: Tx,
+  control: Control,
+  edit: (view: RosterView) => readonly RosterEntry[] | Promise<readonly RosterEntry[]>,
+): Promise<void> {
   await lockRoster(tx);
   const view = await rosterIn(tx, control);
   const changed = (await edit(view)).map(rosterLeaf);
@@ -39,7 +43,10 @@ function refuseUnsound(before: RosterView, after: RosterTree): void {
     }
   }
   if (before.entries().some(isReachableAdmin) && !entries.some(isReachableAdmin)) {
-    throw new CardeaError("conflict", "nobody could administer Cardea any more; make somebody else an administrator first");
+    throw new CardeaError(
+      "conflict",
+      "nobody could administer Cardea any more; make somebody else an administrator first",
+    );
   }
 }
 
@@ -51,6 +58,9 @@ export function isReachableAdmin(entry: RosterEntry): boolean {
 /** Tells all administrators of a change: until such changes are requests themselves, being seen is what keeps them honest. */
 export async function tellAdmins(tx: Tx, control: Control, type: AuditType, words: string): Promise<void> {
   const view = await rosterIn(tx, control);
-  const to: SubjectId[] = view.entries().filter((entry) => entry.active && entry.permissions.includes("admin")).map((entry) => entry.subject);
+  const to: SubjectId[] = view
+    .entries()
+    .filter((entry) => entry.active && entry.permissions.includes("admin"))
+    .map((entry) => entry.subject);
   if (to.length > 0) await notify(tx, control, { type, to, words });
 }

@@ -27,7 +27,11 @@ export async function enrol(control: Control, input: z.output<typeof Enrol>): Pr
     throw new CardeaError("signature_invalid", "the signature is not the new key's over this invitation");
   }
   return transact(control, async (tx) => {
-    const credential: RosterCredential = { id: newId("credential", control.clock, control.random), ...key, addedAt: toTime(control.clock.now()) };
+    const credential: RosterCredential = {
+      id: newId("credential", control.clock, control.random),
+      ...key,
+      addedAt: toTime(control.clock.now()),
+    };
     const enrolled: z.infer<typeof Enrolled>[] = [];
     await changeRoster(tx, control, async () => {
       // Under the roster's lock, so that an invitation is looked at after the enrolment that may just have spent it.

@@ -11,10 +11,20 @@ export interface LinkedIdentity {
 
 /** The row that links an identity; its mac keeps the database's administrator from linking one to somebody else. */
 export function identityRow(control: Control, owner: SubjectId, { issuer, subject }: LinkedIdentity): IdentityRow {
-  return { issuer, issuer_subject: subject, subject_id: owner, mac: keyedHash(control, "identity", { issuer, subject, owner }) };
+  return {
+    issuer,
+    issuer_subject: subject,
+    subject_id: owner,
+    mac: keyedHash(control, "identity", { issuer, subject, owner }),
+  };
 }
 
 /** Whether a stored link was made by Cardea. */
 export function identityHolds(control: Control, row: IdentityRow): boolean {
-  return matchesKeyedHash(control, "identity", { issuer: row.issuer, subject: row.issuer_subject, owner: row.subject_id }, row.mac);
+  return matchesKeyedHash(
+    control,
+    "identity",
+    { issuer: row.issuer, subject: row.issuer_subject, owner: row.subject_id },
+    row.mac,
+  );
 }

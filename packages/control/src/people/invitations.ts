@@ -32,7 +32,8 @@ export async function invite(control: Control, actor: Actor, subject: SubjectId)
   return transact(control, async (tx) => {
     const entry = (await rosterIn(tx, control)).entry(subject);
     if (entry === undefined) throw new CardeaError("not_found", `there is no subject \`${subject}\``);
-    if (!entry.active) throw new CardeaError("subject_inactive", `\`${entry.name}\` is not active; make them active first`);
+    if (!entry.active)
+      throw new CardeaError("subject_inactive", `\`${entry.name}\` is not active; make them active first`);
     const invitation = await makeInvitation(tx, control, subject, { madeBy: actor.subject });
     await tellAdmins(tx, control, "subject.invited", `${actor.name} invited ${entry.name} to enrol a credential`);
     return { ...invitation, name: entry.name };
@@ -56,11 +57,20 @@ export async function createSetupToken(control: Control, name = "admin"): Promis
     // Before looking, so that of two processes that start at once only one makes the administrator.
     await lockRoster(tx);
     const view = await rosterIn(tx, control);
-    if (view.entries().some(isReachableAdmin)) throw new CardeaError("conflict", "there is an administrator already; let them invite you");
+    if (view.entries().some(isReachableAdmin))
+      throw new CardeaError("conflict", "there is an administrator already; let them invite you");
     const known = view.byName(name);
-    if (known !== undefined && !known.permissions.includes("admin")) throw new CardeaError("conflict", `the name \`${name}\` is taken; choose another`);
+    if (known !== undefined && !known.permissions.includes("admin"))
+      throw new CardeaError("conflict", `the name \`${name}\` is taken; choose another`);
     const subject = known?.subject ?? newId("subject", control.clock, control.random);
-    if (known === undefined) await addSubject(tx, control, subject, { name, kind: "human", groups: [], claims: {}, permissions: ["admin", "member"] }, undefined);
+    if (known === undefined)
+      await addSubject(
+        tx,
+        control,
+        subject,
+        { name, kind: "human", groups: [], claims: {}, permissions: ["admin", "member"] },
+        undefined,
+      );
     const { invitation, expiresAt } = await makeInvitation(tx, control, subject, { lifetimeMs: setupLifetimeMs });
     return { token: invitation, subject, name, expiresAt };
   });
@@ -78,9 +88,24 @@ export async function makeInvitation(
   const invitation = prefix + toBase64Url(control.random.bytes(32));
   const now = control.clock.now();
   const expiresAt = toTime(now + lifetimeMs);
-  const row = { lookup: lookupOf(control, invitation), subject_id: subject, expires_at: expiresAt, bound: boundTo(entry) };
-  await insertInvitation(tx, { ...row, made_by: madeBy ?? null, created_at: toTime(now), mac: keyedHash(control, "invitation", bindingOf(row)) });
-  await record(tx, control, { type: "subject.invited", ids: { subject }, data: { expiresAt }, ...(madeBy !== undefined && { actor: madeBy }) });
+  const row = {
+    lookup: lookupOf(control, invitation),
+    subject_id: subject,
+    expires_at: expiresAt,
+    bound: boundTo(entry),
+  };
+  await insertInvitation(tx, {
+    ...row,
+    made_by: madeBy ?? null,
+    created_at: toTime(now),
+    mac: keyedHash(control, "invitation", bindingOf(row)),
+  });
+  await record(tx, control, {
+    type: "subject.invited",
+    ids: { subject },
+    data: { expiresAt },
+    ...(madeBy !== undefined && { actor: madeBy }),
+  });
   return { invitation, subject, expiresAt };
 }
 

@@ -12,9 +12,15 @@ import { identityHolds } from "./identities.ts";
 import { currentRoster } from "./roster.ts";
 
 /** Subjects by id, oldest first. @throws CardeaError `forbidden` */
-export async function listPeople(control: Control, actor: Actor, query: z.output<typeof PageQuery>): Promise<Page<PersonView>> {
+export async function listPeople(
+  control: Control,
+  actor: Actor,
+  query: z.output<typeof PageQuery>,
+): Promise<Page<PersonView>> {
   demand(actor, "auditor", "admin");
-  const entries = (await currentRoster(control)).entries().filter((entry) => query.cursor === undefined || entry.subject > query.cursor);
+  const entries = (await currentRoster(control))
+    .entries()
+    .filter((entry) => query.cursor === undefined || entry.subject > query.cursor);
   const shown = entries.slice(0, query.limit);
   const next = entries.length > shown.length ? shown.at(-1)?.subject : undefined;
   return { items: await views(control, shown), ...(next !== undefined && { next }) };

@@ -7,7 +7,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { challengeDigest, enrolmentDigest } from "@cardea/core/wire/api/sign-in";
-import { ChangePerson, CreatePerson, CreateToken, type Challenge, type Enrol, type NewCredential } from "@cardea/core/wire/api/people";
+import {
+  ChangePerson,
+  CreatePerson,
+  CreateToken,
+  type Challenge,
+  type Enrol,
+  type NewCredential,
+} from "@cardea/core/wire/api/people";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type CredentialId, type SubjectId } from "@cardea/core/contract/ids";
 import { digestOf, type Digest } from "@cardea/core/documents/digest";
@@ -64,12 +71,17 @@ function sign(seed: Uint8Array, digest: Digest): string {
 }
 
 function enrolment(invitation: string, { seed, credential }: Device): z.output<typeof Enrol> {
-  return { invitation, credential: { ...credential, label: credential.label ?? "" }, signature: sign(seed, enrolmentDigest(invitation, credential)) };
+  return {
+    invitation,
+    credential: { ...credential, label: credential.label ?? "" },
+    signature: sign(seed, enrolmentDigest(invitation, credential)),
+  };
 }
 
 async function signedIn(credential: CredentialId, seed: Uint8Array): Promise<string> {
   const asked = challenge(control, credential);
-  return (await signIn(control, { challenge: asked.nonce, signature: sign(seed, challengeDigest(asked)) }, "10.0.0.1")).token;
+  return (await signIn(control, { challenge: asked.nonce, signature: sign(seed, challengeDigest(asked)) }, "10.0.0.1"))
+    .token;
 }
 
 async function actorOf(token: string, as: Control = control): Promise<Actor> {
@@ -121,8 +133,18 @@ async function auditTypes(): Promise<unknown[]> {
 describe("the first administrator", () => {
   test("comes in by the set-up token, and everything on the way is logged", async () => {
     const admin = await firstAdmin();
-    expect(admin.actor).toMatchObject({ name: "admin", permissions: ["admin", "member"], presence: { method: "sign-in" }, sourceIp: "10.0.0.1" });
-    expect(await auditTypes()).toEqual(["subject.created", "subject.invited", "credential.enrolled", "subject.signed_in"]);
+    expect(admin.actor).toMatchObject({
+      name: "admin",
+      permissions: ["admin", "member"],
+      presence: { method: "sign-in" },
+      sourceIp: "10.0.0.1",
+    });
+    expect(await auditTypes()).toEqual([
+      "subject.created",
+      "subject.invited",
+      "credential.enrolled",
+      "subject.signed_in",
+    ]);
   });
 
   test("is not made twice: the set-up token is refused once somebody can administer", async () => {
@@ -157,7 +179,9 @@ describe("an invitation", () => {
     const [row] = await test_.sql("select * from invitations");
     await enrol(control, enrolment(token, device()));
     await test_.sql("delete from invitations");
-    await test_.sql("insert into invitations select * from jsonb_populate_record(null::invitations, $1)", [JSON.stringify(row)]);
+    await test_.sql("insert into invitations select * from jsonb_populate_record(null::invitations, $1)", [
+      JSON.stringify(row),
+    ]);
     expect(await codeOf(enrol(control, enrolment(token, device())))).toBe("invitation_invalid");
   });
 
@@ -167,7 +191,9 @@ describe("an invitation", () => {
     const text = invitation?.invitation ?? "";
     await test_.sql("update invitations set subject_id = $1, bound = $2", [admin.actor.subject, admin.credential]);
     expect(await codeOf(enrol(control, enrolment(text, device())))).toBe("invitation_invalid");
-    await test_.sql("update invitations set subject_id = $1, bound = '', expires_at = expires_at + interval '1 year'", [invitation?.subject]);
+    await test_.sql("update invitations set subject_id = $1, bound = '', expires_at = expires_at + interval '1 year'", [
+      invitation?.subject,
+    ]);
     expect(await codeOf(enrol(control, enrolment(text, device())))).toBe("invitation_invalid");
   });
 
@@ -176,7 +202,9 @@ describe("an invitation", () => {
     const { invitation } = await createPerson(control, admin.actor, CreatePerson.parse({ name: "dana" }));
     const text = invitation?.invitation ?? "";
     const [own, other] = [device(), device()];
-    expect(await codeOf(enrol(control, { ...enrolment(text, own), signature: enrolment(text, other).signature }))).toBe("signature_invalid");
+    expect(await codeOf(enrol(control, { ...enrolment(text, own), signature: enrolment(text, other).signature }))).toBe(
+      "signature_invalid",
+    );
     expect(await codeOf(enrol(control, { ...enrolment(text, own), invitation: `${text}x` }))).toBe("signature_invalid");
     expect(await codeOf(enrol(control, enrolment("cardea_invitation_nope", own)))).toBe("invitation_invalid");
     clock.advance(8 * 86_400_000);
@@ -186,7 +214,10 @@ describe("an invitation", () => {
   test("does not let one key belong to two subjects", async () => {
     const admin = await firstAdmin();
     const { invitation } = await createPerson(control, admin.actor, CreatePerson.parse({ name: "twin" }));
-    const same: Device = { seed: admin.seed, credential: { kind: "device", publicKey: toBase64Url(ed25519PublicKey(admin.seed)) } };
+    const same: Device = {
+      seed: admin.seed,
+      credential: { kind: "device", publicKey: toBase64Url(ed25519PublicKey(admin.seed)) },
+    };
     expect(await codeOf(enrol(control, enrolment(invitation?.invitation ?? "", same)))).toBe("conflict");
   });
 
@@ -217,14 +248,22 @@ describe("signing in", () => {
 
     const late = challenge(control, credential);
     clock.advance(5 * 60_000);
-    expect(await codeOf(signIn(control, { challenge: late.nonce, signature: sign(seed, challengeDigest(late)) }, "::1"))).toBe("challenge_invalid");
+    expect(
+      await codeOf(signIn(control, { challenge: late.nonce, signature: sign(seed, challengeDigest(late)) }, "::1")),
+    ).toBe("challenge_invalid");
 
     const fresh = challenge(control, credential);
     for (const forged of ["", "x.y", `${fresh.nonce}x`, fresh.nonce.replace(/\.\d+\./, ".99999999999999."), "..."]) {
-      expect(await codeOf(signIn(control, { challenge: forged, signature: sign(seed, challengeDigest(fresh)) }, "::1"))).toBe("challenge_invalid");
+      expect(
+        await codeOf(signIn(control, { challenge: forged, signature: sign(seed, challengeDigest(fresh)) }, "::1")),
+      ).toBe("challenge_invalid");
     }
     const elsewhere: Challenge = { ...fresh, origin: "https://evil.example" };
-    expect(await codeOf(signIn(control, { challenge: fresh.nonce, signature: sign(seed, challengeDigest(elsewhere)) }, "::1"))).toBe("signature_invalid");
+    expect(
+      await codeOf(
+        signIn(control, { challenge: fresh.nonce, signature: sign(seed, challengeDigest(elsewhere)) }, "::1"),
+      ),
+    ).toBe("signature_invalid");
   });
 
   test("answers two at once with the same signed challenge by one token", async () => {
@@ -242,7 +281,11 @@ describe("signing in", () => {
     const [real, ghost] = [challenge(control, credential), challenge(control, unknown)];
     expect(Object.keys(real)).toEqual(Object.keys(ghost));
     const errors = await Promise.all(
-      [real, ghost].map((asked) => signIn(control, { challenge: asked.nonce, signature: sign(own.seed, challengeDigest(asked)) }, "::1").catch((error: unknown) => error)),
+      [real, ghost].map((asked) =>
+        signIn(control, { challenge: asked.nonce, signature: sign(own.seed, challengeDigest(asked)) }, "::1").catch(
+          (error: unknown) => error,
+        ),
+      ),
     );
     expect(errors[0]).toMatchObject({ code: "signature_invalid" });
     expect(errors[1]).toEqual(errors[0]);
@@ -255,14 +298,26 @@ describe("signing in", () => {
       const sshSign = (digest: Digest): string => {
         writeFileSync(join(dir, "m"), digest);
         rmSync(join(dir, "m.sig"), { force: true });
-        execFileSync("ssh-keygen", ["-Y", "sign", "-q", "-n", "cardea-sign-in@v1", "-f", join(dir, "id"), join(dir, "m")], { stdio: "pipe" });
+        execFileSync(
+          "ssh-keygen",
+          ["-Y", "sign", "-q", "-n", "cardea-sign-in@v1", "-f", join(dir, "id"), join(dir, "m")],
+          { stdio: "pipe" },
+        );
         return readFileSync(join(dir, "m.sig"), "utf8");
       };
       const publicKey = readFileSync(join(dir, "id.pub"), "utf8").trim();
       const { token: invitation } = await createSetupToken(control);
-      const { credential } = await enrol(control, { invitation, credential: { kind: "ssh", publicKey, label: "yubi" }, signature: sshSign(enrolmentDigest(invitation, { publicKey })) });
+      const { credential } = await enrol(control, {
+        invitation,
+        credential: { kind: "ssh", publicKey, label: "yubi" },
+        signature: sshSign(enrolmentDigest(invitation, { publicKey })),
+      });
       const asked = challenge(control, credential);
-      const { token } = await signIn(control, { challenge: asked.nonce, signature: sshSign(challengeDigest(asked)) }, "::1");
+      const { token } = await signIn(
+        control,
+        { challenge: asked.nonce, signature: sshSign(challengeDigest(asked)) },
+        "::1",
+      );
       expect((await actorOf(token)).entry.credentials).toMatchObject([{ kind: "ssh", id: credential }]);
     } finally {
       rmSync(dir, { recursive: true, force: true });
@@ -286,7 +341,15 @@ describe("signing in", () => {
   });
 
   test("a header that is no token is refused without a query", async () => {
-    for (const header of [undefined, "", "Bearer", "Bearer x", "Basic YTpi", `Bearer cardea_tok_${"0".repeat(26)}_${"A".repeat(44)}`, `Bearer ${"x".repeat(10_000)}`]) {
+    for (const header of [
+      undefined,
+      "",
+      "Bearer",
+      "Bearer x",
+      "Basic YTpi",
+      `Bearer cardea_tok_${"0".repeat(26)}_${"A".repeat(44)}`,
+      `Bearer ${"x".repeat(10_000)}`,
+    ]) {
       expect(await authenticate(control, header, "::1")).toMatchObject({ ok: false, code: "unauthenticated" });
     }
   });
@@ -299,19 +362,32 @@ describe("tokens are not what the database says", () => {
     const secret = "A".repeat(43);
     // Whoever holds only the database does not hold the installation's key, so any mac is a guess.
     const guess = keyedHash({ keys: { ...control.keys, installation: new Uint8Array(32) } }, "token", { id });
-    await test_.sql("insert into tokens values ($1, $2, 'sign-in', $3, '', '{admin}', now(), now() + interval '1 year', null, $4)", [id, admin.actor.subject, admin.credential, guess]);
+    await test_.sql(
+      "insert into tokens values ($1, $2, 'sign-in', $3, '', '{admin}', now(), now() + interval '1 year', null, $4)",
+      [id, admin.actor.subject, admin.credential, guess],
+    );
     expect(await refusal(`cardea_${id}_${secret}`)).toBe("unauthenticated");
   });
 
   test.each([
     ["prolonged", "update tokens set expires_at = expires_at + interval '1 year'"],
     ["widened", "update tokens set permissions = '{admin,auditor,member}'"],
-    ["given to another subject", "update tokens set subject_id = (select subject_id from roster_entries where document like '%\"admin\"%' limit 1)"],
-    ["turned into a sign-in", "update tokens set method = 'sign-in', credential_id = 'crd_00000000000000000000000000' where method = 'api-token'"],
+    [
+      "given to another subject",
+      "update tokens set subject_id = (select subject_id from roster_entries where document like '%\"admin\"%' limit 1)",
+    ],
+    [
+      "turned into a sign-in",
+      "update tokens set method = 'sign-in', credential_id = 'crd_00000000000000000000000000' where method = 'api-token'",
+    ],
   ])("one %s is refused", async (_what, statement) => {
     const admin = await firstAdmin();
     const alice = await person(admin, { name: "alice" });
-    const { secret } = await createToken(control, alice.actor, CreateToken.parse({ label: "ci", permissions: ["member"] }));
+    const { secret } = await createToken(
+      control,
+      alice.actor,
+      CreateToken.parse({ label: "ci", permissions: ["member"] }),
+    );
     expect(await refusal(secret)).toBe("let in");
     await test_.sql(statement);
     expect(await refusal(secret)).toBe("unauthenticated");
@@ -321,7 +397,9 @@ describe("tokens are not what the database says", () => {
     const { token } = await firstAdmin();
     const wrong = `${token.slice(0, -1)}${token.endsWith("A") ? "B" : "A"}`;
     const unknown = `cardea_${newId("token", control.clock, control.random)}_${"A".repeat(43)}`;
-    expect(await authenticate(control, `Bearer ${wrong}`, "::1")).toEqual(await authenticate(control, `Bearer ${unknown}`, "::1"));
+    expect(await authenticate(control, `Bearer ${wrong}`, "::1")).toEqual(
+      await authenticate(control, `Bearer ${unknown}`, "::1"),
+    );
   });
 });
 
@@ -343,7 +421,11 @@ describe("API tokens", () => {
 
   test("make no tokens, invitations or people, and revoke no credentials", async () => {
     const admin = await firstAdmin();
-    const { secret } = await createToken(control, admin.actor, CreateToken.parse({ label: "ci", permissions: ["admin"] }));
+    const { secret } = await createToken(
+      control,
+      admin.actor,
+      CreateToken.parse({ label: "ci", permissions: ["admin"] }),
+    );
     const actor = await actorOf(secret);
     const outcomes = await Promise.all([
       codeOf(createToken(control, actor, CreateToken.parse({ label: "more", permissions: ["admin"] }))),
@@ -361,7 +443,9 @@ describe("API tokens", () => {
     const made: string[] = [];
     for (const label of ["one", "two", "three"]) {
       clock.advance(1);
-      made.push((await createToken(control, alice.actor, CreateToken.parse({ label, permissions: ["member"] }))).secret);
+      made.push(
+        (await createToken(control, alice.actor, CreateToken.parse({ label, permissions: ["member"] }))).secret,
+      );
     }
     const first = await listTokens(control, alice.actor, { limit: 2 });
     const rest = await listTokens(control, alice.actor, { limit: 2, cursor: first.next });
@@ -379,12 +463,32 @@ describe("API tokens", () => {
   test("are made by an administrator for a workload, never for another human", async () => {
     const admin = await firstAdmin();
     const alice = await person(admin, { name: "alice" });
-    const { person: pipeline } = await createPerson(control, admin.actor, CreatePerson.parse({ name: "pipeline", kind: "workload" }));
+    const { person: pipeline } = await createPerson(
+      control,
+      admin.actor,
+      CreatePerson.parse({ name: "pipeline", kind: "workload" }),
+    );
     const forPipeline = CreateToken.parse({ label: "ci", permissions: ["member"], subject: pipeline.entry.subject });
     expect((await actorOf((await createToken(control, admin.actor, forPipeline)).secret)).name).toBe("pipeline");
     expect(await codeOf(createToken(control, alice.actor, forPipeline))).toBe("not_found");
-    expect(await codeOf(createToken(control, admin.actor, CreateToken.parse({ label: "spy", permissions: ["member"], subject: alice.actor.subject })))).toBe("forbidden");
-    expect(await codeOf(createToken(control, admin.actor, CreateToken.parse({ label: "up", permissions: ["admin"], subject: pipeline.entry.subject })))).toBe("forbidden");
+    expect(
+      await codeOf(
+        createToken(
+          control,
+          admin.actor,
+          CreateToken.parse({ label: "spy", permissions: ["member"], subject: alice.actor.subject }),
+        ),
+      ),
+    ).toBe("forbidden");
+    expect(
+      await codeOf(
+        createToken(
+          control,
+          admin.actor,
+          CreateToken.parse({ label: "up", permissions: ["admin"], subject: pipeline.entry.subject }),
+        ),
+      ),
+    ).toBe("forbidden");
   });
 });
 
@@ -392,14 +496,23 @@ describe("changing people", () => {
   test("counts from the next call: groups, permissions, standing", async () => {
     const admin = await firstAdmin();
     const alice = await person(admin, { name: "alice", groups: ["engineering"] });
-    await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ groups: ["dba", "dba", "engineering"] }));
+    await changePerson(
+      control,
+      admin.actor,
+      alice.actor.subject,
+      ChangePerson.parse({ groups: ["dba", "dba", "engineering"] }),
+    );
     expect((await actorOf(alice.token)).entry.groups).toEqual(["dba", "engineering"]);
     await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ active: false }));
     expect(await refusal(alice.token)).toBe("unauthenticated");
     await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ active: true }));
     expect(await refusal(alice.token)).toBe("unauthenticated");
     const again = challenge(control, alice.credential);
-    expect(await codeOf(signIn(control, { challenge: again.nonce, signature: sign(alice.seed, challengeDigest(again)) }, "::1"))).toBe("done");
+    expect(
+      await codeOf(
+        signIn(control, { challenge: again.nonce, signature: sign(alice.seed, challengeDigest(again)) }, "::1"),
+      ),
+    ).toBe("done");
   });
 
   test("somebody inactive who proves their key is told so, and gets nothing", async () => {
@@ -407,18 +520,30 @@ describe("changing people", () => {
     const alice = await person(admin, { name: "alice" });
     await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ active: false }));
     const asked = challenge(control, alice.credential);
-    expect(await codeOf(signIn(control, { challenge: asked.nonce, signature: sign(alice.seed, challengeDigest(asked)) }, "::1"))).toBe("subject_inactive");
+    expect(
+      await codeOf(
+        signIn(control, { challenge: asked.nonce, signature: sign(alice.seed, challengeDigest(asked)) }, "::1"),
+      ),
+    ).toBe("subject_inactive");
     expect(await codeOf(invite(control, admin.actor, alice.actor.subject))).toBe("subject_inactive");
   });
 
   test("a credential taken away ends its sign-ins and signs in no more", async () => {
     const admin = await firstAdmin();
     const alice = await person(admin, { name: "alice" });
-    expect(await codeOf(revokeCredential(control, (await person(admin, { name: "bob" })).actor, alice.actor.subject, alice.credential))).toBe("not_found");
+    expect(
+      await codeOf(
+        revokeCredential(control, (await person(admin, { name: "bob" })).actor, alice.actor.subject, alice.credential),
+      ),
+    ).toBe("not_found");
     await revokeCredential(control, alice.actor, alice.actor.subject, alice.credential);
     expect(await refusal(alice.token)).toBe("unauthenticated");
     const asked = challenge(control, alice.credential);
-    expect(await codeOf(signIn(control, { challenge: asked.nonce, signature: sign(alice.seed, challengeDigest(asked)) }, "::1"))).toBe("signature_invalid");
+    expect(
+      await codeOf(
+        signIn(control, { challenge: asked.nonce, signature: sign(alice.seed, challengeDigest(asked)) }, "::1"),
+      ),
+    ).toBe("signature_invalid");
   });
 
   test("a credential taken away stays away when the rows of its sign-ins are put back by SQL", async () => {
@@ -433,12 +558,22 @@ describe("changing people", () => {
   test("never leaves nobody who can administer", async () => {
     const admin = await firstAdmin();
     const me = admin.actor.subject;
-    expect(await codeOf(changePerson(control, admin.actor, me, ChangePerson.parse({ active: false })))).toBe("conflict");
-    expect(await codeOf(changePerson(control, admin.actor, me, ChangePerson.parse({ permissions: ["member"] })))).toBe("conflict");
+    expect(await codeOf(changePerson(control, admin.actor, me, ChangePerson.parse({ active: false })))).toBe(
+      "conflict",
+    );
+    expect(await codeOf(changePerson(control, admin.actor, me, ChangePerson.parse({ permissions: ["member"] })))).toBe(
+      "conflict",
+    );
     expect(await codeOf(revokeCredential(control, admin.actor, me, admin.credential))).toBe("conflict");
     await person(admin, { name: "second", permissions: ["admin"] });
-    expect(await codeOf(changePerson(control, admin.actor, me, ChangePerson.parse({ permissions: ["member"] })))).toBe("done");
-    expect(await codeOf(changePerson(control, await actorOf(admin.token), me, ChangePerson.parse({ permissions: ["admin"] })))).toBe("forbidden");
+    expect(await codeOf(changePerson(control, admin.actor, me, ChangePerson.parse({ permissions: ["member"] })))).toBe(
+      "done",
+    );
+    expect(
+      await codeOf(
+        changePerson(control, await actorOf(admin.token), me, ChangePerson.parse({ permissions: ["admin"] })),
+      ),
+    ).toBe("forbidden");
   });
 
   test("keeps names and linked identities one subject's", async () => {
@@ -446,9 +581,18 @@ describe("changing people", () => {
     const [alice, bob] = [await person(admin, { name: "alice" }), await person(admin, { name: "bob" })];
     expect(await codeOf(createPerson(control, admin.actor, CreatePerson.parse({ name: "alice" })))).toBe("conflict");
     const identity = { issuer: "https://idp.example", subject: "u-1" };
-    const linked = await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ identities: [identity, identity] }));
+    const linked = await changePerson(
+      control,
+      admin.actor,
+      alice.actor.subject,
+      ChangePerson.parse({ identities: [identity, identity] }),
+    );
     expect(linked.identities).toEqual([identity]);
-    expect(await codeOf(changePerson(control, admin.actor, bob.actor.subject, ChangePerson.parse({ identities: [identity] })))).toBe("conflict");
+    expect(
+      await codeOf(
+        changePerson(control, admin.actor, bob.actor.subject, ChangePerson.parse({ identities: [identity] })),
+      ),
+    ).toBe("conflict");
     await test_.sql("update subject_identities set subject_id = $1", [bob.actor.subject]);
     expect((await showPerson(control, admin.actor, bob.actor.subject)).identities).toEqual([]);
   });
@@ -456,14 +600,25 @@ describe("changing people", () => {
   test("agents act for somebody, hold no powers, and stand and fall with whom they act for", async () => {
     const admin = await firstAdmin();
     const alice = await person(admin, { name: "alice" });
-    const agent = (input: object) => createPerson(control, admin.actor, CreatePerson.parse({ name: "bot", kind: "agent", ...input }));
+    const agent = (input: object) =>
+      createPerson(control, admin.actor, CreatePerson.parse({ name: "bot", kind: "agent", ...input }));
     expect(await codeOf(agent({}))).toBe("invalid_request");
     expect(await codeOf(agent({ actsFor: newId("subject", control.clock, control.random) }))).toBe("invalid_request");
-    expect(await codeOf(agent({ actsFor: alice.actor.subject, permissions: ["member", "admin"] }))).toBe("invalid_request");
-    expect(await codeOf(createPerson(control, admin.actor, CreatePerson.parse({ name: "human", actsFor: alice.actor.subject })))).toBe("invalid_request");
+    expect(await codeOf(agent({ actsFor: alice.actor.subject, permissions: ["member", "admin"] }))).toBe(
+      "invalid_request",
+    );
+    expect(
+      await codeOf(
+        createPerson(control, admin.actor, CreatePerson.parse({ name: "human", actsFor: alice.actor.subject })),
+      ),
+    ).toBe("invalid_request");
     const { person: bot, invitation } = await agent({ actsFor: alice.actor.subject });
     expect(invitation).toBeUndefined();
-    const { secret } = await createToken(control, admin.actor, CreateToken.parse({ label: "bot", permissions: ["member"], subject: bot.entry.subject }));
+    const { secret } = await createToken(
+      control,
+      admin.actor,
+      CreateToken.parse({ label: "bot", permissions: ["member"], subject: bot.entry.subject }),
+    );
     expect(await refusal(secret)).toBe("let in");
     await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ active: false }));
     expect(await refusal(secret)).toBe("subject_inactive");
@@ -473,23 +628,36 @@ describe("changing people", () => {
     const admin = await firstAdmin();
     const second = await person(admin, { name: "second", permissions: ["admin"] });
     const alice = await person(admin, { name: "alice" });
-    expect(await codeOf(changePerson(control, alice.actor, alice.actor.subject, ChangePerson.parse({ groups: ["dba"] })))).toBe("forbidden");
+    expect(
+      await codeOf(changePerson(control, alice.actor, alice.actor.subject, ChangePerson.parse({ groups: ["dba"] }))),
+    ).toBe("forbidden");
     expect(await codeOf(createPerson(control, alice.actor, CreatePerson.parse({ name: "x" })))).toBe("forbidden");
     expect(await codeOf(listPeople(control, alice.actor, { limit: 10 }))).toBe("forbidden");
     expect(await codeOf(showPerson(control, alice.actor, second.actor.subject))).toBe("not_found");
     expect((await showPerson(control, alice.actor, alice.actor.subject)).entry.name).toBe("alice");
     await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ groups: ["dba"] }));
     const [told] = await test_.sql("select recipients, words from notifications where type = 'subject.changed'");
-    expect(told).toEqual({ recipients: [admin.actor.subject, second.actor.subject].toSorted(), words: "admin changed alice: group dba added" });
+    expect(told).toEqual({
+      recipients: [admin.actor.subject, second.actor.subject].toSorted(),
+      words: "admin changed alice: group dba added",
+    });
     expect((await auditTypes()).at(-1)).toBe("subject.changed");
   });
 
   test("at once, all changes hold", async () => {
     const admin = await firstAdmin();
     const names = Array.from({ length: 8 }, (_, index) => `p${index}`);
-    await Promise.all(names.map((name) => createPerson(control, admin.actor, CreatePerson.parse({ name, groups: ["crowd"] }))));
+    await Promise.all(
+      names.map((name) => createPerson(control, admin.actor, CreatePerson.parse({ name, groups: ["crowd"] }))),
+    );
     const roster = await currentRoster(control);
-    expect(roster.entries().filter((entry) => entry.groups.includes("crowd")).map((entry) => entry.name).toSorted()).toEqual(names);
+    expect(
+      roster
+        .entries()
+        .filter((entry) => entry.groups.includes("crowd"))
+        .map((entry) => entry.name)
+        .toSorted(),
+    ).toEqual(names);
     const page = await listPeople(control, admin.actor, { limit: 5 });
     const rest = await listPeople(control, admin.actor, { limit: 5, cursor: page.next });
     expect(page.items.length + rest.items.length).toBe(9);
@@ -501,20 +669,34 @@ describe("the roster", () => {
     const admin = await firstAdmin();
     const roster = await currentRoster(control);
     expect(roster.head).toMatchObject({ v: 1, version: 3, size: 1 });
-    expect(verifyDigest(roster.signature, "control", control.keys.signing.publicKey, digestOf("roster", roster.head))).toBe(true);
+    expect(
+      verifyDigest(roster.signature, "control", control.keys.signing.publicKey, digestOf("roster", roster.head)),
+    ).toBe(true);
     expect(roster.proof(admin.actor.subject)).toMatchObject({ index: 0, path: [] });
   });
 
   const tamperings: [string, string][] = [
     ["a group added", `update roster_entries set document = replace(document, '"groups":[]', '"groups":["dba"]')`],
-    ["a permission added", `update roster_entries set document = replace(document, '"permissions":["member"]', '"permissions":["admin","member"]')`],
-    ["an entry added", `insert into roster_entries select 'sub_00000000000000000000000000', replace(document, subject_id, 'sub_00000000000000000000000000') from roster_entries limit 1`],
+    [
+      "a permission added",
+      `update roster_entries set document = replace(document, '"permissions":["member"]', '"permissions":["admin","member"]')`,
+    ],
+    [
+      "an entry added",
+      `insert into roster_entries select 'sub_00000000000000000000000000', replace(document, subject_id, 'sub_00000000000000000000000000') from roster_entries limit 1`,
+    ],
     ["an entry removed", `delete from roster_entries where document like '%"alice"%'`],
     ["an entry that is none", `update roster_entries set document = '{}'`],
     ["another head", `update roster_heads set document = replace(document, '"size":2', '"size":3')`],
-    ["a head signed by somebody else", `update roster_heads set signatures = jsonb_set(signatures, '{0,signature}', to_jsonb(repeat('A', 86)))`],
+    [
+      "a head signed by somebody else",
+      `update roster_heads set signatures = jsonb_set(signatures, '{0,signature}', to_jsonb(repeat('A', 86)))`,
+    ],
     ["no head", `delete from roster_heads`],
-    ["an older head and no newer one", `delete from roster_heads where version = (select max(version) from roster_heads)`],
+    [
+      "an older head and no newer one",
+      `delete from roster_heads where version = (select max(version) from roster_heads)`,
+    ],
     ["a head with a higher number", `update roster_heads set version = version + 10`],
   ];
   test.each(tamperings)("with %s by SQL is refused, after a restart too", async (_what, statement) => {
@@ -534,7 +716,9 @@ describe("the roster", () => {
     await test_.sql("create table old_heads as table roster_heads; create table old_entries as table roster_entries");
     await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ groups: [] }));
     await currentRoster(control);
-    await test_.sql("truncate roster_heads, roster_entries; insert into roster_heads table old_heads; insert into roster_entries table old_entries");
+    await test_.sql(
+      "truncate roster_heads, roster_entries; insert into roster_heads table old_heads; insert into roster_entries table old_entries",
+    );
     expect(await codeOf(currentRoster(control))).toBe("roster_invalid");
     await using restarted = test_.another();
     expect(await codeOf(currentRoster(restarted.control))).toBe("roster_invalid");
@@ -547,14 +731,21 @@ describe("the roster", () => {
   test("remembers one version, the newest", async () => {
     await firstAdmin();
     const { head } = await currentRoster(control);
-    expect(await readdir(join(control.settings.logDirectory, "roster"))).toEqual([`head-${String(head.version).padStart(12, "0")}`]);
+    expect(await readdir(join(control.settings.logDirectory, "roster"))).toEqual([
+      `head-${String(head.version).padStart(12, "0")}`,
+    ]);
   });
 
   test("changed by another process is seen by the next call", async () => {
     const admin = await firstAdmin();
     const alice = await person(admin, { name: "alice" });
     await using other = test_.another();
-    await changePerson(other.control, await actorOf(admin.token, other.control), alice.actor.subject, ChangePerson.parse({ groups: ["dba"] }));
+    await changePerson(
+      other.control,
+      await actorOf(admin.token, other.control),
+      alice.actor.subject,
+      ChangePerson.parse({ groups: ["dba"] }),
+    );
     expect((await actorOf(alice.token)).entry.groups).toEqual(["dba"]);
   });
 

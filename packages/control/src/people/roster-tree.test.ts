@@ -12,7 +12,16 @@ function entry(index: number): RosterEntry {
   const bytes = new Uint8Array(16);
   new DataView(bytes.buffer).setUint32(12, index * 7_919);
   const subject = `sub_${toBase32(bytes)}` as SubjectId;
-  return { subject, name: `n${index}`, kind: "human", groups: [], claims: {}, credentials: [], permissions: ["member"], active: true };
+  return {
+    subject,
+    name: `n${index}`,
+    kind: "human",
+    groups: [],
+    claims: {},
+    credentials: [],
+    permissions: ["member"],
+    active: true,
+  };
 }
 
 test("the tree is RFC 6962's, and every entry's proof leads to its root", () => {

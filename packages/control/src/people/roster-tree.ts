@@ -55,7 +55,7 @@ export class RosterTree {
 
 function levelsOver(leafHashes: readonly Uint8Array[]): Uint8Array[][] {
   const levels = [[...leafHashes]];
-  for (let below = leafHashes; below.length > 1; ) {
+  for (let below = leafHashes; below.length > 1;) {
     const level: Uint8Array[] = [];
     for (let i = 0; i < below.length; i += 2) {
       const [left, right] = [below[i], below[i + 1]];

@@ -12,7 +12,13 @@ import { toTime } from "@cardea/core/documents/primitives";
 import { RosterEntry, RosterHead, type RosterProof } from "@cardea/core/documents/roster";
 import type { Signature } from "@cardea/core/documents/signature";
 import type { Control, Tx } from "../control.ts";
-import { insertRosterHead, lockRoster, maybeOneRosterVersion, oneStoredRoster, type StoredRoster } from "../store/people.ts";
+import {
+  insertRosterHead,
+  lockRoster,
+  maybeOneRosterVersion,
+  oneStoredRoster,
+  type StoredRoster,
+} from "../store/people.ts";
 import { openSigned, signDocument, type Signed } from "../store/signed.ts";
 import { transact } from "../store/transaction.ts";
 import { rememberedHead, rememberHead } from "./roster-memory.ts";
@@ -102,7 +108,10 @@ export async function currentRoster(control: Control): Promise<RosterView> {
 }
 
 /** Like `currentRoster` for whoever has just read which version is the newest. */
-export async function rosterAt(control: Control, stored: { readonly version: number; readonly digest: string } | undefined): Promise<RosterView> {
+export async function rosterAt(
+  control: Control,
+  stored: { readonly version: number; readonly digest: string } | undefined,
+): Promise<RosterView> {
   const cache = cacheOf(control);
   if (cache.view !== undefined && isSame(cache.view, stored)) return cache.view;
   for (;;) {
@@ -148,7 +157,8 @@ async function load(control: Control): Promise<RosterView> {
 async function storeFirstRoster(control: Control): Promise<void> {
   await transact(control, async (tx) => {
     await lockRoster(tx);
-    if ((await maybeOneRosterVersion(tx)) === undefined) await insertRosterHead(tx, signHead(control, 1, new RosterTree([])));
+    if ((await maybeOneRosterVersion(tx)) === undefined)
+      await insertRosterHead(tx, signHead(control, 1, new RosterTree([])));
   });
 }
 
@@ -156,10 +166,15 @@ function verified(control: Control, stored: StoredRoster): RosterView {
   const { head } = stored;
   if (head === undefined) throw invalid("there is no signed head");
   const signed = openSigned(control.keys.signing.publicKey, "roster", RosterHead, head);
-  if (signed?.document.version !== head.version) throw invalid("the newest head does not bear the control plane's signature");
+  if (signed?.document.version !== head.version)
+    throw invalid("the newest head does not bear the control plane's signature");
   const tree = new RosterTree(stored.entries.map((text) => rosterLeaf(parseEntry(text))));
-  if (tree.root !== signed.document.root || tree.leaves.length !== signed.document.size) throw invalid("the entries are not those that the head was signed over");
-  const profiles = stored.profiles.map((row): [SubjectId, Profile] => [row.subject_id, { displayName: row.display_name, email: row.email ?? undefined }]);
+  if (tree.root !== signed.document.root || tree.leaves.length !== signed.document.size)
+    throw invalid("the entries are not those that the head was signed over");
+  const profiles = stored.profiles.map((row): [SubjectId, Profile] => [
+    row.subject_id,
+    { displayName: row.display_name, email: row.email ?? undefined },
+  ]);
   return new RosterView(signed, tree, new Map(profiles));
 }
 
@@ -174,8 +189,12 @@ function parseEntry(text: string): RosterEntry {
 function refuseOlder(view: RosterView, known: Version | undefined): void {
   if (known === undefined) return;
   const { version } = view.head;
-  if (version < known.version) throw invalid(`version ${String(version)} is older than version ${String(known.version)}, which was in force before; was a backup restored?`);
-  if (version === known.version && view.digest !== known.digest) throw invalid(`there were two different rosters of version ${String(version)}`);
+  if (version < known.version)
+    throw invalid(
+      `version ${String(version)} is older than version ${String(known.version)}, which was in force before; was a backup restored?`,
+    );
+  if (version === known.version && view.digest !== known.digest)
+    throw invalid(`there were two different rosters of version ${String(version)}`);
 }
 
 /** Signs and stores the next version in the transaction, which holds the roster's lock. Entries are stored by the caller. */
@@ -186,12 +205,21 @@ export async function storeNextRoster(tx: Tx, control: Control, before: RosterVi
 }
 
 function signHead(control: Pick<Control, "clock" | "keys">, version: number, tree: RosterTree): Signed<RosterHead> {
-  const head: RosterHead = { v: 1, version, at: toTime(control.clock.now()), size: tree.leaves.length, root: tree.root };
+  const head: RosterHead = {
+    v: 1,
+    version,
+    at: toTime(control.clock.now()),
+    size: tree.leaves.length,
+    root: tree.root,
+  };
   return signDocument(control.keys, "roster", head);
 }
 
 function invalid(why: string): CardeaError {
-  return new CardeaError("roster_invalid", `the stored people do not verify: ${why}; somebody or something changed the database beside Cardea`);
+  return new CardeaError(
+    "roster_invalid",
+    `the stored people do not verify: ${why}; somebody or something changed the database beside Cardea`,
+  );
 }
 
 function isSame(view: RosterView, stored: { readonly version: number; readonly digest: string } | undefined): boolean {

@@ -12,7 +12,10 @@ type Key = Pick<RosterCredential, "kind" | "publicKey">;
 const encoder = new TextEncoder();
 
 /** The curve's base point: verified against where there is no credential, so that it takes as long. The outcome is never believed. */
-export const unknownCredential: Key = { kind: "device", publicKey: toBase64Url(Uint8Array.of(0x58, ...new Uint8Array(31).fill(0x66))) };
+export const unknownCredential: Key = {
+  kind: "device",
+  publicKey: toBase64Url(Uint8Array.of(0x58, ...new Uint8Array(31).fill(0x66))),
+};
 
 /** The raw public key of a new credential, base64url. @throws CardeaError `invalid_request` where it is no Ed25519 key */
 export function publicKeyOf(credential: NewCredential): string {
@@ -49,5 +52,7 @@ function sha512(bytes: Uint8Array): Uint8Array {
 }
 
 function invalidKey(why: string): CardeaError {
-  return new CardeaError("invalid_request", `the public key cannot be used: ${why}`, { pointers: [{ path: "credential.publicKey", message: why }] });
+  return new CardeaError("invalid_request", `the public key cannot be used: ${why}`, {
+    pointers: [{ path: "credential.publicKey", message: why }],
+  });
 }

@@ -34,16 +34,22 @@ export function challenge(control: Control, credential: CredentialId): Challenge
  * Exchanges a signed challenge for a token.
  * @throws CardeaError `challenge_invalid`, `signature_invalid`, `subject_inactive`
  */
-export async function signIn(control: Control, input: z.output<typeof SignIn>, sourceIp: string): Promise<z.infer<typeof SignedIn>> {
+export async function signIn(
+  control: Control,
+  input: z.output<typeof SignIn>,
+  sourceIp: string,
+): Promise<z.infer<typeof SignedIn>> {
   const asked = openChallenge(control, input.challenge);
   if (asked === undefined) throw challengeInvalid();
   const roster = await currentRoster(control);
   const held = credentialIn(roster, asked.credential);
   const valid = verifySignIn(held?.credential ?? unknownCredential, challengeDigest(asked), input.signature);
-  if (held === undefined || !valid) throw new CardeaError("signature_invalid", "the signature is not the credential's over this challenge");
+  if (held === undefined || !valid)
+    throw new CardeaError("signature_invalid", "the signature is not the credential's over this challenge");
   const { entry, credential } = held;
   // Only after the signature: nobody else learns that the credential exists.
-  if (!roster.isActive(entry.subject)) throw new CardeaError("subject_inactive", `\`${entry.name}\` is not active; ask an administrator`);
+  if (!roster.isActive(entry.subject))
+    throw new CardeaError("subject_inactive", `\`${entry.name}\` is not active; ask an administrator`);
   return transact(control, async (tx) => {
     if (!(await spendChallenge(tx, input.challenge, asked.expiresAt))) throw challengeInvalid();
     const token = await makeToken(tx, control, {
@@ -76,7 +82,10 @@ function challengeOf(control: Control, credential: CredentialId, nonce: string, 
 }
 
 /** The challenge behind a nonce of ours that is not over. */
-function openChallenge(control: Control, nonce: string): (Challenge & { readonly credential: CredentialId }) | undefined {
+function openChallenge(
+  control: Control,
+  nonce: string,
+): (Challenge & { readonly credential: CredentialId }) | undefined {
   const dot = nonce.lastIndexOf(".");
   const body = nonce.slice(0, Math.max(dot, 0));
   if (!matchesKeyedHash(control, "challenge", body, nonce.slice(dot + 1))) return undefined;
@@ -87,7 +96,10 @@ function openChallenge(control: Control, nonce: string): (Challenge & { readonly
   return challengeOf(control, credential.data, nonce, expiresMs);
 }
 
-function credentialIn(roster: RosterView, id: CredentialId): { entry: RosterEntry; credential: RosterEntry["credentials"][number] } | undefined {
+function credentialIn(
+  roster: RosterView,
+  id: CredentialId,
+): { entry: RosterEntry; credential: RosterEntry["credentials"][number] } | undefined {
   for (const entry of roster.entries()) {
     const credential = entry.credentials.find((held) => held.id === id);
     if (credential !== undefined) return { entry, credential };

@@ -24,30 +24,64 @@ const maxLifetimeMs = 90 * 86_400_000;
  * votes, signs or enrols. The secret is in the answer and nowhere else.
  * @throws CardeaError `token_forbidden`, `forbidden`, `not_found`, `invalid_request`
  */
-export async function createToken(control: Control, actor: Actor, input: z.output<typeof CreateToken>): Promise<z.infer<typeof CreatedToken>> {
+export async function createToken(
+  control: Control,
+  actor: Actor,
+  input: z.output<typeof CreateToken>,
+): Promise<z.infer<typeof CreatedToken>> {
   demandSignIn(actor);
   const lifetimeMs = lifetimeOf(input.lifetime);
   return transact(control, async (tx) => {
     const owner = await ownerOf(tx, control, actor, input.subject);
     const held = owner.subject === actor.subject ? actor.permissions : owner.permissions;
     const missing = input.permissions.filter((permission) => !held.includes(permission));
-    if (missing.length > 0) throw new CardeaError("forbidden", `${owner.name} has no permission ${missing.map((one) => `\`${one}\``).join(", ")} to give to a token`);
+    if (missing.length > 0)
+      throw new CardeaError(
+        "forbidden",
+        `${owner.name} has no permission ${missing.map((one) => `\`${one}\``).join(", ")} to give to a token`,
+      );
     const permissions = sortedSet(input.permissions);
-    const made = await makeToken(tx, control, { subject: owner.subject, method: "api-token", label: input.label, permissions, lifetimeMs });
+    const made = await makeToken(tx, control, {
+      subject: owner.subject,
+      method: "api-token",
+      label: input.label,
+      permissions,
+      lifetimeMs,
+    });
     await record(tx, control, {
       type: "token.created",
       ids: { subject: owner.subject, token: made.id },
       data: { label: input.label, permissions, expiresAt: made.expiresAt },
       actor: actor.subject,
     });
-    await tellAdmins(tx, control, "token.created", `${actor.name} made an API token for ${owner.name} with ${permissions.join(", ")}, good for ${formatDuration(lifetimeMs)}`);
-    return { id: made.id, label: input.label, permissions, createdAt: made.createdAt, expiresAt: made.expiresAt, secret: made.text };
+    await tellAdmins(
+      tx,
+      control,
+      "token.created",
+      `${actor.name} made an API token for ${owner.name} with ${permissions.join(", ")}, good for ${formatDuration(lifetimeMs)}`,
+    );
+    return {
+      id: made.id,
+      label: input.label,
+      permissions,
+      createdAt: made.createdAt,
+      expiresAt: made.expiresAt,
+      secret: made.text,
+    };
   });
 }
 
 /** One's own API tokens, newest first. */
-export async function listTokens(control: Control, actor: Actor, query: z.output<typeof PageQuery>): Promise<Page<TokenView>> {
-  const rows = await manyTokens(control.db, actor.subject, { before: query.cursor, limit: query.limit + 1, now: toTime(control.clock.now()) });
+export async function listTokens(
+  control: Control,
+  actor: Actor,
+  query: z.output<typeof PageQuery>,
+): Promise<Page<TokenView>> {
+  const rows = await manyTokens(control.db, actor.subject, {
+    before: query.cursor,
+    limit: query.limit + 1,
+    now: toTime(control.clock.now()),
+  });
   const shown = rows.slice(0, query.limit);
   const next = rows.length > shown.length ? shown.at(-1)?.id : undefined;
   return { items: shown.map(viewOf), ...(next !== undefined && { next }) };
@@ -57,17 +91,31 @@ export async function listTokens(control: Control, actor: Actor, query: z.output
 export async function revokeToken(control: Control, actor: Actor, id: TokenId): Promise<void> {
   await transact(control, async (tx) => {
     const owner = await maybeOneTokenOwner(tx, id);
-    const allowed = owner !== undefined && owner.method === "api-token" && (owner.subject_id === actor.subject || actor.permissions.includes("admin"));
-    if (!allowed || !(await deleteToken(tx, id))) throw new CardeaError("not_found", `there is no token \`${id}\`, or you may not see it`);
-    await record(tx, control, { type: "token.revoked", ids: { subject: owner.subject_id, token: id }, data: {}, actor: actor.subject });
+    const allowed =
+      owner !== undefined &&
+      owner.method === "api-token" &&
+      (owner.subject_id === actor.subject || actor.permissions.includes("admin"));
+    if (!allowed || !(await deleteToken(tx, id)))
+      throw new CardeaError("not_found", `there is no token \`${id}\`, or you may not see it`);
+    await record(tx, control, {
+      type: "token.revoked",
+      ids: { subject: owner.subject_id, token: id },
+      data: {},
+      actor: actor.subject,
+    });
   });
 }
 
 async function ownerOf(tx: Tx, control: Control, actor: Actor, subject: CreateTokenSubject): Promise<RosterEntry> {
   if (subject === undefined || subject === actor.subject) return actor.entry;
   const entry = actor.permissions.includes("admin") ? (await rosterIn(tx, control)).entry(subject) : undefined;
-  if (entry === undefined) throw new CardeaError("not_found", `there is no subject \`${subject}\`, or you may not make tokens for it`);
-  if (entry.kind === "human") throw new CardeaError("forbidden", "a human's tokens are made by that human; an administrator makes them for workloads and agents");
+  if (entry === undefined)
+    throw new CardeaError("not_found", `there is no subject \`${subject}\`, or you may not make tokens for it`);
+  if (entry.kind === "human")
+    throw new CardeaError(
+      "forbidden",
+      "a human's tokens are made by that human; an administrator makes them for workloads and agents",
+    );
   if (!entry.active) throw new CardeaError("subject_inactive", `\`${entry.name}\` is not active`);
   return entry;
 }
@@ -75,9 +123,15 @@ type CreateTokenSubject = z.output<typeof CreateToken>["subject"];
 
 function lifetimeOf(text: string): number {
   const parsed = parseDuration(text);
-  const problem = !parsed.ok ? parsed.detail : parsed.value > maxLifetimeMs ? `\`${text}\` is longer than \`90d\`` : undefined;
+  const problem = !parsed.ok
+    ? parsed.detail
+    : parsed.value > maxLifetimeMs
+      ? `\`${text}\` is longer than \`90d\``
+      : undefined;
   if (!parsed.ok || problem !== undefined) {
-    throw new CardeaError("invalid_request", problem ?? "not a duration", { pointers: [{ path: "lifetime", message: problem ?? "not a duration" }] });
+    throw new CardeaError("invalid_request", problem ?? "not a duration", {
+      pointers: [{ path: "lifetime", message: problem ?? "not a duration" }],
+    });
   }
   return parsed.value;
 }

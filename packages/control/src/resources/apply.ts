@@ -19,16 +19,31 @@ import { waitForTask } from "./wait-for-task.ts";
  * to hold is signed here, and whether it is valid the outpost says. Answers when it has, or after some seconds with the resource as it is known so far.
  * @throws CardeaError `forbidden`, `token_forbidden`, `invalid_request`, `outpost_unknown`, `conflict`, `resource_config_invalid`
  */
-export async function applyResource(control: Control, actor: Actor, name: string, input: z.output<typeof ApplyResource>): Promise<ResourceView> {
+export async function applyResource(
+  control: Control,
+  actor: Actor,
+  name: string,
+  input: z.output<typeof ApplyResource>,
+): Promise<ResourceView> {
   demand(actor, "admin");
   demandSignIn(actor);
-  if (!Name.safeParse(name).success) throw new CardeaError("invalid_request", `\`${name}\` is not a name for a resource`, { pointers: [{ path: "name", message: "not a name" }] });
+  if (!Name.safeParse(name).success)
+    throw new CardeaError("invalid_request", `\`${name}\` is not a name for a resource`, {
+      pointers: [{ path: "name", message: "not a name" }],
+    });
   const task = await transact(control, async (tx) => {
     const outpost = await maybeOneOutpost(tx, control.keys, { id: input.outpost });
-    if (outpost === undefined) throw new CardeaError("outpost_unknown", `there is no outpost \`${input.outpost}\`; \`cardea outposts\` lists them`);
+    if (outpost === undefined)
+      throw new CardeaError(
+        "outpost_unknown",
+        `there is no outpost \`${input.outpost}\`; \`cardea outposts\` lists them`,
+      );
     const known = await maybeOneResource(tx, { name });
     if (known !== undefined && known.outpost !== input.outpost) {
-      throw new CardeaError("conflict", `\`${name}\` belongs to the outpost \`${known.outpost}\`; a resource does not move between outposts`);
+      throw new CardeaError(
+        "conflict",
+        `\`${name}\` belongs to the outpost \`${known.outpost}\`; a resource does not move between outposts`,
+      );
     }
     const resource = resourceIdOf(markSeedOf(control.keys.installation, outpost.enrolment.name), name);
     await insertResource(tx, { id: resource, name, outpost: input.outpost, at: toTime(control.clock.now()) });
@@ -38,7 +53,12 @@ export async function applyResource(control: Control, actor: Actor, name: string
       data: { name, by: "configuration" },
       actor: actor.subject,
     });
-    const authority = await authorise(tx, control, { resource, name, outpost: input.outpost, by: actor.subject }, input.sealed);
+    const authority = await authorise(
+      tx,
+      control,
+      { resource, name, outpost: input.outpost, by: actor.subject },
+      input.sealed,
+    );
     return await enqueueTask(tx, control, input.outpost, { type: "configure", authority, sealed: input.sealed });
   });
   const done = await waitForTask(control, task);

@@ -23,13 +23,19 @@ export interface Subject {
 }
 
 /** The next word on the resource, signed and stored. Without `sealed` it is that the resource is removed. */
-export async function authorise(tx: Tx, control: Control, subject: Subject, sealed?: SealedKey): Promise<ConfigurationAuthority> {
+export async function authorise(
+  tx: Tx,
+  control: Control,
+  subject: Subject,
+  sealed?: SealedKey,
+): Promise<ConfigurationAuthority> {
   const before = await maybeOneConfigurationLocked(tx, control.keys, subject.resource);
   const now = control.clock.now();
   // By the clock, so that a database put back from a backup does not give out numbers that its outposts have seen.
   const version = Math.max((before?.version ?? 0) + 1, now);
   const head = { v: 1 as const, ...subject, version, at: toTime(now) };
-  const document: Configuration = sealed === undefined ? { ...head, removed: true } : { ...head, content: digestOf("sealed", sealed) };
+  const document: Configuration =
+    sealed === undefined ? { ...head, removed: true } : { ...head, content: digestOf("sealed", sealed) };
   const signed = signDocument(control.keys, "configuration", document);
   await storeConfiguration(tx, signed);
   const { id, seed } = control.keys.signing;

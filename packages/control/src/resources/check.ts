@@ -17,13 +17,23 @@ import { waitForTask } from "./wait-for-task.ts";
 export async function checkResource(control: Control, actor: Actor, name: string): Promise<ResourceView> {
   demand(actor, "admin", "auditor");
   const resource = await maybeOneResource(control.db, { name });
-  if (resource === undefined) throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
+  if (resource === undefined)
+    throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
   const outpost = await maybeOneOutpost(control.db, control.keys, { id: resource.outpost });
   if (!isConnected(outpost, control.clock.now())) {
-    throw new CardeaError("outpost_unreachable", `the link of the outpost \`${outpost?.enrolment.name ?? resource.outpost}\` is down; is it running?`);
+    throw new CardeaError(
+      "outpost_unreachable",
+      `the link of the outpost \`${outpost?.enrolment.name ?? resource.outpost}\` is down; is it running?`,
+    );
   }
-  const task = await transact(control, (tx) => enqueueTask(tx, control, resource.outpost, { type: "check", resource: name }));
+  const task = await transact(control, (tx) =>
+    enqueueTask(tx, control, resource.outpost, { type: "check", resource: name }),
+  );
   const done = await waitForTask(control, task);
-  if (done === undefined) throw new CardeaError("outpost_unreachable", `the outpost \`${outpost?.enrolment.name ?? ""}\` did not answer in time`);
+  if (done === undefined)
+    throw new CardeaError(
+      "outpost_unreachable",
+      `the outpost \`${outpost?.enrolment.name ?? ""}\` did not answer in time`,
+    );
   return await showResource(control, actor, name);
 }

@@ -14,7 +14,11 @@ import { roleOffers } from "./offers.ts";
 const maxOutposts = 1_000;
 
 /** `GET /v1/resources`: everything that is registered, by name, with what the caller could ask for there. */
-export async function listResources(control: Control, actor: Actor, query: z.output<typeof PageQuery>): Promise<Page<ResourceView>> {
+export async function listResources(
+  control: Control,
+  actor: Actor,
+  query: z.output<typeof PageQuery>,
+): Promise<Page<ResourceView>> {
   const [found, outposts, policy] = await Promise.all([
     manyResources(control.db, query.cursor, query.limit + 1),
     manyOutposts(control.db, control.keys, undefined, maxOutposts),
@@ -23,19 +27,31 @@ export async function listResources(control: Control, actor: Actor, query: z.out
   const shown = found.slice(0, query.limit);
   const byId = new Map(outposts.map((outpost) => [outpost.enrolment.id, outpost]));
   const next = found.length > shown.length ? shown.at(-1)?.name : undefined;
-  const items = shown.map((resource) => view(control, actor, resource, byId.get(resource.outpost), policy?.signed.document));
+  const items = shown.map((resource) =>
+    view(control, actor, resource, byId.get(resource.outpost), policy?.signed.document),
+  );
   return { items, ...(next !== undefined && { next }) };
 }
 
 /** `GET /v1/resources/{name}`. @throws CardeaError `resource_unknown` */
 export async function showResource(control: Control, actor: Actor, name: string): Promise<ResourceView> {
   const resource = await maybeOneResource(control.db, { name });
-  if (resource === undefined) throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
-  const [outpost, policy] = await Promise.all([maybeOneOutpost(control.db, control.keys, { id: resource.outpost }), policyInForce(control)]);
+  if (resource === undefined)
+    throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
+  const [outpost, policy] = await Promise.all([
+    maybeOneOutpost(control.db, control.keys, { id: resource.outpost }),
+    policyInForce(control),
+  ]);
   return view(control, actor, resource, outpost, policy?.signed.document);
 }
 
-function view(control: Control, actor: Actor, resource: StoredResource, outpost: StoredOutpost | undefined, policy: Policy | undefined): ResourceView {
+function view(
+  control: Control,
+  actor: Actor,
+  resource: StoredResource,
+  outpost: StoredOutpost | undefined,
+  policy: Policy | undefined,
+): ResourceView {
   const now = control.clock.now();
   const { spec, detail, version } = resource;
   // How a resource is guarded and what its administrator lacks is for those who operate it.

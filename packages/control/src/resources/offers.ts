@@ -17,14 +17,21 @@ export function roleOffers(policy: Policy | undefined, spec: ResourceSpec, entry
     .map((role) => roleOffer(policy, spec, entry, role, now));
 }
 
-function roleOffer(policy: Policy | undefined, spec: ResourceSpec, entry: RosterEntry, role: string, createdAt: Time): Offer {
+function roleOffer(
+  policy: Policy | undefined,
+  spec: ResourceSpec,
+  entry: RosterEntry,
+  role: string,
+  createdAt: Time,
+): Offer {
   const { vias = [], description } = spec.roles[role] ?? {};
   const named = { role, via: [...vias], ...(description !== undefined && { description }) };
   if (policy === undefined) return { ...named, effect: "deny", words: "no policy has been applied yet" };
   const decision = decide({ policy, asked: sampleAsked(spec, entry, role), spec, facts: factsOf(entry), createdAt });
   // A rule may answer the role and yet refuse the sample for what it leaves out, such as a ticket: the rule is what is shown.
   const rule = policy.document.rules.find(({ name }) => name === decision.rule);
-  if (rule === undefined || rule.effect === "deny") return { ...named, effect: "deny", words: decision.reasons.join("; ") };
+  if (rule === undefined || rule.effect === "deny")
+    return { ...named, effect: "deny", words: decision.reasons.join("; ") };
   return {
     ...named,
     effect: rule.effect,
@@ -38,7 +45,11 @@ function roleOffer(policy: Policy | undefined, spec: ResourceSpec, entry: Roster
 function sampleAsked(spec: ResourceSpec, entry: RosterEntry, role: string): Asked {
   return {
     nonce: "preview-preview-preview",
-    requester: { id: entry.subject, kind: entry.kind, ...(entry.actsFor !== undefined && { onBehalfOf: entry.actsFor }) },
+    requester: {
+      id: entry.subject,
+      kind: entry.kind,
+      ...(entry.actsFor !== undefined && { onBehalfOf: entry.actsFor }),
+    },
     resource: spec.name,
     ask: { role },
     justification: "x".repeat(1_000),

@@ -22,7 +22,11 @@ export function isConnected(outpost: StoredOutpost | undefined, nowMs: number): 
 }
 
 /** `GET /v1/outposts`, by name. @throws CardeaError `forbidden` */
-export async function listOutposts(control: Control, actor: Actor, query: z.output<typeof PageQuery>): Promise<Page<OutpostView>> {
+export async function listOutposts(
+  control: Control,
+  actor: Actor,
+  query: z.output<typeof PageQuery>,
+): Promise<Page<OutpostView>> {
   demand(actor, "admin", "auditor");
   const found = await manyOutposts(control.db, control.keys, query.cursor, query.limit + 1);
   const shown = found.slice(0, query.limit);
@@ -48,20 +52,37 @@ function view(outpost: StoredOutpost, nowMs: number): OutpostView {
  * `POST /v1/outposts/enrolments`. A name that an outpost has already is for rebuilding it: who enrols with the token replaces that outpost
  * and takes its resources over. Without a name a free one is chosen. @throws CardeaError `forbidden`, `token_forbidden`, `invalid_request`
  */
-export async function createEnrolmentToken(control: Control, actor: Actor, input: { readonly name?: string | undefined } = {}): Promise<z.infer<typeof EnrolmentToken>> {
+export async function createEnrolmentToken(
+  control: Control,
+  actor: Actor,
+  input: { readonly name?: string | undefined } = {},
+): Promise<z.infer<typeof EnrolmentToken>> {
   demand(actor, "admin");
   demandSignIn(actor);
   return await transact(control, (tx) => makeEnrolmentToken(tx, control, actor, input.name));
 }
 
-async function makeEnrolmentToken(tx: Tx, control: Control, actor: Actor, wanted: string | undefined): Promise<z.infer<typeof EnrolmentToken>> {
+async function makeEnrolmentToken(
+  tx: Tx,
+  control: Control,
+  actor: Actor,
+  wanted: string | undefined,
+): Promise<z.infer<typeof EnrolmentToken>> {
   const name = Name.safeParse(wanted ?? (await freeName(tx, control)));
-  if (!name.success) throw new CardeaError("invalid_request", `\`${wanted ?? ""}\` is not a name for an outpost`, { pointers: [{ path: "name", message: "not a name" }] });
+  if (!name.success)
+    throw new CardeaError("invalid_request", `\`${wanted ?? ""}\` is not a name for an outpost`, {
+      pointers: [{ path: "name", message: "not a name" }],
+    });
   const now = control.clock.now();
   const id = newId("token", control.clock, control.random);
   const [createdAt, expiresAt] = [toTime(now), toTime(now + tokenLifetimeMs)];
   await insertEnrolmentToken(tx, { id, name: name.data, createdBy: actor.subject, createdAt, expiresAt });
-  await record(tx, control, { type: "outpost.invited", ids: { token: id }, data: { name: name.data, expiresAt }, actor: actor.subject });
+  await record(tx, control, {
+    type: "outpost.invited",
+    ids: { token: id },
+    data: { name: name.data, expiresAt },
+    actor: actor.subject,
+  });
   const token = formatEnrolmentToken({
     v: 1,
     url: linkUrl(control.settings.publicUrl),

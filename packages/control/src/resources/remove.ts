@@ -19,15 +19,23 @@ export async function removeResource(control: Control, actor: Actor, name: strin
   demandSignIn(actor);
   const task = await transact(control, async (tx) => {
     const known = await maybeOneResource(tx, { name });
-    if (known === undefined) throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
+    if (known === undefined)
+      throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
     if (await hasOpenGrants(tx, known.id)) {
-      throw new CardeaError("resource_in_use", `\`${name}\` has grants that are not over; \`cardea grants\` lists them, revoke them first`);
+      throw new CardeaError(
+        "resource_in_use",
+        `\`${name}\` has grants that are not over; \`cardea grants\` lists them, revoke them first`,
+      );
     }
     const { id, outpost } = known;
     const authority = await authorise(tx, control, { resource: id, name, outpost, by: actor.subject });
     return await enqueueTask(tx, control, outpost, { type: "configure", authority });
   });
   const done = await waitForTask(control, task);
-  if (done === undefined) throw new CardeaError("outpost_unreachable", `the outpost of \`${name}\` has not answered; it removes the resource when it is back`);
+  if (done === undefined)
+    throw new CardeaError(
+      "outpost_unreachable",
+      `the outpost of \`${name}\` has not answered; it removes the resource when it is back`,
+    );
   if (done.state === "failed") throw refusalOf(done, name);
 }

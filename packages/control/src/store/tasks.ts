@@ -7,14 +7,7 @@
 import { sql, type ColumnType, type Generated } from "kysely";
 import { z } from "zod";
 import { SealedKey } from "@cardea/core/wire/delivery";
-import {
-  newId,
-  GrantId,
-  SessionId,
-  type EventId,
-  type OutpostId,
-  type TaskId,
-} from "@cardea/core/contract/ids";
+import { newId, GrantId, SessionId, type EventId, type OutpostId, type TaskId } from "@cardea/core/contract/ids";
 import { ConfigurationAuthority, EndReason } from "@cardea/core/wire/link";
 import { Name, toTime, type Time } from "@cardea/core/documents/primitives";
 import type { Control, Tx } from "../control.ts";
@@ -151,7 +144,8 @@ export async function takeTasks(
   for (const row of rows) {
     const task = WaitingTask.safeParse(row.payload);
     // A row that nobody here wrote must not hold up the others.
-    if (!task.success) await closeTasks(db, { id: row.id, outpost }, { state: "failed", at: now, code: "link_message_invalid" });
+    if (!task.success)
+      await closeTasks(db, { id: row.id, outpost }, { state: "failed", at: now, code: "link_message_invalid" });
     else taken.push({ id: row.id, task: task.data, attempts: row.attempts - 1, createdAt: row.created_at });
   }
   return taken.sort((a, b) => (a.id < b.id ? -1 : 1));

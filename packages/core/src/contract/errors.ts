@@ -106,7 +106,11 @@ export const errors = {
   store_failed: row(500, 1, "the outpost's store cannot be written", true),
 
   resource_config_invalid: row(422, 2, "the resource's configuration is invalid"),
-  configuration_invalid: row(422, 1, "the control plane did not sign exactly this configuration for this resource and outpost"),
+  configuration_invalid: row(
+    422,
+    1,
+    "the control plane did not sign exactly this configuration for this resource and outpost",
+  ),
   configuration_stale: row(409, 1, "the outpost has seen a newer configuration of the resource"),
   resource_in_use: row(409, 1, "the resource still has grants or keys; end them first"),
   resource_unreachable: row(503, 1, "the resource cannot be reached", true),

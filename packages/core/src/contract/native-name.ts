@@ -33,7 +33,10 @@ export function bundleName(markKey: Uint8Array, purpose: string, permissions: st
  * What a name found at a resource is: `ours` with its deadline, `forged` when it has the form but not the mark (reported, never
  * touched), or `foreign`.
  */
-export function readNativeName(markKey: Uint8Array, name: string): ({ kind: "ours" } & NativeName) | { kind: "forged" | "foreign" } {
+export function readNativeName(
+  markKey: Uint8Array,
+  name: string,
+): ({ kind: "ours" } & NativeName) | { kind: "forged" | "foreign" } {
   if (!name.startsWith(prefix)) return { kind: "foreign" };
   const body = name.slice(prefix.length);
   if (!/^[0-9a-hjkmnp-tv-z]{25}$/.test(body)) return { kind: "foreign" };

@@ -18,7 +18,10 @@ function keygen(...args: string[]): void {
   execFileSync("ssh-keygen", args, { stdio: "pipe" });
 }
 
-function signed(text: Uint8Array, { key = "id", as = namespace, hash = "sha512" }: { key?: string; as?: string; hash?: string } = {}): string {
+function signed(
+  text: Uint8Array,
+  { key = "id", as = namespace, hash = "sha512" }: { key?: string; as?: string; hash?: string } = {},
+): string {
   const file = join(dir, "message");
   writeFileSync(file, text);
   rmSync(`${file}.sig`, { force: true });
@@ -28,7 +31,8 @@ function signed(text: Uint8Array, { key = "id", as = namespace, hash = "sha512" 
 
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "cardea-sshsig-"));
-  for (const name of ["id", "other"]) keygen("-q", "-t", "ed25519", "-N", "", "-C", `${name} with a comment`, "-f", join(dir, name));
+  for (const name of ["id", "other"])
+    keygen("-q", "-t", "ed25519", "-N", "", "-C", `${name} with a comment`, "-f", join(dir, name));
   keygen("-q", "-t", "ecdsa", "-N", "", "-f", join(dir, "ecdsa"));
   const parsed = parseSshPublicKey(readFileSync(join(dir, "id.pub"), "utf8"));
   if (!parsed.ok) throw new Error(parsed.detail);
@@ -39,7 +43,10 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 describe("signatures that ssh-keygen makes", () => {
   test.each(["sha512", "sha256"])("verify with %s", (hash) => {
-    expect(verifySshSignature(signed(message, { hash }), { publicKey, namespace, message }, sha512)).toEqual({ ok: true, value: undefined });
+    expect(verifySshSignature(signed(message, { hash }), { publicKey, namespace, message }, sha512)).toEqual({
+      ok: true,
+      value: undefined,
+    });
   });
 
   test("verify with Windows line ends", () => {
@@ -54,37 +61,63 @@ describe("signatures that ssh-keygen makes", () => {
       verifySshSignature(signed(message, { as: sshNamespace("vote") }), { publicKey, namespace, message }, sha512),
       verifySshSignature(signed(message, { key: "other" }), { publicKey, namespace, message }, sha512),
     ];
-    expect(cases.map((result) => !result.ok && result.code)).toEqual(["ssh_signature_mismatch", "ssh_signature_mismatch", "ssh_signature_mismatch"]);
+    expect(cases.map((result) => !result.ok && result.code)).toEqual([
+      "ssh_signature_mismatch",
+      "ssh_signature_mismatch",
+      "ssh_signature_mismatch",
+    ]);
   });
 
   test("are refused by a key of another type", () => {
     const result = verifySshSignature(signed(message, { key: "ecdsa" }), { publicKey, namespace, message }, sha512);
     expect(result).toMatchObject({ ok: false, code: "ssh_signature_unsupported" });
-    expect(parseSshPublicKey(readFileSync(join(dir, "ecdsa.pub"), "utf8"))).toMatchObject({ ok: false, code: "ssh_key_unsupported" });
+    expect(parseSshPublicKey(readFileSync(join(dir, "ecdsa.pub"), "utf8"))).toMatchObject({
+      ok: false,
+      code: "ssh_key_unsupported",
+    });
   });
 
   test("are refused with any byte changed, cut or added", () => {
     const armoured = signed(message);
     const body = armoured.split("\n").slice(1, -2).join("");
     const blob = Buffer.from(body, "base64");
-    const armour = (bytes: Buffer): string => `-----BEGIN SSH SIGNATURE-----\n${bytes.toString("base64")}\n-----END SSH SIGNATURE-----\n`;
+    const armour = (bytes: Buffer): string =>
+      `-----BEGIN SSH SIGNATURE-----\n${bytes.toString("base64")}\n-----END SSH SIGNATURE-----\n`;
     expect(verifySshSignature(armour(blob), { publicKey, namespace, message }, sha512).ok).toBe(true);
     for (let i = 0; i < blob.length; i++) {
       const changed = Buffer.from(blob);
       changed[i] = (changed[i] ?? 0) ^ 1;
-      expect(verifySshSignature(armour(changed), { publicKey, namespace, message }, sha512).ok, `byte ${i}`).toBe(false);
-      expect(verifySshSignature(armour(blob.subarray(0, i)), { publicKey, namespace, message }, sha512).ok, `cut at ${i}`).toBe(false);
+      expect(verifySshSignature(armour(changed), { publicKey, namespace, message }, sha512).ok, `byte ${i}`).toBe(
+        false,
+      );
+      expect(
+        verifySshSignature(armour(blob.subarray(0, i)), { publicKey, namespace, message }, sha512).ok,
+        `cut at ${i}`,
+      ).toBe(false);
     }
-    expect(verifySshSignature(armour(Buffer.concat([blob, Buffer.from([0])])), { publicKey, namespace, message }, sha512)).toMatchObject({ code: "ssh_signature_malformed" });
+    expect(
+      verifySshSignature(armour(Buffer.concat([blob, Buffer.from([0])])), { publicKey, namespace, message }, sha512),
+    ).toMatchObject({ code: "ssh_signature_malformed" });
   });
 });
 
 test("whatever is no signature is refused as malformed, and never throws", () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.uint8Array({ maxLength: 400 }).map((bytes) => `-----BEGIN SSH SIGNATURE-----\n${Buffer.from(bytes).toString("base64")}\n-----END SSH SIGNATURE-----`)), (text) => {
-      const result = verifySshSignature(text, { publicKey, namespace, message }, sha512);
-      return !result.ok;
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc
+          .uint8Array({ maxLength: 400 })
+          .map(
+            (bytes) =>
+              `-----BEGIN SSH SIGNATURE-----\n${Buffer.from(bytes).toString("base64")}\n-----END SSH SIGNATURE-----`,
+          ),
+      ),
+      (text) => {
+        const result = verifySshSignature(text, { publicKey, namespace, message }, sha512);
+        return !result.ok;
+      },
+    ),
     { numRuns: 500 },
   );
 });
@@ -92,7 +125,17 @@ test("whatever is no signature is refused as malformed, and never throws", () =>
 test("public key lines that are none are refused", () => {
   const good = readFileSync(join(dir, "id.pub"), "utf8").trim();
   const [type = "", text = ""] = good.split(" ");
-  const bad = ["", "ssh-ed25519", `${type} !!!`, `${type} ${text.slice(0, -4)}`, `${type} AAAA`, `${good}\n${good}`, `${type} ${text}${"A".repeat(9_000)}`];
-  expect(bad.map((line) => parseSshPublicKey(line)).map((result) => !result.ok && result.code)).toEqual(bad.map(() => "ssh_key_malformed"));
+  const bad = [
+    "",
+    "ssh-ed25519",
+    `${type} !!!`,
+    `${type} ${text.slice(0, -4)}`,
+    `${type} AAAA`,
+    `${good}\n${good}`,
+    `${type} ${text}${"A".repeat(9_000)}`,
+  ];
+  expect(bad.map((line) => parseSshPublicKey(line)).map((result) => !result.ok && result.code)).toEqual(
+    bad.map(() => "ssh_key_malformed"),
+  );
   expect(parseSshPublicKey(`${type} ${text}`)).toEqual(parseSshPublicKey(`  ${good}\n`));
 });

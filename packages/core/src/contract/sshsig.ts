@@ -28,7 +28,10 @@ export function parseSshPublicKey(line: string): Result<Uint8Array, SshKeyRefusa
     return refused("ssh_key_malformed", "not an OpenSSH public key line such as `ssh-ed25519 AAAA…`");
   }
   if (type !== algorithm) {
-    return refused("ssh_key_unsupported", `SSH keys of type \`${type.slice(0, 40)}\` are not supported; make one with \`ssh-keygen -t ed25519\``);
+    return refused(
+      "ssh_key_unsupported",
+      `SSH keys of type \`${type.slice(0, 40)}\` are not supported; make one with \`ssh-keygen -t ed25519\``,
+    );
   }
   const blob = fromBase64(text);
   const key = blob === undefined ? undefined : ed25519Field(blob, ed25519KeySize);
@@ -54,19 +57,29 @@ export function verifySshSignature(
   sha512: (bytes: Uint8Array) => Uint8Array,
 ): Result<undefined, SshSignatureRefusal> {
   const parsed = parseArmoured(armoured);
-  if (parsed === undefined) return refused("ssh_signature_malformed", "not an SSH signature as `ssh-keygen -Y sign` writes it");
+  if (parsed === undefined)
+    return refused("ssh_signature_malformed", "not an SSH signature as `ssh-keygen -Y sign` writes it");
   if (parsed.hash !== "sha256" && parsed.hash !== "sha512") {
     return refused("ssh_signature_unsupported", "the SSH signature uses another hash than sha256 or sha512");
   }
-  const [key, signature] = [ed25519Field(parsed.publicKey, ed25519KeySize), ed25519Field(parsed.signature, ed25519SignatureSize)];
+  const [key, signature] = [
+    ed25519Field(parsed.publicKey, ed25519KeySize),
+    ed25519Field(parsed.signature, ed25519SignatureSize),
+  ];
   if (key === undefined || signature === undefined) {
     return refused("ssh_signature_unsupported", "the SSH signature is not of an Ed25519 key");
   }
   if (parsed.namespace !== expected.namespace) {
-    return refused("ssh_signature_mismatch", `the SSH signature was made for another use; sign with \`-n ${expected.namespace}\``);
+    return refused(
+      "ssh_signature_mismatch",
+      `the SSH signature was made for another use; sign with \`-n ${expected.namespace}\``,
+    );
   }
   const digest = parsed.hash === "sha512" ? sha512(expected.message) : sha256(expected.message);
-  const signed = concat([encoder.encode(magic), ...[encoder.encode(parsed.namespace), parsed.reserved, encoder.encode(parsed.hash), digest].flatMap(field)]);
+  const signed = concat([
+    encoder.encode(magic),
+    ...[encoder.encode(parsed.namespace), parsed.reserved, encoder.encode(parsed.hash), digest].flatMap(field),
+  ]);
   if (!timingSafeEqual(key, expected.publicKey) || !ed25519Verify(expected.publicKey, signed, signature)) {
     return refused("ssh_signature_mismatch", "the SSH signature is not the enrolled key's over this document");
   }
@@ -83,13 +96,29 @@ interface SshSignature {
 
 function parseArmoured(text: string): SshSignature | undefined {
   if (text.length > maxTextLength) return undefined;
-  const match = /^-----BEGIN SSH SIGNATURE-----\r?\n([A-Za-z0-9+/=\r\n]+)\r?\n-----END SSH SIGNATURE-----\s*$/.exec(text);
+  const match = /^-----BEGIN SSH SIGNATURE-----\r?\n([A-Za-z0-9+/=\r\n]+)\r?\n-----END SSH SIGNATURE-----\s*$/.exec(
+    text,
+  );
   const blob = match?.[1] === undefined ? undefined : fromBase64(match[1].replaceAll(/[\r\n]/g, ""));
   if (blob === undefined) return undefined;
   const reader = new Reader(blob);
   if (reader.text(magic.length) !== magic || reader.uint32() !== 1) return undefined;
-  const [publicKey, namespace, reserved, hash, signature] = [reader.string(), reader.string(), reader.string(), reader.string(), reader.string()];
-  if (publicKey === undefined || namespace === undefined || reserved === undefined || hash === undefined || signature === undefined || !reader.done) return undefined;
+  const [publicKey, namespace, reserved, hash, signature] = [
+    reader.string(),
+    reader.string(),
+    reader.string(),
+    reader.string(),
+    reader.string(),
+  ];
+  if (
+    publicKey === undefined ||
+    namespace === undefined ||
+    reserved === undefined ||
+    hash === undefined ||
+    signature === undefined ||
+    !reader.done
+  )
+    return undefined;
   const [namespaceText, hashText] = [asText(namespace), asText(hash)];
   if (namespaceText === undefined || hashText === undefined) return undefined;
   return { publicKey, namespace: namespaceText, reserved, hash: hashText, signature };

@@ -37,7 +37,10 @@ export function formatEnrolmentToken(body: EnrolmentTokenBody): string {
 }
 
 export function parseEnrolmentToken(text: string): Result<EnrolmentTokenBody, "enrolment_invalid"> {
-  const malformed = refused("enrolment_invalid", "this is not an enrolment token; copy it whole, from `cardea-enrol-` to its end");
+  const malformed = refused(
+    "enrolment_invalid",
+    "this is not an enrolment token; copy it whole, from `cardea-enrol-` to its end",
+  );
   if (!text.startsWith(prefix) || text.length > 2_000) return malformed;
   const bytes = parseBase64Url(text.slice(prefix.length));
   if (bytes === undefined) return malformed;
@@ -66,7 +69,10 @@ export function proveStatement(nonces: LinkNonces, outpost: OutpostId): Digest {
 }
 
 /** What a new outpost signs, and what the token's secret is shown for. */
-export function enrolStatement(nonces: LinkNonces, claims: { readonly token: TokenId; readonly name: string; readonly identityKey: string; readonly sealKey: string }): Digest {
+export function enrolStatement(
+  nonces: LinkNonces,
+  claims: { readonly token: TokenId; readonly name: string; readonly identityKey: string; readonly sealKey: string },
+): Digest {
   return digestOf("link", { purpose: "enrol", ...nonces, ...claims });
 }
 
@@ -76,7 +82,12 @@ export function tokenProof(secret: Uint8Array, statement: Digest): string {
 }
 
 /** What the control plane signs: whom it welcomes, under which trust, with which seed. */
-export function welcomeStatement(nonces: LinkNonces, outpost: OutpostId, trust: Digest, markSeed: SealedKey | undefined): Digest {
+export function welcomeStatement(
+  nonces: LinkNonces,
+  outpost: OutpostId,
+  trust: Digest,
+  markSeed: SealedKey | undefined,
+): Digest {
   return digestOf("link", { purpose: "welcome", ...nonces, outpost, trust, markSeed });
 }
 

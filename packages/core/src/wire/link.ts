@@ -72,12 +72,23 @@ export const Task = z.discriminatedUnion("type", [
    * `evidence` is parsed by `verifyEvidence`, once. `consistency` joins the evidence's checkpoint and the last one that this link carried, from
    * the older to the newer.
    */
-  z.strictObject({ type: z.literal("issue"), id: TaskId, grant: GrantId, evidence: z.unknown(), consistency: Consistency.optional() }),
+  z.strictObject({
+    type: z.literal("issue"),
+    id: TaskId,
+    grant: GrantId,
+    evidence: z.unknown(),
+    consistency: Consistency.optional(),
+  }),
   z.strictObject({ type: z.literal("end"), id: TaskId, grant: GrantId, why: EndReason }),
   z.strictObject({ type: z.literal("close"), id: TaskId, session: SessionId, why: plainText(200) }),
   z.strictObject({ type: z.literal("check"), id: TaskId, resource: Name }),
   /** A resource's configuration, sealed to the outpost's key, or nothing where the document removes the resource. */
-  z.strictObject({ type: z.literal("configure"), id: TaskId, authority: ConfigurationAuthority, sealed: SealedKey.optional() }),
+  z.strictObject({
+    type: z.literal("configure"),
+    id: TaskId,
+    authority: ConfigurationAuthority,
+    sealed: SealedKey.optional(),
+  }),
 ]);
 export type Task = z.infer<typeof Task>;
 
@@ -118,7 +129,14 @@ export const ResourceReport = z.strictObject({
 export type ResourceReport = z.infer<typeof ResourceReport>;
 
 export const TaskResult = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("issued"), grant: GrantId, lease: LeaseId, nativeName: z.string().max(128), sealed: SealedKey, at: Time }),
+  z.strictObject({
+    type: z.literal("issued"),
+    grant: GrantId,
+    lease: LeaseId,
+    nativeName: z.string().max(128),
+    sealed: SealedKey,
+    at: Time,
+  }),
   /** Nothing of the grant is left at the resource. */
   z.strictObject({ type: z.literal("ended"), grant: GrantId, why: EndReason, at: Time }),
   z.strictObject({ type: z.literal("closed") }),
@@ -136,7 +154,12 @@ export const Receipt = z.strictObject({
   task: TaskId,
   outcome: z.union([
     z.strictObject({ ok: z.literal(true), result: TaskResult }),
-    z.strictObject({ ok: z.literal(false), code: z.string().max(64), detail: plainText(2_000), retryable: z.boolean() }),
+    z.strictObject({
+      ok: z.literal(false),
+      code: z.string().max(64),
+      detail: plainText(2_000),
+      retryable: z.boolean(),
+    }),
   ]),
 });
 export type Receipt = z.infer<typeof Receipt>;

@@ -14,7 +14,15 @@ import type { Random } from "@cardea/core/lib/random";
 import { backoffMs } from "../jitter.ts";
 import type { ResourceHost } from "../resources/host.ts";
 import type { Tuning } from "../settings.ts";
-import { changeLease, dueLeases, nextDueMs, removeLease, resourcesWithLeases, type EndingLease, type LeaseRecord } from "../store/leases.ts";
+import {
+  changeLease,
+  dueLeases,
+  nextDueMs,
+  removeLease,
+  resourcesWithLeases,
+  type EndingLease,
+  type LeaseRecord,
+} from "../store/leases.ts";
 import { noteGrant } from "../store/grants.ts";
 import type { Store } from "../store/store.ts";
 import { pausePoint } from "../pause-points.ts";
@@ -187,7 +195,9 @@ export class Ender {
     if (lease === undefined) return;
     await pausePoint("end.called");
     try {
-      const ended = await host.call("ending a login", tuning.endMs, this.#closing.signal, (provider, within) => provider.end(lease.nativeName, within));
+      const ended = await host.call("ending a login", tuning.endMs, this.#closing.signal, (provider, within) =>
+        provider.end(lease.nativeName, within),
+      );
       await pausePoint("lease.ended");
       await this.#gone(id, ended);
     } catch (error) {
@@ -212,19 +222,40 @@ export class Ender {
   }
 
   /** Inside `Store.write`. Ending what is ending adds the task; a grant that is over stays over, for the reason given first. */
-  #begin(current: LeaseRecord, { why, over, task }: { readonly why: EndReason; readonly over: boolean; readonly task?: TaskId }): EndingLease {
+  #begin(
+    current: LeaseRecord,
+    { why, over, task }: { readonly why: EndReason; readonly over: boolean; readonly task?: TaskId },
+  ): EndingLease {
     const { store, teller, steady } = this.#options;
     const tasks = task === undefined ? [] : [task];
     if (current.state === "ending") {
       const more = tasks.filter((one) => !current.tasks.includes(one));
-      const joined: EndingLease = { ...current, over: current.over || over, why: current.over ? current.why : why, tasks: [...current.tasks, ...more] };
+      const joined: EndingLease = {
+        ...current,
+        over: current.over || over,
+        why: current.over ? current.why : why,
+        tasks: [...current.tasks, ...more],
+      };
       changeLease(store, current, joined);
       return joined;
     }
     const { id, grant, resource, nativeName, deadlineMs } = current;
     // What somebody revokes or releases is not to wait behind a storm of what merely ran out.
     const nextAttemptMs = why === "expired" ? Math.min(deadlineMs, steady.deadlineMs()) : 1;
-    const ending: EndingLease = { id, grant, resource, nativeName, deadlineMs, state: "ending", why, over, tasks, attempts: 0, nextAttemptMs, stuck: false };
+    const ending: EndingLease = {
+      id,
+      grant,
+      resource,
+      nativeName,
+      deadlineMs,
+      state: "ending",
+      why,
+      over,
+      tasks,
+      attempts: 0,
+      nextAttemptMs,
+      stuck: false,
+    };
     changeLease(store, current, ending);
     tellEnding(teller, ending);
     return ending;
@@ -255,7 +286,12 @@ export class Ender {
       if (lease?.state !== "ending") return;
       const attempts = lease.attempts + 1;
       const stuck = lease.stuck || code === "lease_stuck" || attempts >= tuning.stuckAfter;
-      const later: EndingLease = { ...lease, attempts, stuck, nextAttemptMs: steady.deadlineMs() + backoffMs(tuning.endRetryMs, attempts - 1, random) };
+      const later: EndingLease = {
+        ...lease,
+        attempts,
+        stuck,
+        nextAttemptMs: steady.deadlineMs() + backoffMs(tuning.endRetryMs, attempts - 1, random),
+      };
       changeLease(store, lease, later);
       if (stuck && !lease.stuck) tellStuck(teller, later, code, detail);
     });

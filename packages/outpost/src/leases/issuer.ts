@@ -118,14 +118,23 @@ export class Issuer {
     const { grant, request, spec } = verified.evidence;
     if (grant.id !== task.grant) return refused("evidence_mismatch", "the task names another grant than its evidence");
     const { deliverTo } = request.asked;
-    if (!("role" in grant.permissions) || grant.via !== "direct") return refused("evidence_grant", "only roles can be issued here, and only as direct keys");
-    if (deliverTo === undefined) return refused("delivery_key_required", "the request names no key to seal the secret to");
+    if (!("role" in grant.permissions) || grant.via !== "direct")
+      return refused("evidence_grant", "only roles can be issued here, and only as direct keys");
+    if (deliverTo === undefined)
+      return refused("delivery_key_required", "the request names no key to seal the secret to");
     const host = hostOf(spec.id);
     if (host === undefined) return refused("resource_unknown", `\`${spec.name}\` is not configured at this outpost`);
     await host.lookedAt(AbortSignal.any([this.#closing.signal, AbortSignal.timeout(tuning.createMs)]));
     const not = host.whyNotIssuing() ?? whyOutdated(host, verified, grant.permissions.role);
     if (not !== undefined) return not;
-    return ok({ task: task.id, host, verified, deliverTo, role: grant.permissions.role, deadlineMs: timeMs(grant.window.notAfter) });
+    return ok({
+      task: task.id,
+      host,
+      verified,
+      deliverTo,
+      role: grant.permissions.role,
+      deadlineMs: timeMs(grant.window.notAfter),
+    });
   }
 
   async #checkUnused(task: IssueTask): Promise<"unused" | Refused<ErrorCode> | undefined> {
@@ -142,7 +151,13 @@ export class Issuer {
         return undefined;
       case "issuing":
         // An attempt that failed or was cut off by a crash: what it may have made goes first.
-        if (await ender.finished(used.lease, AbortSignal.any([this.#closing.signal, AbortSignal.timeout(tuning.createMs)]))) return "unused";
+        if (
+          await ender.finished(
+            used.lease,
+            AbortSignal.any([this.#closing.signal, AbortSignal.timeout(tuning.createMs)]),
+          )
+        )
+          return "unused";
         return refused("resource_busy", "what an earlier attempt for this grant left behind is still being removed");
     }
   }
@@ -163,7 +178,14 @@ export class Issuer {
       const signal = AbortSignal.any([this.#closing.signal, wanted]);
       const login = await host.call("making a login", tuning.createMs, signal, (provider, within) =>
         provider.create(
-          { lease: lease.id, nativeName: lease.nativeName, notAfterMs: deadlineMs, role, patterns, ...(limits.sessions !== undefined && { sessions: limits.sessions }) },
+          {
+            lease: lease.id,
+            nativeName: lease.nativeName,
+            notAfterMs: deadlineMs,
+            role,
+            patterns,
+            ...(limits.sessions !== undefined && { sessions: limits.sessions }),
+          },
           within,
         ),
       );
@@ -205,10 +227,19 @@ export class Issuer {
     const { store, teller, steady, clock } = this.#options;
     const { verified, deliverTo } = order;
     const { grant, spec } = verified.evidence;
-    const key: DeliveredKey = { via: grant.via, kind: spec.kind, user: login.user, secret: login.secret, endpoint: login.endpoint, notAfter: grant.window.notAfter };
-    const sealed = await sealTo(deliverTo, hpkeInfo, verified.digests.grant, encoder.encode(canonicalJson(key))).catch((error: unknown) => {
-      throw new CardeaError("delivery_key_invalid", "the delivery key is not a point of P-256", { cause: error });
-    });
+    const key: DeliveredKey = {
+      via: grant.via,
+      kind: spec.kind,
+      user: login.user,
+      secret: login.secret,
+      endpoint: login.endpoint,
+      notAfter: grant.window.notAfter,
+    };
+    const sealed = await sealTo(deliverTo, hpkeInfo, verified.digests.grant, encoder.encode(canonicalJson(key))).catch(
+      (error: unknown) => {
+        throw new CardeaError("delivery_key_invalid", "the delivery key is not a point of P-256", { cause: error });
+      },
+    );
     await pausePoint("lease.sealed");
     const delivered = await store.write(() => {
       const current = store.leases.get(lease.id);
@@ -216,9 +247,22 @@ export class Issuer {
       if (current?.state !== "intended" || steady.deadlineMs() >= lease.deadlineMs) return false;
       const live: LiveLease = { ...current, state: "live", liveAtMs: clock.now() };
       changeLease(store, current, live);
-      const receipt = teller.spool.receipt(order.task, { type: "issued", grant: grant.id, lease: lease.id, nativeName: lease.nativeName, sealed, at: toTime(clock.now()) });
+      const receipt = teller.spool.receipt(order.task, {
+        type: "issued",
+        grant: grant.id,
+        lease: lease.id,
+        nativeName: lease.nativeName,
+        sealed,
+        at: toTime(clock.now()),
+      });
       tellLease(teller, "lease.live", live);
-      noteGrant(store, grant.id, { state: "issued", lease: lease.id, task: order.task, receipt, untilMs: lease.deadlineMs });
+      noteGrant(store, grant.id, {
+        state: "issued",
+        lease: lease.id,
+        task: order.task,
+        receipt,
+        untilMs: lease.deadlineMs,
+      });
       return true;
     });
     if (!delivered) throw new CardeaError("grant_ended", "the grant ended while its key was being made");
@@ -245,7 +289,8 @@ export class Issuer {
 function whyOutdated(host: ResourceHost, { evidence }: Verified, role: string): Refused<ErrorCode> | undefined {
   const now = host.found?.spec;
   const then = evidence.spec;
-  const essence = ({ kind, labels, owners, capabilities, roles }: typeof then) => canonicalJson({ kind, labels, owners, capabilities, role: roles[role] });
+  const essence = ({ kind, labels, owners, capabilities, roles }: typeof then) =>
+    canonicalJson({ kind, labels, owners, capabilities, role: roles[role] });
   if (now !== undefined && essence(now) === essence(then)) return undefined;
   return refused("evidence_mismatch", `\`${then.name}\` has changed since the request was made; ask again`);
 }
@@ -259,6 +304,7 @@ function failureOf({ code, detail }: Refused<ErrorCode>): Failure {
 
 function refusalOf(error: unknown): Refused<ErrorCode> {
   if (error instanceof CardeaError) return refused(error.code, error.message);
-  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError")) return refused("resource_timeout", "the key could not be made in time");
+  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError"))
+    return refused("resource_timeout", "the key could not be made in time");
   return refused("internal", "the key could not be made");
 }

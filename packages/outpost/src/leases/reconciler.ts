@@ -45,7 +45,9 @@ export class Reconciler {
   async reconcile(host: ResourceHost, signal: AbortSignal): Promise<void> {
     const { tuning, clock } = this.#options;
     const begunMs = clock.now();
-    const listing = await host.call("listing logins", tuning.listMs, signal, (provider, within) => provider.listOwn(within));
+    const listing = await host.call("listing logins", tuning.listMs, signal, (provider, within) =>
+      provider.listOwn(within),
+    );
     await this.#reportForged(host, listing);
     for (const own of listing.ours) if (own.what === "login") await this.#explain(host, own, signal);
     await this.#findMissing(host, new Set(listing.ours.map((own) => own.nativeName)), begunMs, signal);
@@ -72,8 +74,16 @@ export class Reconciler {
     const about = { nativeName: own.nativeName, deadline: toTime(own.deadlineMs) };
     log.warn({ resource: host.name, ...about }, "a login that no lease explains is removed");
     // Told before it is done: what was removed can be told from nothing else.
-    await store.write(() => teller.spool.event("resource.stranger", { outpost: teller.outpost, resource: host.id }, { ...about, forged: false, removed: true }));
-    await host.call("removing a stranger", tuning.endMs, signal, (provider, within) => provider.end(own.nativeName, within));
+    await store.write(() =>
+      teller.spool.event(
+        "resource.stranger",
+        { outpost: teller.outpost, resource: host.id },
+        { ...about, forged: false, removed: true },
+      ),
+    );
+    await host.call("removing a stranger", tuning.endMs, signal, (provider, within) =>
+      provider.end(own.nativeName, within),
+    );
   }
 
   async #reportForged(host: ResourceHost, { forged }: Listing): Promise<void> {
@@ -82,13 +92,27 @@ export class Reconciler {
       const key = `${host.id} ${nativeName}`;
       if (this.#reported.has(key) || this.#reported.size >= maxRemembered) continue;
       this.#reported.add(key);
-      log.warn({ resource: host.name, nativeName }, "a login has the form of ours, but its mark does not verify; it is left alone");
-      await store.write(() => teller.spool.event("resource.stranger", { outpost: teller.outpost, resource: host.id }, { nativeName: nativeName.slice(0, 128), forged: true, removed: false }));
+      log.warn(
+        { resource: host.name, nativeName },
+        "a login has the form of ours, but its mark does not verify; it is left alone",
+      );
+      await store.write(() =>
+        teller.spool.event(
+          "resource.stranger",
+          { outpost: teller.outpost, resource: host.id },
+          { nativeName: nativeName.slice(0, 128), forged: true, removed: false },
+        ),
+      );
     }
   }
 
   /** Only what was live before the listing began can be missing from it. */
-  async #findMissing(host: ResourceHost, found: ReadonlySet<string>, begunMs: number, signal: AbortSignal): Promise<void> {
+  async #findMissing(
+    host: ResourceHost,
+    found: ReadonlySet<string>,
+    begunMs: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { store, ender } = this.#options;
     let from = "";
     for (;;) {

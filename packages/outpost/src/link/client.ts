@@ -73,14 +73,17 @@ export class LinkClient {
       try {
         const end = await this.#once(() => (failures = 0));
         if (end === "replaced") {
-          log.error("another process with this outpost's keys took the link over; was its data directory copied? only one of the two may run");
+          log.error(
+            "another process with this outpost's keys took the link over; was its data directory copied? only one of the two may run",
+          );
           await sleep(tuning.replacedMs, undefined, { signal }).catch(() => undefined);
         } else log.info("the link is down");
       } catch (error) {
         const fault = error instanceof CardeaError ? error : undefined;
         const words = fault?.message ?? "the link failed";
         // The first time and then now and then: a control plane that is away for a night must not fill the disk.
-        if (failures === 0 || failures % 60 === 0) log.warn({ code: fault?.code ?? "internal", ...(fault === undefined && { err: error }) }, words);
+        if (failures === 0 || failures % 60 === 0)
+          log.warn({ code: fault?.code ?? "internal", ...(fault === undefined && { err: error }) }, words);
       }
       await sleep(backoffMs(tuning.redialMs, failures, random), undefined, { signal }).catch(() => undefined);
     }

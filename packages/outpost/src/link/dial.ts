@@ -11,9 +11,13 @@ export function linkAddress(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "http:") url.protocol = "ws:";
   if (url?.protocol === "https:") url.protocol = "wss:";
-  if (url === undefined || (url.protocol !== "ws:" && url.protocol !== "wss:")) throw new CardeaError("setting_invalid", `\`${text}\` is not the address of a control plane`);
+  if (url === undefined || (url.protocol !== "ws:" && url.protocol !== "wss:"))
+    throw new CardeaError("setting_invalid", `\`${text}\` is not the address of a control plane`);
   if (url.protocol === "ws:" && !loopback.test(url.hostname)) {
-    throw new CardeaError("setting_invalid", `the link to \`${url.host}\` must be encrypted: use \`wss://\`, only this machine is reached by \`ws://\``);
+    throw new CardeaError(
+      "setting_invalid",
+      `the link to \`${url.host}\` must be encrypted: use \`wss://\`, only this machine is reached by \`ws://\``,
+    );
   }
   if (url.pathname === "/") url.pathname = "/v1/link";
   return url;
@@ -27,7 +31,11 @@ export interface Dialled {
 /** An open socket, with its frames from the first on. @throws CardeaError `unreachable` */
 export function dial(address: URL, signal: AbortSignal): Promise<Dialled> {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(address, { handshakeTimeout: dialMs, maxPayload: maxLinkMessageBytes, perMessageDeflate: false });
+    const socket = new WebSocket(address, {
+      handshakeTimeout: dialMs,
+      maxPayload: maxLinkMessageBytes,
+      perMessageDeflate: false,
+    });
     const frames = new Frames(socket);
     const fail = (cause?: unknown): void => {
       signal.removeEventListener("abort", abort);

@@ -26,7 +26,8 @@ export class Frames {
   /** The next text frame. @throws CardeaError `link_refused` where the other side closes or says nothing in time, `link_message_invalid` for a binary frame */
   async next(signal: AbortSignal): Promise<string> {
     if (this.#kept.length === 0) await this.#arrival(signal);
-    if (this.#kept.length === 0) throw new CardeaError("link_refused", "the other side of the link closed it or did not answer in time");
+    if (this.#kept.length === 0)
+      throw new CardeaError("link_refused", "the other side of the link closed it or did not answer in time");
     const frame = this.#kept.shift();
     if (frame === undefined) throw new CardeaError("link_message_invalid", "the link carries text frames only");
     return frame;

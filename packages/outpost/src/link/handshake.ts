@@ -2,7 +2,15 @@
  * The first frames of a link, seen from the outpost. It believes the control key that it pinned when it enrolled, and before that the one whose
  * hash its token carries; whoever answers at the address proves that key over both nonces before anything else is taken from it.
  */
-import { controlKeyHash, enrolStatement, proveStatement, tokenProof, welcomeStatement, type EnrolmentTokenBody, type LinkNonces } from "@cardea/core/wire/enrolment";
+import {
+  controlKeyHash,
+  enrolStatement,
+  proveStatement,
+  tokenProof,
+  welcomeStatement,
+  type EnrolmentTokenBody,
+  type LinkNonces,
+} from "@cardea/core/wire/enrolment";
 import { CardeaError, isErrorCode } from "@cardea/core/contract/errors";
 import { LinkHello } from "@cardea/core/wire/link";
 import { markSeedInfo, markSeedSize } from "@cardea/core/contract/outpost-marks";
@@ -34,14 +42,21 @@ export interface Parties {
 export async function prove(parties: Parties, membership: Membership): Promise<void> {
   const within = AbortSignal.any([parties.signal, AbortSignal.timeout(handshakeMs)]);
   const nonces = await hear(parties, within);
-  if (nonces.controlKey !== membership.trust.controlKey) throw new CardeaError("link_refused", "another control plane answers at this address than the one this outpost enrolled with");
+  if (nonces.controlKey !== membership.trust.controlKey)
+    throw new CardeaError(
+      "link_refused",
+      "another control plane answers at this address than the one this outpost enrolled with",
+    );
   const { outpost } = membership;
   const signature = sign(parties.keys, proveStatement(nonces, outpost));
   say(parties.link, { kind: "prove", outpost, nonce: nonces.outpostNonce, signature });
   const welcome = await welcomed(parties, nonces, within);
   if (welcome.outpost !== outpost || digestOf("trust", welcome.trust) !== digestOf("trust", membership.trust)) {
     // An outpost never fetches a root by itself: who it trusts was fixed when it enrolled.
-    throw new CardeaError("link_refused", "the control plane's trust document is not the one that was pinned; enrol the outpost anew under its name if that is meant");
+    throw new CardeaError(
+      "link_refused",
+      "the control plane's trust document is not the one that was pinned; enrol the outpost anew under its name if that is meant",
+    );
   }
 }
 
@@ -56,7 +71,10 @@ export async function enrol(parties: Parties, token: EnrolmentTokenBody): Promis
   const within = AbortSignal.any([parties.signal, AbortSignal.timeout(handshakeMs)]);
   const nonces = await hear(parties, within);
   if (controlKeyHash(fromBase64Url(nonces.controlKey)) !== token.controlKeyHash) {
-    throw new CardeaError("link_refused", "whoever answers at this address is not the control plane that made the token");
+    throw new CardeaError(
+      "link_refused",
+      "whoever answers at this address is not the control plane that made the token",
+    );
   }
   const { identityKey, seal } = parties.keys;
   const claims = { token: token.id, name: token.name, identityKey, sealKey: seal.publicKey };
@@ -70,22 +88,34 @@ export async function enrol(parties: Parties, token: EnrolmentTokenBody): Promis
     signature: sign(parties.keys, statement),
   });
   const { outpost, trust, markSeed: sealed } = await welcomed(parties, nonces, within);
-  const markSeed = sealed === undefined ? undefined : await openSealed(seal.privateKey, markSeedInfo, token.name, sealed);
-  if (markSeed?.length !== markSeedSize) throw new CardeaError("link_refused", "the control plane's welcome does not hold a mark seed for this outpost");
+  const markSeed =
+    sealed === undefined ? undefined : await openSealed(seal.privateKey, markSeedInfo, token.name, sealed);
+  if (markSeed?.length !== markSeedSize)
+    throw new CardeaError("link_refused", "the control plane's welcome does not hold a mark seed for this outpost");
   return { outpost, trust, markSeed };
 }
 
 async function hear({ link, random }: Parties, within: AbortSignal): Promise<LinkNonces> {
   const hello = parse(await link.frames.next(within));
-  if (hello.kind !== "hello") throw new CardeaError("link_message_invalid", `the first message of a control plane is \`hello\`, not \`${hello.kind}\``);
-  return { controlKey: hello.controlKey, controlNonce: hello.nonce, outpostNonce: toBase64Url(random.bytes(nonceBytes)) };
+  if (hello.kind !== "hello")
+    throw new CardeaError(
+      "link_message_invalid",
+      `the first message of a control plane is \`hello\`, not \`${hello.kind}\``,
+    );
+  return {
+    controlKey: hello.controlKey,
+    controlNonce: hello.nonce,
+    outpostNonce: toBase64Url(random.bytes(nonceBytes)),
+  };
 }
 
 /** A welcome that the announced control key signed over both nonces, with a trust document that names that very key. */
 async function welcomed({ link }: Parties, nonces: LinkNonces, within: AbortSignal): Promise<Welcome> {
   const answer = parse(await link.frames.next(within));
-  if (answer.kind === "refused") throw new CardeaError(isErrorCode(answer.code) ? answer.code : "link_refused", answer.detail);
-  if (answer.kind !== "welcome") throw new CardeaError("link_message_invalid", `expected \`welcome\`, not \`${answer.kind}\``);
+  if (answer.kind === "refused")
+    throw new CardeaError(isErrorCode(answer.code) ? answer.code : "link_refused", answer.detail);
+  if (answer.kind !== "welcome")
+    throw new CardeaError("link_message_invalid", `expected \`welcome\`, not \`${answer.kind}\``);
   const key = fromBase64Url(nonces.controlKey);
   const trust = digestOf("trust", answer.trust);
   const proven =
@@ -104,7 +134,11 @@ function parse(text: string): LinkHello {
   try {
     return LinkHello.parse(JSON.parse(text));
   } catch (error) {
-    throw new CardeaError("link_message_invalid", "the control plane's message does not have the required form; is it of another version?", { cause: error });
+    throw new CardeaError(
+      "link_message_invalid",
+      "the control plane's message does not have the required form; is it of another version?",
+      { cause: error },
+    );
   }
 }
 

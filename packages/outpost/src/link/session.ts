@@ -2,7 +2,14 @@
 import type { WebSocket } from "ws";
 import type { Logger } from "pino";
 import type { EventId } from "@cardea/core/contract/ids";
-import { FromControl, type FromOutpost, type LeaseCounts, type LinkState, type ResourceReport, type Task } from "@cardea/core/wire/link";
+import {
+  FromControl,
+  type FromOutpost,
+  type LeaseCounts,
+  type LinkState,
+  type ResourceReport,
+  type Task,
+} from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import { never } from "@cardea/core/lib/never";
@@ -129,14 +136,21 @@ export class LinkSession {
 
   #pong(): void {
     const { work } = this.#options;
-    this.#say({ kind: "pong", at: toTime(work.clock.now()), checkpointSize: work.checkpointSize(), leases: work.counts() });
+    this.#say({
+      kind: "pong",
+      at: toTime(work.clock.now()),
+      checkpointSize: work.checkpointSize(),
+      leases: work.counts(),
+    });
   }
 
   #hear(frame: Frame): void {
     this.#listenForSilence();
     const message = parse(frame);
     if (message === undefined) {
-      this.#options.log.error("a message of the control plane does not have the required form; is it of another version?");
+      this.#options.log.error(
+        "a message of the control plane does not have the required form; is it of another version?",
+      );
       this.#socket.close(1007);
       return;
     }

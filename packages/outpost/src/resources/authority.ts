@@ -37,20 +37,37 @@ export function judgeAuthority(
 ): Result<Believed, "configuration_invalid" | "configuration_stale"> {
   const digest = digestOf("configuration", document);
   if (!verifyDigest(signature, "control", controlKey, digest)) {
-    return refused("configuration_invalid", `the configuration of \`${document.name}\` is not signed by the control plane`);
+    return refused(
+      "configuration_invalid",
+      `the configuration of \`${document.name}\` is not signed by the control plane`,
+    );
   }
-  if (document.outpost !== self) return refused("configuration_invalid", `the configuration of \`${document.name}\` is for another outpost`);
-  if (document.resource !== resource) return refused("configuration_invalid", `\`${document.resource}\` is not the id of \`${document.name}\` at this outpost`);
+  if (document.outpost !== self)
+    return refused("configuration_invalid", `the configuration of \`${document.name}\` is for another outpost`);
+  if (document.resource !== resource)
+    return refused(
+      "configuration_invalid",
+      `\`${document.resource}\` is not the id of \`${document.name}\` at this outpost`,
+    );
   const content = sealed === undefined ? undefined : digestOf("sealed", sealed);
   if (content !== ("content" in document ? document.content : undefined)) {
-    return refused("configuration_invalid", `the configuration of \`${document.name}\` is not the one that the control plane signed`);
+    return refused(
+      "configuration_invalid",
+      `the configuration of \`${document.name}\` is not the one that the control plane signed`,
+    );
   }
   const { version } = document;
   if (known !== undefined && version < known.version) {
-    return refused("configuration_stale", `version ${String(version)} of the configuration of \`${document.name}\` is older than ${String(known.version)}, which was seen`);
+    return refused(
+      "configuration_stale",
+      `version ${String(version)} of the configuration of \`${document.name}\` is older than ${String(known.version)}, which was seen`,
+    );
   }
   if (known?.version === version && known.digest !== digest) {
-    return refused("configuration_stale", `there are two configurations of \`${document.name}\` with version ${String(version)}`);
+    return refused(
+      "configuration_stale",
+      `there are two configurations of \`${document.name}\` with version ${String(version)}`,
+    );
   }
   return ok({ document, known: { version, digest } });
 }

@@ -5,7 +5,13 @@ import { Lane } from "./lane.ts";
 function world(after = 3) {
   let nowMs = 0;
   let opened = 0;
-  const breaker = new Breaker({ after, pauseMs: { first: 100, max: 1_000 }, monotonic: { nowMs: () => nowMs }, random: { bytes: (length) => new Uint8Array(length).fill(255) }, onOpen: () => opened++ });
+  const breaker = new Breaker({
+    after,
+    pauseMs: { first: 100, max: 1_000 },
+    monotonic: { nowMs: () => nowMs },
+    random: { bytes: (length) => new Uint8Array(length).fill(255) },
+    onOpen: () => opened++,
+  });
   return { breaker, pass: (ms: number) => (nowMs += ms), opened: () => opened };
 }
 

@@ -7,7 +7,11 @@ import type { Random } from "@cardea/core/lib/random";
 import { backoffMs } from "../jitter.ts";
 import type { Monotonic } from "../trust/monotonic.ts";
 
-const reachCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["resource_unreachable", "resource_timeout", "resource_unauthorized"]);
+const reachCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "resource_unreachable",
+  "resource_timeout",
+  "resource_unauthorized",
+]);
 
 export interface BreakerOptions {
   readonly after: number;
@@ -66,7 +70,8 @@ export class Breaker {
     this.#failures++;
     // Calls that were under way when it opened say nothing new.
     if (this.#failures < this.#options.after || (wasOpen && !wasProbe)) return;
-    this.#probeAtMs = this.#options.monotonic.nowMs() + backoffMs(this.#options.pauseMs, this.#openings, this.#options.random);
+    this.#probeAtMs =
+      this.#options.monotonic.nowMs() + backoffMs(this.#options.pauseMs, this.#openings, this.#options.random);
     this.#openings++;
     if (!wasOpen) this.#options.onOpen();
   }

@@ -31,16 +31,24 @@ export async function readConfigFile(path: string, connectors: Connectors): Prom
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     throw new CardeaError("resource_config_invalid", `\`${path}\` cannot be read`, { cause: error });
   });
-  if (Buffer.byteLength(text) > maxFileBytes) throw new CardeaError("resource_config_invalid", `\`${path}\` is larger than 1 MiB`);
+  if (Buffer.byteLength(text) > maxFileBytes)
+    throw new CardeaError("resource_config_invalid", `\`${path}\` is larger than 1 MiB`);
   const document = parseDocument(text);
   const [fault] = document.errors;
-  if (fault !== undefined) throw new CardeaError("resource_config_invalid", `\`${path}\`, line ${String(fault.linePos?.[0].line ?? 1)}: ${firstLine(fault.message)}`);
+  if (fault !== undefined)
+    throw new CardeaError(
+      "resource_config_invalid",
+      `\`${path}\`, line ${String(fault.linePos?.[0].line ?? 1)}: ${firstLine(fault.message)}`,
+    );
   const file = ConfigFile.safeParse(plain(document, path) ?? {});
   if (!file.success) throw new CardeaError("resource_config_invalid", `\`${path}\`: ${words(file.error)}`);
-  const entries = file.data.resources.map((entry, index) => readEntry(entry, `resources[${String(index)}]`, connectors));
+  const entries = file.data.resources.map((entry, index) =>
+    readEntry(entry, `resources[${String(index)}]`, connectors),
+  );
   const seen = new Set<string>();
   for (const { name } of entries) {
-    if (seen.has(name)) throw new CardeaError("resource_config_invalid", `\`${path}\` has two resources with the name \`${name}\``);
+    if (seen.has(name))
+      throw new CardeaError("resource_config_invalid", `\`${path}\` has two resources with the name \`${name}\``);
     seen.add(name);
   }
   return entries;
@@ -51,22 +59,32 @@ function plain(document: ReturnType<typeof parseDocument>, path: string): unknow
   try {
     return document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw new CardeaError("resource_config_invalid", `\`${path}\` repeats itself by aliases too often`, { cause: error });
+    throw new CardeaError("resource_config_invalid", `\`${path}\` repeats itself by aliases too often`, {
+      cause: error,
+    });
   }
 }
 
 /** One entry, from wherever it came. `place` names it where it has no name of its own. */
 export function readEntry(entry: unknown, place: string, connectors: Connectors): Entry {
   const head = EntryHead.safeParse(entry);
-  if (!head.success) return { name: place, configured: refused("resource_config_invalid", `\`${place}\`: ${words(head.error)}`) };
+  if (!head.success)
+    return { name: place, configured: refused("resource_config_invalid", `\`${place}\`: ${words(head.error)}`) };
   const { name, kind } = head.data;
   const connector = Object.hasOwn(connectors, kind) ? connectors[kind] : undefined;
   if (connector === undefined) {
     const known = Object.keys(connectors).map((one) => `\`${one}\``);
-    return { name, configured: refused("resource_config_invalid", `\`${name}\`: there is no kind \`${kind}\`; there is ${known.join(", ")}`) };
+    return {
+      name,
+      configured: refused(
+        "resource_config_invalid",
+        `\`${name}\`: there is no kind \`${kind}\`; there is ${known.join(", ")}`,
+      ),
+    };
   }
   const config = connector.spec.schema.safeParse(entry);
-  if (!config.success) return { name, configured: refused("resource_config_invalid", `\`${name}\`: ${words(config.error)}`) };
+  if (!config.success)
+    return { name, configured: refused("resource_config_invalid", `\`${name}\`: ${words(config.error)}`) };
   return { name, configured: ok({ config: config.data, connector }) };
 }
 
@@ -76,22 +94,35 @@ export type SecretSource = { readonly from: "file"; readonly path: string } | { 
 const maxSecretBytes = 1_048_576;
 
 /** Resolves references for one resource. What came over the link may hold values only: it must not read this machine's files for somebody else. */
-export function secretsFor(source: SecretSource, environment: Readonly<Record<string, string | undefined>>): (reference: SecretReference) => Promise<string> {
+export function secretsFor(
+  source: SecretSource,
+  environment: Readonly<Record<string, string | undefined>>,
+): (reference: SecretReference) => Promise<string> {
   return async (reference) => {
     if ("value" in reference) return reference.value;
     if (source.from === "link") {
-      throw new CardeaError("resource_config_invalid", "a configuration that is sent to the outpost holds its secrets as `value`; `env` and `file` are for `outpost.yaml`");
+      throw new CardeaError(
+        "resource_config_invalid",
+        "a configuration that is sent to the outpost holds its secrets as `value`; `env` and `file` are for `outpost.yaml`",
+      );
     }
     if ("env" in reference) {
       const value = environment[reference.env];
-      if (value === undefined || value === "") throw new CardeaError("resource_config_invalid", `the environment variable \`${reference.env}\` is not set for the outpost`);
+      if (value === undefined || value === "")
+        throw new CardeaError(
+          "resource_config_invalid",
+          `the environment variable \`${reference.env}\` is not set for the outpost`,
+        );
       return value;
     }
     const path = isAbsolute(reference.file) ? reference.file : join(dirname(source.path), reference.file);
     const text = await readFile(path, "utf8").catch((error: unknown) => {
-      throw new CardeaError("resource_config_invalid", `the secret's file \`${path}\` cannot be read`, { cause: error });
+      throw new CardeaError("resource_config_invalid", `the secret's file \`${path}\` cannot be read`, {
+        cause: error,
+      });
     });
-    if (text.length > maxSecretBytes) throw new CardeaError("resource_config_invalid", `the secret's file \`${path}\` is larger than 1 MiB`);
+    if (text.length > maxSecretBytes)
+      throw new CardeaError("resource_config_invalid", `the secret's file \`${path}\` is larger than 1 MiB`);
     // Editors end a file with a line break; certificates bear it too.
     return text.replace(/\r?\n$/, "");
   };

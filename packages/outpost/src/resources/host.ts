@@ -89,18 +89,28 @@ export class ResourceHost {
 
   /** Why nothing can be issued here now. */
   whyNotIssuing(): Refused<CardeaError["code"]> | undefined {
-    if (this.breaker.open) return refused("resource_busy", `\`${this.name}\` could not be reached several times; it is tried again shortly`);
+    if (this.breaker.open)
+      return refused("resource_busy", `\`${this.name}\` could not be reached several times; it is tried again shortly`);
     if (this.#fault !== undefined) return refused(this.#fault.code, this.#fault.message);
-    if (this.#found === undefined) return refused("resource_unreachable", `\`${this.name}\` has not been looked at yet`);
+    if (this.#found === undefined)
+      return refused("resource_unreachable", `\`${this.name}\` has not been looked at yet`);
     const [missing] = this.#found.inspection.missing;
-    if (missing !== undefined) return refused("resource_privilege_missing", `the administrator of \`${this.name}\` lacks: ${missing.what}`);
+    if (missing !== undefined)
+      return refused("resource_privilege_missing", `the administrator of \`${this.name}\` lacks: ${missing.what}`);
     return undefined;
   }
 
   /** Calls the provider within the time, and has the breaker learn from it. @throws OutsideError, CardeaError */
-  async call<T>(what: string, timeoutMs: number, signal: AbortSignal, work: (provider: Provider, signal: AbortSignal) => Promise<T>): Promise<T> {
+  async call<T>(
+    what: string,
+    timeoutMs: number,
+    signal: AbortSignal,
+    work: (provider: Provider, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     if (this.#provider === undefined) {
-      const fault = this.#fault ?? new OutsideError("resource_unreachable", "none", `\`${this.name}\` is not configured at this outpost any more`);
+      const fault =
+        this.#fault ??
+        new OutsideError("resource_unreachable", "none", `\`${this.name}\` is not configured at this outpost any more`);
       this.breaker.failed("resource_unreachable");
       throw fault;
     }
@@ -108,7 +118,10 @@ export class ResourceHost {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), timeoutMs);
     try {
-      const result = await Promise.race([work(this.#provider, AbortSignal.any([signal, late.signal])), this.#abandon(what, late.signal)]);
+      const result = await Promise.race([
+        work(this.#provider, AbortSignal.any([signal, late.signal])),
+        this.#abandon(what, late.signal),
+      ]);
       this.breaker.succeeded();
       return result;
     } catch (error) {
@@ -132,8 +145,13 @@ export class ResourceHost {
       name: this.name,
       state: this.#state(),
       missing: found === undefined ? [] : found.inspection.missing.slice(0, 100),
-      warnings: found === undefined ? [] : found.inspection.warnings.slice(0, 100).map((warning) => warning.slice(0, 1_000)),
-      ...(found !== undefined && { spec: found.spec, specSignature: found.specSignature, version: found.inspection.version }),
+      warnings:
+        found === undefined ? [] : found.inspection.warnings.slice(0, 100).map((warning) => warning.slice(0, 1_000)),
+      ...(found !== undefined && {
+        spec: found.spec,
+        specSignature: found.specSignature,
+        version: found.inspection.version,
+      }),
       ...(fault !== undefined && { detail: `${fault.code}: ${fault.message}`.slice(0, 1_000) }),
     };
   }
@@ -147,7 +165,10 @@ export class ResourceHost {
   #abandon(what: string, late: AbortSignal): Promise<never> {
     return new Promise((_, reject) => {
       late.addEventListener("abort", () => {
-        setTimeout(() => reject(new OutsideError("resource_timeout", "maybe", `${what} at \`${this.name}\` took too long`)), graceMs).unref();
+        setTimeout(
+          () => reject(new OutsideError("resource_timeout", "maybe", `${what} at \`${this.name}\` took too long`)),
+          graceMs,
+        ).unref();
       });
     });
   }
@@ -155,9 +176,19 @@ export class ResourceHost {
   #faultOf(what: string, error: unknown): CardeaError {
     if (error instanceof CardeaError) return error;
     const words = error instanceof Error && error.name === "AbortError" ? "was stopped" : "failed";
-    return new OutsideError(words === "failed" ? "resource_fault" : "resource_timeout", "maybe", `${what} at \`${this.name}\` ${words}`, { cause: error });
+    return new OutsideError(
+      words === "failed" ? "resource_fault" : "resource_timeout",
+      "maybe",
+      `${what} at \`${this.name}\` ${words}`,
+      { cause: error },
+    );
   }
 }
 
-const unreachableCodes: ReadonlySet<string> = new Set(["resource_unreachable", "resource_timeout", "resource_unauthorized", "resource_fault", "resource_busy"]);
-
+const unreachableCodes: ReadonlySet<string> = new Set([
+  "resource_unreachable",
+  "resource_timeout",
+  "resource_unauthorized",
+  "resource_fault",
+  "resource_busy",
+]);

@@ -25,7 +25,15 @@ import type { Tuning } from "../settings.ts";
 import type { Store } from "../store/store.ts";
 import type { Monotonic } from "../trust/monotonic.ts";
 import { judgeAuthority } from "./authority.ts";
-import { readConfigFile, readEntry, secretsFor, type Configured, type Connectors, type Entry, type SecretSource } from "./config.ts";
+import {
+  readConfigFile,
+  readEntry,
+  secretsFor,
+  type Configured,
+  type Connectors,
+  type Entry,
+  type SecretSource,
+} from "./config.ts";
 import { ResourceHost, type Found } from "./host.ts";
 import { Lane } from "./lane.ts";
 
@@ -90,7 +98,11 @@ export class Registry {
     for (const entry of entries) registry.#keep(entry, { from: "file", path: configFile ?? "" });
     const sealed = [...store.configurations.getRange({})];
     for (const { key, value } of sealed) {
-      if (registry.#kept.has(registry.idOf(key))) options.log.warn({ resource: key }, "a resource of `outpost.yaml` hides a configuration that came over the link");
+      if (registry.#kept.has(registry.idOf(key)))
+        options.log.warn(
+          { resource: key },
+          "a resource of `outpost.yaml` hides a configuration that came over the link",
+        );
       else registry.#keep(await registry.#unseal(key, value), { from: "link" });
     }
     return registry;
@@ -167,7 +179,11 @@ export class Registry {
   /** The configuration before goes on until the new one is kept. */
   async #takeIn(id: ResourceId, name: string, sealed: SealedKey): Promise<Kept> {
     const before = this.#kept.get(id);
-    if (before?.source === "file") throw new CardeaError("resource_config_invalid", `\`${name}\` is configured in \`outpost.yaml\` of this outpost; change it there`);
+    if (before?.source === "file")
+      throw new CardeaError(
+        "resource_config_invalid",
+        `\`${name}\` is configured in \`outpost.yaml\` of this outpost; change it there`,
+      );
     const entry = await this.#unseal(name, sealed);
     if (!entry.configured.ok) throw new CardeaError("resource_config_invalid", entry.configured.detail);
     await this.#options.store.write(() => this.#options.store.configurations.putSync(name, sealed));
@@ -180,7 +196,11 @@ export class Registry {
   async #forget(id: ResourceId, name: string): Promise<void> {
     const { store } = this.#options;
     const kept = this.#kept.get(id);
-    if (kept?.source === "file") throw new CardeaError("resource_config_invalid", `\`${name}\` is configured in \`outpost.yaml\` of this outpost; remove it there`);
+    if (kept?.source === "file")
+      throw new CardeaError(
+        "resource_config_invalid",
+        `\`${name}\` is configured in \`outpost.yaml\` of this outpost; remove it there`,
+      );
     const left = store.names.getKeysCount({ start: [id, ""], end: [id, "~"], limit: 1 });
     if (left > 0) throw new CardeaError("resource_in_use", `\`${name}\` still has keys; revoke them first`);
     await store.write(() => store.configurations.removeSync(name));
@@ -212,7 +232,16 @@ export class Registry {
       host.note(new CardeaError("resource_config_invalid", entry.configured.detail));
       this.#options.log.error({ resource: entry.name }, entry.configured.detail);
     }
-    const kept: Kept = { host, configured, source: source.from, failures: 0, reconciledMs: undefined, reported: "", timer: undefined, looking: undefined };
+    const kept: Kept = {
+      host,
+      configured,
+      source: source.from,
+      failures: 0,
+      reconciledMs: undefined,
+      reported: "",
+      timer: undefined,
+      looking: undefined,
+    };
     this.#kept.set(id, kept);
     return kept;
   }
@@ -245,7 +274,9 @@ export class Registry {
     if (this.#closing.signal.aborted || this.#listener === undefined) return;
     clearTimeout(kept.timer);
     kept.timer = setTimeout(() => {
-      this.#look(kept).catch((error: unknown) => this.#options.log.error({ err: error, resource: kept.host.name }, "a look failed"));
+      this.#look(kept).catch((error: unknown) =>
+        this.#options.log.error({ err: error, resource: kept.host.name }, "a look failed"),
+      );
     }, afterMs);
   }
 
@@ -268,13 +299,18 @@ export class Registry {
     if (configured !== undefined) {
       try {
         const { tuning } = this.#options;
-        const inspection = await host.call("looking", tuning.inspectMs, this.#closing.signal, (provider, signal) => provider.inspect(signal));
+        const inspection = await host.call("looking", tuning.inspectMs, this.#closing.signal, (provider, signal) =>
+          provider.inspect(signal),
+        );
         host.note(this.#signed(host, configured, inspection));
         kept.failures = 0;
       } catch (error) {
         if (this.#closing.signal.aborted) return;
         kept.failures++;
-        const fault = error instanceof CardeaError ? error : new OutsideError("resource_fault", "maybe", "looking failed", { cause: error });
+        const fault =
+          error instanceof CardeaError
+            ? error
+            : new OutsideError("resource_fault", "maybe", "looking failed", { cause: error });
         host.note(fault);
         this.#options.log.warn({ resource: host.name, code: fault.code, err: fault }, "a resource cannot be used");
       }
@@ -291,7 +327,8 @@ export class Registry {
       await this.#listener?.answered(kept.host, this.#closing.signal);
       kept.reconciledMs = monotonic.nowMs();
     } catch (error) {
-      if (!this.#closing.signal.aborted) log.warn({ resource: kept.host.name, err: error }, "logins could not be compared with leases");
+      if (!this.#closing.signal.aborted)
+        log.warn({ resource: kept.host.name, err: error }, "logins could not be compared with leases");
     }
   }
 
@@ -319,21 +356,32 @@ export class Registry {
     });
     const specDigest = digestOf("spec", spec);
     const credential = toHex(sha256(fromBase64Url(keys.identityKey))).slice(0, 16);
-    return { inspection, spec, specDigest, specSignature: signDigest("outpost", credential, keys.identity, specDigest) };
+    return {
+      inspection,
+      spec,
+      specDigest,
+      specSignature: signDigest("outpost", credential, keys.identity, specDigest),
+    };
   }
 
   async #unseal(name: string, sealed: SealedKey): Promise<Entry> {
     const { keys, connectors } = this.#options;
-    const refuse = (detail: string): Entry => ({ name, configured: { ok: false, code: "resource_config_invalid", detail } });
+    const refuse = (detail: string): Entry => ({
+      name,
+      configured: { ok: false, code: "resource_config_invalid", detail },
+    });
     const opened = await openSealed(keys.seal.privateKey, configureInfo, name, sealed);
-    if (opened === undefined) return refuse(`the configuration of \`${name}\` was not sealed to this outpost's key, or for another name`);
+    if (opened === undefined)
+      return refuse(`the configuration of \`${name}\` was not sealed to this outpost's key, or for another name`);
     let entry: Entry;
     try {
       entry = readEntry(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(opened)), name, connectors);
     } catch {
       return refuse(`the configuration of \`${name}\` is not JSON`);
     }
-    return entry.name === name ? entry : refuse(`the configuration names \`${entry.name}\`, and was sent for \`${name}\``);
+    return entry.name === name
+      ? entry
+      : refuse(`the configuration names \`${entry.name}\`, and was sent for \`${name}\``);
   }
 }
 

@@ -83,12 +83,15 @@ export function removeLease(store: Store, lease: EndingLease): void {
 /** Leases of a resource about which something is to be done by `nowMs`, longest due first. Lazy: the caller stops when it has enough. */
 export function dueLeases(store: Store, resource: ResourceId, nowMs: number): Iterable<LeaseId> {
   // Arrays compare element by element, and no lease sorts behind the next millisecond.
-  return store.due.getKeys({ start: [resource, 0], end: [resource, nowMs + 1], snapshot: false }).map(([, , lease]) => lease);
+  return store.due
+    .getKeys({ start: [resource, 0], end: [resource, nowMs + 1], snapshot: false })
+    .map(([, , lease]) => lease);
 }
 
 /** When the next lease of a resource is due. */
 export function nextDueMs(store: Store, resource: ResourceId): number | undefined {
-  for (const [, due] of store.due.getKeys({ start: [resource, 0], end: [resource, Number.MAX_SAFE_INTEGER], limit: 1 })) return due;
+  for (const [, due] of store.due.getKeys({ start: [resource, 0], end: [resource, Number.MAX_SAFE_INTEGER], limit: 1 }))
+    return due;
   return undefined;
 }
 

@@ -16,7 +16,10 @@ export async function lockDirectory(directory: string, pid: number): Promise<Dir
     const holder = await readFile(path, "utf8").catch(() => undefined);
     if (holder === undefined) continue;
     if (await isAlive(holder)) {
-      throw new CardeaError("already_running", `another outpost (process ${holder.split(" ")[0] ?? ""}) uses \`${directory}\`; stop it, or give this one a directory of its own`);
+      throw new CardeaError(
+        "already_running",
+        `another outpost (process ${holder.split(" ")[0] ?? ""}) uses \`${directory}\`; stop it, or give this one a directory of its own`,
+      );
     }
     // Moved aside under a name of its own, so that of several that find it stale one takes the path, and a new holder is never removed.
     const aside = `${path}.${String(pid)}`;

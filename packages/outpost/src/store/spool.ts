@@ -59,7 +59,12 @@ export class Spool {
 
   /** Inside `Store.write`. */
   failure(task: TaskId, { code, detail, retryable }: Failure): void {
-    this.#add({ kind: "receipt", id: this.#newId(), task, outcome: { ok: false, code, detail: printable(detail), retryable } });
+    this.#add({
+      kind: "receipt",
+      id: this.#newId(),
+      task,
+      outcome: { ok: false, code, detail: printable(detail), retryable },
+    });
   }
 
   /** Gives a receipt again, under its first id. Inside `Store.write`. */
@@ -117,7 +122,9 @@ export class Spool {
 }
 
 function lastPlace(store: Store, lane: number): number {
-  const [last] = [...store.spool.getKeys({ start: [lane, Number.MAX_SAFE_INTEGER], end: [lane, 0], reverse: true, limit: 1 })];
+  const [last] = [
+    ...store.spool.getKeys({ start: [lane, Number.MAX_SAFE_INTEGER], end: [lane, 0], reverse: true, limit: 1 }),
+  ];
   return last?.[1] ?? 0;
 }
 

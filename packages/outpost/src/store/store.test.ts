@@ -6,7 +6,18 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { newId, type ResourceId } from "@cardea/core/contract/ids";
 import { manualClock } from "@cardea/core/lib/clock";
 import { noteGrant, sweepGrants } from "./grants.ts";
-import { addLease, changeLease, dueLeases, leaseCounts, nextDueMs, removeLease, resourcesWithLeases, type EndingLease, type IntendedLease, type LiveLease } from "./leases.ts";
+import {
+  addLease,
+  changeLease,
+  dueLeases,
+  leaseCounts,
+  nextDueMs,
+  removeLease,
+  resourcesWithLeases,
+  type EndingLease,
+  type IntendedLease,
+  type LiveLease,
+} from "./leases.ts";
 import { lockDirectory } from "./lock.ts";
 import { Spool } from "./spool.ts";
 import { Store } from "./store.ts";
@@ -25,14 +36,37 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-function intended(resource: ResourceId = newId("resource", clock, random), deadlineMs = clock.now() + 60_000): IntendedLease {
+function intended(
+  resource: ResourceId = newId("resource", clock, random),
+  deadlineMs = clock.now() + 60_000,
+): IntendedLease {
   const id = newId("lease", clock, random);
-  return { id, grant: newId("grant", clock, random), resource, nativeName: `cardea_${id}`, deadlineMs, state: "intended" };
+  return {
+    id,
+    grant: newId("grant", clock, random),
+    resource,
+    nativeName: `cardea_${id}`,
+    deadlineMs,
+    state: "intended",
+  };
 }
 const live = (lease: IntendedLease): LiveLease => ({ ...lease, state: "live", liveAtMs: clock.now() });
 const ending = (lease: IntendedLease | LiveLease, nextAttemptMs: number): EndingLease => {
   const { id, grant, resource, nativeName, deadlineMs } = lease;
-  return { id, grant, resource, nativeName, deadlineMs, state: "ending", why: "expired", over: true, tasks: [], attempts: 0, nextAttemptMs, stuck: false };
+  return {
+    id,
+    grant,
+    resource,
+    nativeName,
+    deadlineMs,
+    state: "ending",
+    why: "expired",
+    over: true,
+    tasks: [],
+    attempts: 0,
+    nextAttemptMs,
+    stuck: false,
+  };
 };
 
 describe("a write", () => {
@@ -84,7 +118,9 @@ describe("a write", () => {
   test("a store of another format is not opened", async () => {
     await store.write(() => store.facts.putSync("format", 99));
     await store.close();
-    expect(() => Store.open(join(directory, "store"))).toThrow(expect.objectContaining({ code: "data_directory_invalid" }));
+    expect(() => Store.open(join(directory, "store"))).toThrow(
+      expect.objectContaining({ code: "data_directory_invalid" }),
+    );
     store = Store.open(join(directory, "other"));
   });
 });
@@ -93,7 +129,12 @@ describe("leases", () => {
   test("are due by resource in the order of time; an intent at once, an ending at its next attempt", async () => {
     const resource = newId("resource", clock, random);
     const other = intended();
-    const [late, early, orphan, retried] = [intended(resource, 3_000), intended(resource, 2_000), intended(resource, 9_000), intended(resource, 1)];
+    const [late, early, orphan, retried] = [
+      intended(resource, 3_000),
+      intended(resource, 2_000),
+      intended(resource, 9_000),
+      intended(resource, 1),
+    ];
     await store.write(() => {
       for (const lease of [late, early, orphan, retried, other]) addLease(store, lease);
       for (const lease of [late, early, other]) changeLease(store, lease, live(lease));
@@ -125,7 +166,9 @@ describe("leases", () => {
     const lease = intended();
     await store.write(() => addLease(store, lease));
     await store.write(() => changeLease(store, lease, ending(lease, 1)));
-    await expect(store.write(() => changeLease(store, ending(lease, 1), live(lease)))).rejects.toThrow("a lease does not go from `ending` to `live`");
+    await expect(store.write(() => changeLease(store, ending(lease, 1), live(lease)))).rejects.toThrow(
+      "a lease does not go from `ending` to `live`",
+    );
     expect(store.leases.get(lease.id)?.state).toBe("ending");
   });
 });
@@ -144,7 +187,10 @@ describe("the spool", () => {
     store = Store.open(join(directory, "store"));
     const second = new Spool(store, clock, random);
     await store.write(() => second.event("lease.stuck", { lease: "b" }, {}));
-    expect(second.after("event", 0, 10).map(({ message }) => (message.kind === "event" ? message.type : ""))).toEqual(["lease.gone", "lease.stuck"]);
+    expect(second.after("event", 0, 10).map(({ message }) => (message.kind === "event" ? message.type : ""))).toEqual([
+      "lease.gone",
+      "lease.stuck",
+    ]);
   });
 
   test("never gives a place twice while the process lives, also when it runs empty", async () => {
@@ -158,7 +204,13 @@ describe("the spool", () => {
 
   test("cleans the words of a failure of what could move a terminal or break the link", async () => {
     const spool = new Spool(store, clock, random);
-    await store.write(() => spool.failure(newId("task", clock, random), { code: "resource_fault", detail: `\u001b[2J\u202egnp.exe${"x".repeat(5_000)}\ud800`, retryable: true }));
+    await store.write(() =>
+      spool.failure(newId("task", clock, random), {
+        code: "resource_fault",
+        detail: `\u001b[2J\u202egnp.exe${"x".repeat(5_000)}\ud800`,
+        retryable: true,
+      }),
+    );
     const [told] = spool.after("receipt", 0, 1);
     const outcome = told?.message.kind === "receipt" ? told.message.outcome : undefined;
     expect(outcome).toMatchObject({ ok: false, code: "resource_fault" });
@@ -167,7 +219,11 @@ describe("the spool", () => {
 });
 
 test("grants that are long over are forgotten, others are not", async () => {
-  const [old, recent, used] = [newId("grant", clock, random), newId("grant", clock, random), newId("grant", clock, random)];
+  const [old, recent, used] = [
+    newId("grant", clock, random),
+    newId("grant", clock, random),
+    newId("grant", clock, random),
+  ];
   const dayMs = 86_400_000;
   await store.write(() => {
     noteGrant(store, old, { state: "over", untilMs: clock.now() - 8 * dayMs });
@@ -175,7 +231,11 @@ test("grants that are long over are forgotten, others are not", async () => {
     noteGrant(store, used, { state: "issuing", lease: newId("lease", clock, random), untilMs: 0 });
   });
   expect(await sweepGrants(store, clock.now())).toBe(false);
-  expect([store.grants.get(old), store.grants.get(recent)?.state, store.grants.get(used)?.state]).toEqual([undefined, "over", "issuing"]);
+  expect([store.grants.get(old), store.grants.get(recent)?.state, store.grants.get(used)?.state]).toEqual([
+    undefined,
+    "over",
+    "issuing",
+  ]);
   expect([...store.over.getKeys({})].map(([, grant]) => grant)).toEqual([recent]);
 });
 

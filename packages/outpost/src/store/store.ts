@@ -71,7 +71,10 @@ export class Store {
     const found = store.facts.get("format");
     if (found === undefined) store.facts.putSync("format", formatVersion);
     else if (found !== formatVersion) {
-      throw new CardeaError("data_directory_invalid", `the store in \`${directory}\` has format \`${JSON.stringify(found)}\`, and this version reads \`${String(formatVersion)}\`; start the version that made it`);
+      throw new CardeaError(
+        "data_directory_invalid",
+        `the store in \`${directory}\` has format \`${JSON.stringify(found)}\`, and this version reads \`${String(formatVersion)}\`; start the version that made it`,
+      );
     }
     return store;
   }
@@ -138,7 +141,11 @@ export class Store {
       });
       return undefined;
     } catch (error) {
-      return thrown ?? { error: new CardeaError("store_failed", "the store cannot be written; is the disk full?", { cause: error }) };
+      return (
+        thrown ?? {
+          error: new CardeaError("store_failed", "the store cannot be written; is the disk full?", { cause: error }),
+        }
+      );
     }
   }
 }

@@ -36,15 +36,41 @@ const atMs = Date.parse("2026-11-22T09:00:00.000Z");
 
 /** A log of so many leaves; `fork` makes another from the leaf with that index on. */
 function leaves(size: number, fork = Infinity): Uint8Array[] {
-  return Array.from({ length: size }, (_, index) => leafHash(new TextEncoder().encode(`${String(index)}${index >= fork ? " forged" : ""}`)));
+  return Array.from({ length: size }, (_, index) =>
+    leafHash(new TextEncoder().encode(`${String(index)}${index >= fork ? " forged" : ""}`)),
+  );
 }
-const note = (hashes: Uint8Array[], by = signer): string => signCheckpoint({ origin, size: hashes.length, root: treeRoot(hashes, { start: 0, end: hashes.length }), extensions: [] }, by);
-const joining = (hashes: Uint8Array[], from: number): Consistency => ({ from, hashes: proveConsistency(hashes, from).map(toBase64Url) });
-const seenAt = (hashes: Uint8Array[]): NonNullable<Seen["checkpoint"]> => ({ size: hashes.length, root: toBase64Url(treeRoot(hashes, { start: 0, end: hashes.length })) });
+const note = (hashes: Uint8Array[], by = signer): string =>
+  signCheckpoint(
+    { origin, size: hashes.length, root: treeRoot(hashes, { start: 0, end: hashes.length }), extensions: [] },
+    by,
+  );
+const joining = (hashes: Uint8Array[], from: number): Consistency => ({
+  from,
+  hashes: proveConsistency(hashes, from).map(toBase64Url),
+});
+const seenAt = (hashes: Uint8Array[]): NonNullable<Seen["checkpoint"]> => ({
+  size: hashes.length,
+  root: toBase64Url(treeRoot(hashes, { start: 0, end: hashes.length })),
+});
 
-function state(over: { readonly roster?: Partial<RosterHead>; readonly policy?: number; readonly atMs?: number; readonly by?: Uint8Array } & Pick<LinkState, "checkpoint" | "consistency">): LinkState {
+function state(
+  over: {
+    readonly roster?: Partial<RosterHead>;
+    readonly policy?: number;
+    readonly atMs?: number;
+    readonly by?: Uint8Array;
+  } & Pick<LinkState, "checkpoint" | "consistency">,
+): LinkState {
   const by = over.by ?? signing;
-  const head: RosterHead = { v: 1, version: 1, at: toTime(atMs), size: 0, root: toBase64Url(emptyRoot()), ...over.roster };
+  const head: RosterHead = {
+    v: 1,
+    version: 1,
+    at: toTime(atMs),
+    size: 0,
+    root: toBase64Url(emptyRoot()),
+    ...over.roster,
+  };
   const policy = over.policy === undefined ? undefined : samplePolicy([], over.policy);
   const sign = (digest: ReturnType<typeof digestOf>) => signDigest("control", "control", by, digest);
   const madeMs = over.atMs ?? atMs;
@@ -64,12 +90,31 @@ describe("a state", () => {
   test("moves everything forward", () => {
     const first = judgeState(state({ policy: 1, checkpoint: note(leaves(3)) }), nothingSeen, trust);
     if (!first.ok) throw new Error(first.detail);
-    const second = judgeState(state({ policy: 2, roster: { version: 2 }, atMs: atMs + 1, checkpoint: note(leaves(8)), consistency: joining(leaves(8), 3) }), first.value.seen, trust);
-    expect(second).toMatchObject({ ok: true, value: { seen: { policy: { version: 2 }, roster: { version: 2 }, checkpoint: { size: 8 }, stateUntilMs: atMs + 60_001 } } });
+    const second = judgeState(
+      state({
+        policy: 2,
+        roster: { version: 2 },
+        atMs: atMs + 1,
+        checkpoint: note(leaves(8)),
+        consistency: joining(leaves(8), 3),
+      }),
+      first.value.seen,
+      trust,
+    );
+    expect(second).toMatchObject({
+      ok: true,
+      value: {
+        seen: { policy: { version: 2 }, roster: { version: 2 }, checkpoint: { size: 8 }, stateUntilMs: atMs + 60_001 },
+      },
+    });
   });
 
   const before = (() => {
-    const judged = judgeState(state({ policy: 5, roster: { version: 5 }, checkpoint: note(leaves(5)) }), nothingSeen, trust);
+    const judged = judgeState(
+      state({ policy: 5, roster: { version: 5 }, checkpoint: note(leaves(5)) }),
+      nothingSeen,
+      trust,
+    );
     if (!judged.ok) throw new Error(judged.detail);
     return judged.value.seen;
   })();
@@ -83,15 +128,30 @@ describe("a state", () => {
     ["a smaller log", { roster: { version: 5 }, checkpoint: note(leaves(4)) }, "evidence_stale"],
     ["a larger log without a proof", { roster: { version: 5 }, checkpoint: note(leaves(9)) }, "evidence_stale"],
     ["a fork of the same size", { roster: { version: 5 }, checkpoint: note(leaves(5, 2)) }, "log_inconsistent"],
-    ["a larger fork with a proof of its own", { roster: { version: 5 }, checkpoint: note(leaves(9, 2)), consistency: joining(leaves(9, 2), 5) }, "log_inconsistent"],
-    ["a checkpoint by another key", { roster: { version: 5 }, checkpoint: note(leaves(5), noteSigner(origin, seed())) }, "evidence_log"],
+    [
+      "a larger fork with a proof of its own",
+      { roster: { version: 5 }, checkpoint: note(leaves(9, 2)), consistency: joining(leaves(9, 2), 5) },
+      "log_inconsistent",
+    ],
+    [
+      "a checkpoint by another key",
+      { roster: { version: 5 }, checkpoint: note(leaves(5), noteSigner(origin, seed())) },
+      "evidence_log",
+    ],
   ] as const)("with %s is refused whole", (_, over, code) => {
     expect(judgeState(state(over), before, trust)).toMatchObject({ ok: false, code });
   });
 
   test("of the same versions again changes nothing but its time", () => {
-    const again = judgeState(state({ policy: 5, roster: { version: 5 }, atMs: atMs + 10, checkpoint: note(leaves(5)) }), before, trust);
-    expect(again).toMatchObject({ ok: true, value: { seen: { ...before, stateAtMs: atMs + 10, stateUntilMs: atMs + 60_010 } } });
+    const again = judgeState(
+      state({ policy: 5, roster: { version: 5 }, atMs: atMs + 10, checkpoint: note(leaves(5)) }),
+      before,
+      trust,
+    );
+    expect(again).toMatchObject({
+      ok: true,
+      value: { seen: { ...before, stateAtMs: atMs + 10, stateUntilMs: atMs + 60_010 } },
+    });
   });
 });
 
@@ -99,16 +159,25 @@ test("a state by a process whose clock is a little behind is taken, and moves no
   const first = judgeState(state({}), nothingSeen, trust);
   if (!first.ok) throw new Error(first.detail);
   const second = judgeState(state({ atMs: atMs - 1_000, roster: { version: 2 } }), first.value.seen, trust);
-  expect(second).toMatchObject({ ok: true, value: { seen: { roster: { version: 2 }, stateAtMs: atMs, stateUntilMs: atMs + 60_000 } } });
+  expect(second).toMatchObject({
+    ok: true,
+    value: { seen: { roster: { version: 2 }, stateAtMs: atMs, stateUntilMs: atMs + 60_000 } },
+  });
 });
 
 describe("the log under evidence", () => {
   test("may be older than the one seen, if it is proven to be its beginning; what was seen stays", () => {
-    expect(advanceLog(note(leaves(3)), joining(leaves(7), 3), seenAt(leaves(7)), trust)).toMatchObject({ ok: true, value: { size: 7 } });
+    expect(advanceLog(note(leaves(3)), joining(leaves(7), 3), seenAt(leaves(7)), trust)).toMatchObject({
+      ok: true,
+      value: { size: 7 },
+    });
   });
 
   test("that is older and of a fork is refused", () => {
-    expect(advanceLog(note(leaves(3, 1)), joining(leaves(7), 3), seenAt(leaves(7)), trust)).toMatchObject({ ok: false, code: "log_inconsistent" });
+    expect(advanceLog(note(leaves(3, 1)), joining(leaves(7), 3), seenAt(leaves(7)), trust)).toMatchObject({
+      ok: false,
+      code: "log_inconsistent",
+    });
   });
 
   test("is refused for every proof with one hash changed", () => {
@@ -117,7 +186,10 @@ describe("the log under evidence", () => {
       const proof = joining(whole, from);
       for (let index = 0; index < proof.hashes.length; index++) {
         const hashes = proof.hashes.map((hash, at) => (at === index ? toBase64Url(seed()) : hash));
-        expect(advanceLog(note(whole), { from, hashes }, seenAt(leaves(from)), trust)).toMatchObject({ ok: false, code: "log_inconsistent" });
+        expect(advanceLog(note(whole), { from, hashes }, seenAt(leaves(from)), trust)).toMatchObject({
+          ok: false,
+          code: "log_inconsistent",
+        });
       }
       expect(advanceLog(note(whole), proof, seenAt(leaves(from)), trust)).toMatchObject({ ok: true });
     }

@@ -33,7 +33,10 @@ export type Seen = z.infer<typeof Seen>;
 
 export const nothingSeen: Seen = { stateAtMs: 0, stateUntilMs: 0 };
 
-type Refusals = Extract<ErrorCode, "evidence_signature" | "evidence_stale" | "evidence_log" | "evidence_roster" | "log_inconsistent">;
+type Refusals = Extract<
+  ErrorCode,
+  "evidence_signature" | "evidence_stale" | "evidence_log" | "evidence_roster" | "log_inconsistent"
+>;
 
 export interface JudgedState {
   readonly seen: Seen;
@@ -48,10 +51,15 @@ const clocksApartMs = 30_000;
 export function judgeState(state: LinkState, before: Seen, trust: Trust): Result<JudgedState, Refusals> {
   const controlKey = fromBase64Url(trust.controlKey);
   const { policy, roster } = state;
-  if (timeMs(state.at) + clocksApartMs < before.stateAtMs) return refused("evidence_stale", `the state is older than one of ${new Date(before.stateAtMs).toISOString()} that was seen before`);
+  if (timeMs(state.at) + clocksApartMs < before.stateAtMs)
+    return refused(
+      "evidence_stale",
+      `the state is older than one of ${new Date(before.stateAtMs).toISOString()} that was seen before`,
+    );
 
   const rosterDigest = digestOf("roster", roster.head);
-  if (!verifyDigest(roster.signature, "control", controlKey, rosterDigest)) return refused("evidence_signature", "the roster's head is not signed by the control plane");
+  if (!verifyDigest(roster.signature, "control", controlKey, rosterDigest))
+    return refused("evidence_signature", "the roster's head is not signed by the control plane");
   const people = advance("roster", before.roster, { version: roster.head.version, digest: rosterDigest });
   if (!people.ok) return people;
   const proven = openRoster({ head: roster.head, entries: state.entries });
@@ -60,13 +68,17 @@ export function judgeState(state: LinkState, before: Seen, trust: Trust): Result
   let policySeen = before.policy;
   if (policy !== undefined) {
     const digest = digestOf("policy", policy.policy);
-    if (!verifyDigest(policy.signature, "control", controlKey, digest)) return refused("evidence_signature", "the policy is not signed by the control plane");
+    if (!verifyDigest(policy.signature, "control", controlKey, digest))
+      return refused("evidence_signature", "the policy is not signed by the control plane");
     const advanced = advance("policy", before.policy, { version: policy.policy.version, digest });
     if (!advanced.ok) return advanced;
     policySeen = advanced.value;
   }
 
-  const checkpoint = state.checkpoint === undefined ? ok(before.checkpoint) : advanceLog(state.checkpoint, state.consistency, before.checkpoint, trust);
+  const checkpoint =
+    state.checkpoint === undefined
+      ? ok(before.checkpoint)
+      : advanceLog(state.checkpoint, state.consistency, before.checkpoint, trust);
   if (!checkpoint.ok) return checkpoint;
   return ok({
     policy: policy?.policy,
@@ -108,11 +120,15 @@ export function joinLog(
   const known: TreeHead = { size: before.size, root: fromBase64Url(before.root) };
   const [older, newer] = size < known.size ? [{ size, root }, known] : [known, { size, root }];
   if (older.size !== newer.size && older.size > 0 && consistency?.from !== older.size) {
-    return refused("evidence_stale", `the log is at \`${String(size)}\`, was seen at \`${String(known.size)}\`, and no proof joins the two`);
+    return refused(
+      "evidence_stale",
+      `the log is at \`${String(size)}\`, was seen at \`${String(known.size)}\`, and no proof joins the two`,
+    );
   }
   const hashes = (consistency?.hashes ?? []).map(parseBase64Url).filter((hash) => hash !== undefined);
   const verified = verifyConsistency(older, newer, older.size === newer.size ? [] : hashes);
-  if (!verified.ok) return refused("log_inconsistent", `the log is not a continuation of what was seen before: ${verified.detail}`);
+  if (!verified.ok)
+    return refused("log_inconsistent", `the log is not a continuation of what was seen before: ${verified.detail}`);
   return ok(size > known.size ? shown : before);
 }
 
@@ -138,10 +154,19 @@ export function writeSeen(store: Store, seen: Seen, policy?: Policy): void {
 
 type SeenVersion = z.infer<typeof Version>;
 
-function advance(what: string, before: SeenVersion | undefined, shown: SeenVersion): Result<SeenVersion, "evidence_stale"> {
+function advance(
+  what: string,
+  before: SeenVersion | undefined,
+  shown: SeenVersion,
+): Result<SeenVersion, "evidence_stale"> {
   if (before === undefined || shown.version > before.version) return ok(shown);
-  if (shown.version < before.version) return refused("evidence_stale", `${what} version ${String(shown.version)} is older than version ${String(before.version)}, which was seen before`);
-  if (shown.digest !== before.digest) return refused("evidence_stale", `there are two different documents of ${what} version ${String(shown.version)}`);
+  if (shown.version < before.version)
+    return refused(
+      "evidence_stale",
+      `${what} version ${String(shown.version)} is older than version ${String(before.version)}, which was seen before`,
+    );
+  if (shown.digest !== before.digest)
+    return refused("evidence_stale", `there are two different documents of ${what} version ${String(shown.version)}`);
   return ok(before);
 }
 

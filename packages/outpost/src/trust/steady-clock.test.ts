@@ -7,7 +7,13 @@ const start = Date.parse("2026-11-22T09:00:00.000Z");
 function world(knownMs = 0) {
   const wall = manualClock(start);
   let monotonicMs = 5_000;
-  const steady = new SteadyClock({ clock: wall, monotonic: { nowMs: () => monotonicMs }, knownMs, stepMs: 2_000, skewMs: 30_000 });
+  const steady = new SteadyClock({
+    clock: wall,
+    monotonic: { nowMs: () => monotonicMs },
+    knownMs,
+    stepMs: 2_000,
+    skewMs: 30_000,
+  });
   return {
     wall,
     steady,

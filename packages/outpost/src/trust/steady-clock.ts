@@ -31,7 +31,8 @@ export class SteadyClock {
     this.#skewMs = skewMs;
     const wallMs = clock.now();
     this.#anchor = { wallMs: Math.max(wallMs, knownMs), monotonicMs: monotonic.nowMs() };
-    if (wallMs + skewMs < knownMs) this.#unsure = `the clock shows ${time(wallMs)}, and it was ${time(knownMs)} before the last stop`;
+    if (wallMs + skewMs < knownMs)
+      this.#unsure = `the clock shows ${time(wallMs)}, and it was ${time(knownMs)} before the last stop`;
   }
 
   /** By which deadlines are judged: never goes backwards. */
@@ -65,7 +66,8 @@ export class SteadyClock {
 
   #notice(wallMs: number, expectedMs: number): void {
     const stepMs = wallMs - expectedMs;
-    if (Math.abs(stepMs) > this.#stepMs) this.#unsure ??= `the clock stepped by ${String(Math.round(stepMs / 1_000))} s`;
+    if (Math.abs(stepMs) > this.#stepMs)
+      this.#unsure ??= `the clock stepped by ${String(Math.round(stepMs / 1_000))} s`;
     // A slow drift is followed forwards, so that it never adds up to a step.
     else if (stepMs > 0) this.#anchor = { wallMs, monotonicMs: this.#monotonic.nowMs() };
   }

@@ -68,9 +68,13 @@ export class TrustState {
   /** Why nothing new may be issued now, whatever the evidence. */
   whyNotNow(): Refused<"clock_unsure" | "state_stale"> | undefined {
     const unsure = this.#steady.unsure();
-    if (unsure !== undefined) return refused("clock_unsure", `${unsure}; nothing is issued until the control plane's time agrees`);
+    if (unsure !== undefined)
+      return refused("clock_unsure", `${unsure}; nothing is issued until the control plane's time agrees`);
     if (this.#steady.deadlineMs() >= this.#seen.stateUntilMs) {
-      return refused("state_stale", "the last word of the control plane on policy and people is older than the grace; is the link up?");
+      return refused(
+        "state_stale",
+        "the last word of the control plane on policy and people is older than the grace; is the link up?",
+      );
     }
     return undefined;
   }
@@ -83,13 +87,17 @@ export class TrustState {
     });
     if (!verified.ok) return verified;
     const { request, roster, signatures } = verified.evidence;
-    if (request.resource.outpost !== this.#self) return refused("evidence_mismatch", "the evidence is for another outpost");
+    if (request.resource.outpost !== this.#self)
+      return refused("evidence_mismatch", "the evidence is for another outpost");
     if (!this.#isOwnSpec(verified.digests.spec, signatures)) {
       return refused("evidence_signature", "the resource's specification is not one that this outpost signed");
     }
     const people = this.#seen.roster;
     if (people !== undefined && roster.head.version < people.version) {
-      return refused("evidence_stale", `the evidence rests on roster version ${String(roster.head.version)}, and version ${String(people.version)} was seen`);
+      return refused(
+        "evidence_stale",
+        `the evidence rests on roster version ${String(roster.head.version)}, and version ${String(people.version)} was seen`,
+      );
     }
     if (people?.version === roster.head.version && people.digest !== verified.digests.rosterHead) {
       return refused("evidence_stale", `there are two different rosters of version ${String(people.version)}`);

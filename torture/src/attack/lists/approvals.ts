@@ -1,12 +1,24 @@
 /** Getting a request approved that should not be: by oneself, by too few, for another thing, or too late. */
 import type { CardeaClient } from "@cardea/sdk/client";
-import { fileRequest, readWish, sampleResource, takeKey, writeWish, type FiledRequest } from "@cardea/testing/key-in-hand";
+import {
+  fileRequest,
+  readWish,
+  sampleResource,
+  takeKey,
+  writeWish,
+  type FiledRequest,
+} from "@cardea/testing/key-in-hand";
 import { setTimeout as sleep } from "node:timers/promises";
 import { outcomeOf, outcomesOf, sure, type AttackList } from "../attempt.ts";
 import type { Ground } from "../ground.ts";
 
 /** What one more approval comes to. The request must still be open afterwards where the attack says so. */
-async function voteOutcome(ground: Ground, voter: CardeaClient, filed: FiledRequest, after?: "pending" | "approved"): Promise<string> {
+async function voteOutcome(
+  ground: Ground,
+  voter: CardeaClient,
+  filed: FiledRequest,
+  after?: "pending" | "approved",
+): Promise<string> {
   const outcome = await outcomeOf(ground.approve(voter, filed));
   if (after !== undefined) {
     const { state } = await ground.ada.request(filed.view.id);
@@ -17,7 +29,9 @@ async function voteOutcome(ground: Ground, voter: CardeaClient, filed: FiledRequ
 
 /** How many grants a request has, by the database's word. */
 async function grantsOf(ground: Ground, { view }: FiledRequest): Promise<number> {
-  const { count } = await ground.database.one("select count(*)::int as count from grants where request_id = $1", [view.id]);
+  const { count } = await ground.database.one("select count(*)::int as count from grants where request_id = $1", [
+    view.id,
+  ]);
   return Number(count);
 }
 
@@ -27,7 +41,8 @@ export const approvals: AttackList = {
     {
       tries: "the requester, who is in the approvers' group, approves their own request",
       meets: "self_approval",
-      run: async (ground) => voteOutcome(ground, await ground.as("carol"), await ground.pending("ONE", await ground.as("carol")), "pending"),
+      run: async (ground) =>
+        voteOutcome(ground, await ground.as("carol"), await ground.pending("ONE", await ground.as("carol")), "pending"),
     },
     {
       tries: "an administrator, whose group approves, approves their own request",
@@ -57,7 +72,8 @@ export const approvals: AttackList = {
     {
       tries: "an agent approves somebody else's request",
       meets: "not_found",
-      run: async (ground) => voteOutcome(ground, (await agentOf(ground, "bob", "dba")).client, await ground.pending("ONE"), "pending"),
+      run: async (ground) =>
+        voteOutcome(ground, (await agentOf(ground, "bob", "dba")).client, await ground.pending("ONE"), "pending"),
     },
     {
       tries: "a workload in the approvers' group approves",
@@ -138,7 +154,10 @@ export const approvals: AttackList = {
       tries: "a vote is cast for the digest of another request",
       meets: "conflict",
       run: async (ground) => {
-        const [one, other] = [await ground.pending("ONE"), await ground.pending("ONE", undefined, { window: { duration: "2h" } })];
+        const [one, other] = [
+          await ground.pending("ONE"),
+          await ground.pending("ONE", undefined, { window: { duration: "2h" } }),
+        ];
         return outcomeOf(ground.bob.vote(one.view.id, { verdict: "approve", digest: other.view.digest }));
       },
     },
@@ -158,7 +177,8 @@ export const approvals: AttackList = {
     {
       tries: "a colleague of the requester approves",
       meets: "not_found",
-      run: async (ground) => voteOutcome(ground, (await ground.newcomer("peter")).client, await ground.pending("ONE"), "pending"),
+      run: async (ground) =>
+        voteOutcome(ground, (await ground.newcomer("peter")).client, await ground.pending("ONE"), "pending"),
     },
     {
       tries: "an administrator without the group approves",
@@ -186,16 +206,21 @@ export const approvals: AttackList = {
       },
     },
     {
-      tries: "an approval races a denial, ten times: one of them wins, and there is a grant only where it was the approval",
+      tries:
+        "an approval races a denial, ten times: one of them wins, and there is a grant only where it was the approval",
       meets: "request_not_pending each time",
       run: async (ground) => {
         const [bob, carol] = [ground.bob, await ground.as("carol")];
         for (let turn = 0; turn < 10; turn += 1) {
           const filed = await ground.pending("ONE");
-          const outcome = await outcomesOf([ground.approve(bob, filed), carol.vote(filed.view.id, { verdict: "deny", digest: filed.view.digest })]);
+          const outcome = await outcomesOf([
+            ground.approve(bob, filed),
+            carol.vote(filed.view.id, { verdict: "deny", digest: filed.view.digest }),
+          ]);
           const { state } = await ground.ada.request(filed.view.id);
           const grants = await grantsOf(ground, filed);
-          if (outcome !== "accepted request_not_pending" || grants !== (state === "approved" ? 1 : 0)) return `${outcome}: ${state} with ${String(grants)} grants`;
+          if (outcome !== "accepted request_not_pending" || grants !== (state === "approved" ? 1 : 0))
+            return `${outcome}: ${state} with ${String(grants)} grants`;
         }
         return "request_not_pending each time";
       },
@@ -211,7 +236,8 @@ export const approvals: AttackList = {
           const outcome = await outcomesOf([ground.approve(bob, filed), erin.withdraw(filed.view.id)]);
           const { state } = await erin.request(filed.view.id);
           const grants = await grantsOf(ground, filed);
-          if (outcome !== "accepted request_not_pending" || grants !== (state === "approved" ? 1 : 0)) return `${outcome}: ${state} with ${String(grants)} grants`;
+          if (outcome !== "accepted request_not_pending" || grants !== (state === "approved" ? 1 : 0))
+            return `${outcome}: ${state} with ${String(grants)} grants`;
         }
         return "request_not_pending each time";
       },
@@ -224,7 +250,10 @@ export const approvals: AttackList = {
         const before = await ground.approve(ground.bob, filed);
         const outcome = await voteOutcome(ground, ground.bob, filed, "approved");
         const after = await ground.bob.request(filed.view.id);
-        return sure(after.grant, "grant").document.window.notAfter === sure(before.grant, "grant").document.window.notAfter ? outcome : "the deadline moved";
+        return sure(after.grant, "grant").document.window.notAfter ===
+          sure(before.grant, "grant").document.window.notAfter
+          ? outcome
+          : "the deadline moved";
       },
     },
     {
@@ -255,7 +284,9 @@ export const approvals: AttackList = {
       meets: "narrowing_invalid",
       run: async (ground) => {
         const { view } = await ground.pending("ONE");
-        return outcomeOf(ground.bob.vote(view.id, { verdict: "approve", digest: view.digest, narrowing: { duration: "2h" } }));
+        return outcomeOf(
+          ground.bob.vote(view.id, { verdict: "approve", digest: view.digest, narrowing: { duration: "2h" } }),
+        );
       },
     },
     {
@@ -263,7 +294,13 @@ export const approvals: AttackList = {
       meets: "narrowing_invalid",
       run: async (ground) => {
         const { view } = await ground.pending("ONE");
-        return outcomeOf(ground.bob.vote(view.id, { verdict: "approve", digest: view.digest, narrowing: { permissions: [{ name: "sql.*" }] } }));
+        return outcomeOf(
+          ground.bob.vote(view.id, {
+            verdict: "approve",
+            digest: view.digest,
+            narrowing: { permissions: [{ name: "sql.*" }] },
+          }),
+        );
       },
     },
     {
@@ -273,7 +310,9 @@ export const approvals: AttackList = {
         const { view } = await ground.pending("ONE");
         const { spec } = await ground.bob.resource(sampleResource);
         const patterns = sure(spec?.roles["write"], "role").patterns.filter(({ name }) => name === "sql.select");
-        return outcomeOf(ground.bob.vote(view.id, { verdict: "approve", digest: view.digest, narrowing: { permissions: patterns } }));
+        return outcomeOf(
+          ground.bob.vote(view.id, { verdict: "approve", digest: view.digest, narrowing: { permissions: patterns } }),
+        );
       },
     },
     {
@@ -283,7 +322,9 @@ export const approvals: AttackList = {
         const [bob, carol] = [ground.bob, await ground.as("carol")];
         const filed = await ground.pending("QUORUM", undefined, { window: { duration: "1h" } });
         await bob.vote(filed.view.id, { verdict: "approve", digest: filed.view.digest, narrowing: { duration: "5m" } });
-        await outcomeOf(bob.vote(filed.view.id, { verdict: "approve", digest: filed.view.digest, narrowing: { duration: "50m" } }));
+        await outcomeOf(
+          bob.vote(filed.view.id, { verdict: "approve", digest: filed.view.digest, narrowing: { duration: "50m" } }),
+        );
         const view = await ground.approve(carol, filed);
         const { notBefore, notAfter } = sure(view.grant, "grant").document.window;
         return Date.parse(notAfter) - Date.parse(notBefore) <= 300_000 ? "narrowed" : "widened again";
@@ -303,7 +344,13 @@ export const approvals: AttackList = {
       meets: "1 request",
       run: async (ground) => {
         const { client } = await ground.newcomer("peter");
-        const body = { resource: sampleResource, ...writeWish(), ticket: "ONE", via: "direct" as const, deliverTo: (await ground.pending("ONE")).delivery.publicKey };
+        const body = {
+          resource: sampleResource,
+          ...writeWish(),
+          ticket: "ONE",
+          via: "direct" as const,
+          deliverTo: (await ground.pending("ONE")).delivery.publicKey,
+        };
         const views = await Promise.all(Array.from({ length: 8 }, () => client.submit(body, "attack-key-2")));
         return `${String(new Set(views.map((view) => view.id)).size)} request`;
       },
@@ -314,7 +361,13 @@ export const approvals: AttackList = {
       run: async (ground) => {
         const [{ client: erin }, { client: peter }] = [await ground.newcomer("erin"), await ground.newcomer("peter")];
         const mine = await fileRequest(erin, { ...writeWish(), ticket: "ONE" }, "attack-key-3");
-        const body = { resource: sampleResource, ...writeWish(), ticket: "ONE", via: "direct" as const, deliverTo: mine.delivery.publicKey };
+        const body = {
+          resource: sampleResource,
+          ...writeWish(),
+          ticket: "ONE",
+          via: "direct" as const,
+          deliverTo: mine.delivery.publicKey,
+        };
         const theirs = await peter.submit(body, "attack-key-3");
         return theirs.id === mine.view.id ? "the same request" : "another request";
       },
@@ -337,7 +390,12 @@ let agents = 0;
 
 async function agentOf(ground: Ground, human: "bob" | "carol", group: string) {
   agents += 1;
-  return ground.join({ name: `agent-${String(agents)}`, kind: "agent", actsFor: await ground.subject(human), groups: [group] });
+  return ground.join({
+    name: `agent-${String(agents)}`,
+    kind: "agent",
+    actsFor: await ground.subject(human),
+    groups: [group],
+  });
 }
 
 async function fileWrite(ground: Ground): Promise<FiledRequest> {

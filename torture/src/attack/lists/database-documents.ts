@@ -36,7 +36,10 @@ async function voteOn(ground: Ground, filed: FiledRequest): Promise<string> {
 /** A grant whose key was not made yet: it begins in an hour. */
 async function scheduledGrant(ground: Ground) {
   const client = await erin(ground);
-  const filed = await fileRequest(client, { ...readWish(), window: { start: new Date(Date.now() + 3_600_000).toISOString(), duration: "10m" } });
+  const filed = await fileRequest(client, {
+    ...readWish(),
+    window: { start: new Date(Date.now() + 3_600_000).toISOString(), duration: "10m" },
+  });
   return { client, filed, grant: sure(filed.view.grant, "grant") };
 }
 
@@ -67,7 +70,11 @@ export const documentsBySql: AttackList = {
       meets: "request_not_pending, and no grant",
       run: async (ground) => {
         const filed = await ground.pending("ONE");
-        await ground.database.alter("requests", { id: filed.view.id }, { state: "approved", previous_state: "pending", decided_at: now() });
+        await ground.database.alter(
+          "requests",
+          { id: filed.view.id },
+          { state: "approved", previous_state: "pending", decided_at: now() },
+        );
         const outcome = await outcomeOf((await erin(ground)).evidence(filed.view.id));
         return (await ground.ada.request(filed.view.id)).grant === undefined ? `${outcome}, and no grant` : "a grant";
       },
@@ -79,7 +86,9 @@ export const documentsBySql: AttackList = {
         const filed = await ground.pending("ONE");
         await ground.bob.vote(filed.view.id, { verdict: "deny", digest: filed.view.digest });
         await ground.database.many("set session_replication_role = origin");
-        const outcome = await outcomeOf(ground.database.many("update requests set state = 'approved' where id = $1", [filed.view.id]));
+        const outcome = await outcomeOf(
+          ground.database.many("update requests set state = 'approved' where id = $1", [filed.view.id]),
+        );
         await ground.database.many("set session_replication_role = replica");
         return outcome;
       },
@@ -99,7 +108,9 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const filed = await ground.pending("ONE");
         const thief = await newDeliveryKey();
-        await edit(ground, "requests", filed.view.id, (text) => text.replace(filed.delivery.publicKey, thief.publicKey));
+        await edit(ground, "requests", filed.view.id, (text) =>
+          text.replace(filed.delivery.publicKey, thief.publicKey),
+        );
         return voteOn(ground, filed);
       },
     },
@@ -109,7 +120,9 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const { client, filed, grant } = await scheduledGrant(ground);
         const thief = await newDeliveryKey();
-        await edit(ground, "requests", filed.view.id, (text) => text.replace(filed.delivery.publicKey, thief.publicKey));
+        await edit(ground, "requests", filed.view.id, (text) =>
+          text.replace(filed.delivery.publicKey, thief.publicKey),
+        );
         await ground.database.alter("grants", { id: grant.id }, { state: "issuing", previous_state: "scheduled" });
         const outcome = await outcomeOf(client.request(filed.view.id));
         return (await issueBySql(ground, grant.id)) === "issued" ? "issued" : outcome;
@@ -132,7 +145,11 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const carol = await ground.as("carol");
         const filed = await ground.pending("ONE", carol);
-        await ground.database.alter("requests", { id: filed.view.id }, { requester: (await ground.newcomer("erin")).subject });
+        await ground.database.alter(
+          "requests",
+          { id: filed.view.id },
+          { requester: (await ground.newcomer("erin")).subject },
+        );
         return outcomeOf(ground.approve(carol, filed));
       },
     },
@@ -141,9 +158,16 @@ export const documentsBySql: AttackList = {
       meets: "evidence_signature",
       run: async (ground) => {
         const [waiting, other] = [await ground.pending("ONE"), await ground.pending("STAGES")];
-        const { document, digest, signatures } = await ground.database.one("select document, digest, signatures from requests where id = $1", [other.view.id]);
+        const { document, digest, signatures } = await ground.database.one(
+          "select document, digest, signatures from requests where id = $1",
+          [other.view.id],
+        );
         await ground.database.alter("requests", { id: other.view.id }, { digest: "sha256:moved" });
-        await ground.database.alter("requests", { id: waiting.view.id }, { document, digest, signatures: JSON.stringify(signatures) });
+        await ground.database.alter(
+          "requests",
+          { id: waiting.view.id },
+          { document, digest, signatures: JSON.stringify(signatures) },
+        );
         return voteOn(ground, waiting);
       },
     },
@@ -176,7 +200,12 @@ export const documentsBySql: AttackList = {
         const forged = newId("vote", systemClock, systemRandom);
         const { document } = await ground.database.one("select document from votes where id = $1", [id]);
         const text = String(document).replace(String(id), forged).replaceAll(voted.view.digest, filed.view.digest);
-        await ground.database.copy("votes", { id }, { id: forged, request_id: filed.view.id, digest: "sha256:forged", document: text }, { id: forged });
+        await ground.database.copy(
+          "votes",
+          { id },
+          { id: forged, request_id: filed.view.id, digest: "sha256:forged", document: text },
+          { id: forged },
+        );
         return outcomeOf(ground.approve(await ground.as("carol"), filed));
       },
     },
@@ -201,7 +230,11 @@ export const documentsBySql: AttackList = {
         const { id } = await ground.database.one("select id from votes where request_id = $1", [filed.view.id]);
         await edit(ground, "votes", String(id), (text) => text.replace('"verdict":"deny"', '"verdict":"approve"'));
         await ground.database.alter("votes", { id }, { verdict: "approve" });
-        await ground.database.alter("requests", { id: filed.view.id }, { state: "pending", previous_state: null, decided_at: null });
+        await ground.database.alter(
+          "requests",
+          { id: filed.view.id },
+          { state: "pending", previous_state: null, decided_at: null },
+        );
         return outcomeOf(ground.approve(await ground.as("carol"), filed));
       },
     },
@@ -211,7 +244,11 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const filed = await ground.pending("QUORUM");
         await ground.bob.vote(filed.view.id, { verdict: "deny", digest: filed.view.digest });
-        await ground.database.alter("requests", { id: filed.view.id }, { state: "pending", previous_state: null, decided_at: null });
+        await ground.database.alter(
+          "requests",
+          { id: filed.view.id },
+          { state: "pending", previous_state: null, decided_at: null },
+        );
         return outcomeOf(ground.approve(await ground.as("carol"), filed));
       },
     },
@@ -220,7 +257,11 @@ export const documentsBySql: AttackList = {
       meets: "evidence_signature",
       run: async (ground) => {
         const filed = await ground.pending("QUORUM", undefined, { window: { duration: "1h" } });
-        await ground.bob.vote(filed.view.id, { verdict: "approve", digest: filed.view.digest, narrowing: { duration: "5m" } });
+        await ground.bob.vote(filed.view.id, {
+          verdict: "approve",
+          digest: filed.view.digest,
+          narrowing: { duration: "5m" },
+        });
         const { id } = await ground.database.one("select id from votes where request_id = $1", [filed.view.id]);
         await edit(ground, "votes", String(id), (text) => text.replace('"narrowing":{"duration":"5m"},', ""));
         return outcomeOf(ground.approve(await ground.as("carol"), filed));
@@ -238,7 +279,17 @@ export const documentsBySql: AttackList = {
         await ground.database.copy(
           "grants",
           { id: grant },
-          { id: forged, request_id: filed.view.id, state: "issuing", previous_state: null, digest: "sha256:forged", document: text, sealed: null, lease_id: null, issued_at: null },
+          {
+            id: forged,
+            request_id: filed.view.id,
+            state: "issuing",
+            previous_state: null,
+            digest: "sha256:forged",
+            document: text,
+            sealed: null,
+            lease_id: null,
+            issued_at: null,
+          },
           { id: forged },
         );
         const outcome = await outcomeOf(ground.ada.grant(forged));
@@ -274,8 +325,11 @@ export const documentsBySql: AttackList = {
         const key = await obtainKey(client, readWish("4s"));
         await ground.database.alter("grants", { id: key.grant }, { not_after: "2099-01-01T00:00:00Z" });
         await sleep(4_500);
-        for (let turn = 0; turn < 50 && (await ground.loginsAtResource()).includes(key.key.user); turn += 1) await sleep(100);
-        return (await ground.loginsAtResource()).includes(key.key.user) ? "still there" : ground.endOf(client, key.grant);
+        for (let turn = 0; turn < 50 && (await ground.loginsAtResource()).includes(key.key.user); turn += 1)
+          await sleep(100);
+        return (await ground.loginsAtResource()).includes(key.key.user)
+          ? "still there"
+          : ground.endOf(client, key.grant);
       },
     },
     {
@@ -304,7 +358,11 @@ export const documentsBySql: AttackList = {
       meets: "evidence_early",
       run: async (ground) => {
         const { grant } = await scheduledGrant(ground);
-        await ground.database.alter("grants", { id: grant.id }, { state: "issuing", previous_state: "scheduled", not_before: now() });
+        await ground.database.alter(
+          "grants",
+          { id: grant.id },
+          { state: "issuing", previous_state: "scheduled", not_before: now() },
+        );
         return issueBySql(ground, grant.id);
       },
     },
@@ -316,7 +374,11 @@ export const documentsBySql: AttackList = {
         const { grant } = await obtainKey(client, readWish());
         await client.release(grant);
         await ground.endOf(client, grant);
-        await ground.database.alter("grants", { id: grant }, { state: "issuing", previous_state: null, why: null, ended_at: null });
+        await ground.database.alter(
+          "grants",
+          { id: grant },
+          { state: "issuing", previous_state: null, why: null, ended_at: null },
+        );
         return issueBySql(ground, grant);
       },
     },
@@ -331,7 +393,9 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const key = await obtainKey(await erin(ground), readWish());
         const before = (await ground.loginsAtResource()).length;
-        const { id } = await ground.database.one("select id from tasks where grant_id = $1 and type = 'issue'", [key.grant]);
+        const { id } = await ground.database.one("select id from tasks where grant_id = $1 and type = 'issue'", [
+          key.grant,
+        ]);
         await ground.database.alter("tasks", { id }, { state: "open", done_at: null, next_at: now() });
         await sleep(1_500);
         return (await ground.loginsAtResource()).length === before ? "1 login" : "more logins";
@@ -342,11 +406,18 @@ export const documentsBySql: AttackList = {
       meets: "evidence_replayed",
       run: async (ground) => {
         const client = await erin(ground);
-        const filed = await fileRequest(client, { ...readWish(), window: { start: new Date(Date.now() + 1_500).toISOString(), duration: "10m" } });
+        const filed = await fileRequest(client, {
+          ...readWish(),
+          window: { start: new Date(Date.now() + 1_500).toISOString(), duration: "10m" },
+        });
         const { id } = sure(filed.view.grant, "grant");
         await ground.ada.revoke(id, "not needed");
         await sleep(1_800);
-        await ground.database.alter("grants", { id }, { state: "issuing", previous_state: "scheduled", why: null, detail: null, ended_at: null });
+        await ground.database.alter(
+          "grants",
+          { id },
+          { state: "issuing", previous_state: "scheduled", why: null, detail: null, ended_at: null },
+        );
         const outcome = await issueBySql(ground, id);
         // Whatever was made of it is given back before the row is.
         if (outcome === "issued") await client.release(id).then(() => ground.endOf(client, id));
@@ -370,9 +441,19 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const { policy } = await ground.ada.policy();
         const forged = newId("policy", systemClock, systemRandom);
-        const { document } = await ground.database.one("select document from policies where version = $1", [policy.version]);
-        const text = String(document).replace(policy.id, forged).replace(`"version":${String(policy.version)}}`, `"version":${String(policy.version + 1)}}`).replaceAll('"maxDuration":"8h"', '"maxDuration":"90d"');
-        await ground.database.copy("policies", { version: policy.version }, { version: policy.version + 1, id: forged, digest: "sha256:forged", document: text }, { id: forged });
+        const { document } = await ground.database.one("select document from policies where version = $1", [
+          policy.version,
+        ]);
+        const text = String(document)
+          .replace(policy.id, forged)
+          .replace(`"version":${String(policy.version)}}`, `"version":${String(policy.version + 1)}}`)
+          .replaceAll('"maxDuration":"8h"', '"maxDuration":"90d"');
+        await ground.database.copy(
+          "policies",
+          { version: policy.version },
+          { version: policy.version + 1, id: forged, digest: "sha256:forged", document: text },
+          { id: forged },
+        );
         return outcomeOf(fileRequest(await erin(ground), readWish("30d")));
       },
     },
@@ -395,9 +476,16 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         return ground.underPolicy(lockedDownPolicy, async () => {
           const { policy } = await ground.ada.policy();
-          const older = await ground.database.one("select document, digest, signatures from policies where version = $1", [policy.version - 1]);
+          const older = await ground.database.one(
+            "select document, digest, signatures from policies where version = $1",
+            [policy.version - 1],
+          );
           await ground.database.alter("policies", { version: policy.version - 1 }, { digest: "sha256:moved" });
-          await ground.database.alter("policies", { version: policy.version }, { document: older["document"], digest: older["digest"], signatures: JSON.stringify(older["signatures"]) });
+          await ground.database.alter(
+            "policies",
+            { version: policy.version },
+            { document: older["document"], digest: older["digest"], signatures: JSON.stringify(older["signatures"]) },
+          );
           const outcome = await outcomeOf(fileRequest(await erin(ground), readWish()));
           await ground.database.putBack();
           return outcome;
@@ -408,9 +496,17 @@ export const documentsBySql: AttackList = {
       tries: "a resource's specification says that reading includes writing",
       meets: "resource_unknown",
       run: async (ground) => {
-        const { spec_digest: digest } = await ground.database.one("select spec_digest from resources where name = 'sample-shop'");
-        const { document } = await ground.database.one("select document from resource_specs where digest = $1", [digest]);
-        await ground.database.alter("resource_specs", { digest }, { document: String(document).replace('"env":"sample"', '"env":"other"') });
+        const { spec_digest: digest } = await ground.database.one(
+          "select spec_digest from resources where name = 'sample-shop'",
+        );
+        const { document } = await ground.database.one("select document from resource_specs where digest = $1", [
+          digest,
+        ]);
+        await ground.database.alter(
+          "resource_specs",
+          { digest },
+          { document: String(document).replace('"env":"sample"', '"env":"other"') },
+        );
         return outcomeOf(fileRequest(await erin(ground), readWish()));
       },
     },
@@ -418,12 +514,24 @@ export const documentsBySql: AttackList = {
       tries: "a specification of one's own, with its right digest and without the outpost's signature",
       meets: "grant_failed",
       run: async (ground) => {
-        const { id, spec_digest: digest } = await ground.database.one("select id, spec_digest from resources where name = 'sample-shop'");
-        const { document } = await ground.database.one("select document from resource_specs where digest = $1", [digest]);
+        const { id, spec_digest: digest } = await ground.database.one(
+          "select id, spec_digest from resources where name = 'sample-shop'",
+        );
+        const { document } = await ground.database.one("select document from resource_specs where digest = $1", [
+          digest,
+        ]);
         const spec = ResourceSpec.parse(JSON.parse(String(document)));
-        const forged = { ...spec, roles: { ...spec.roles, read: { ...sure(spec.roles["read"], "role"), patterns: [{ name: "sql.*" }] } } };
+        const forged = {
+          ...spec,
+          roles: { ...spec.roles, read: { ...sure(spec.roles["read"], "role"), patterns: [{ name: "sql.*" }] } },
+        };
         const forgedDigest = digestOf("spec", forged);
-        await ground.database.copy("resource_specs", { digest }, { digest: forgedDigest, document: canonicalJson(forged) }, { digest: forgedDigest });
+        await ground.database.copy(
+          "resource_specs",
+          { digest },
+          { digest: forgedDigest, document: canonicalJson(forged) },
+          { digest: forgedDigest },
+        );
         await ground.database.alter("resources", { id }, { spec_digest: forgedDigest });
         const client = await erin(ground);
         return outcomeOf(fileRequest(client, readWish()).then((filed) => takeKey(client, filed, 45)));
@@ -447,7 +555,11 @@ export const documentsBySql: AttackList = {
       meets: "policy_denied",
       run: async (ground) => {
         const { policy } = await ground.ada.policy();
-        await ground.database.alter("policies", { version: policy.version }, { source: attackPolicy.replaceAll("8h", "80h") });
+        await ground.database.alter(
+          "policies",
+          { version: policy.version },
+          { source: attackPolicy.replaceAll("8h", "80h") },
+        );
         return outcomeOf(fileRequest(await erin(ground), readWish("20h")));
       },
     },

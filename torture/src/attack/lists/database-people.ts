@@ -11,7 +11,9 @@ import type { Ground } from "../ground.ts";
 
 /** Edits somebody's roster entry; answers with what a call comes to that needs to know who people are. */
 async function editEntry(ground: Ground, subject: string, change: (text: string) => string): Promise<string> {
-  const { document } = await ground.database.one("select document from roster_entries where subject_id = $1", [subject]);
+  const { document } = await ground.database.one("select document from roster_entries where subject_id = $1", [
+    subject,
+  ]);
   const changed = change(String(document));
   if (changed === document) throw new Error("the entry was not changed");
   await ground.database.alter("roster_entries", { subject_id: subject }, { document: changed });
@@ -33,11 +35,19 @@ async function configureBySql(ground: Ground): Promise<string> {
   const { id, sealKey } = sure(outpost, "outpost");
   const name = "second-shop";
   const sealed = async (member: string): Promise<Awaited<ReturnType<typeof sealTo>>> =>
-    sealTo(sealKey, new TextEncoder().encode(JSON.stringify(await ground.shopConfiguration(name, member))), name, configureInfo);
+    sealTo(
+      sealKey,
+      new TextEncoder().encode(JSON.stringify(await ground.shopConfiguration(name, member))),
+      name,
+      configureInfo,
+    );
   const honest = await ground.ada.applyResource(name, { outpost: id, sealed: await sealed("app_ro") });
   const task = newId("task", systemClock, systemRandom);
   const payload = { type: "configure", resource: honest.id, name, sealed: await sealed("app_rw") };
-  await ground.database.many("insert into tasks (id, outpost, type, resource, payload, state, next_at, created_at) values ($1, $2, 'configure', $3, $4, 'open', now(), now())", [task, id, name, JSON.stringify(payload)]);
+  await ground.database.many(
+    "insert into tasks (id, outpost, type, resource, payload, state, next_at, created_at) values ($1, $2, 'configure', $3, $4, 'open', now(), now())",
+    [task, id, name, JSON.stringify(payload)],
+  );
   ground.database.removeLater("tasks", { id: task });
   for (let turn = 0; turn < 80; turn += 1) {
     const { state } = await ground.database.one("select state from tasks where id = $1", [task]);
@@ -53,19 +63,27 @@ export const peopleBySql: AttackList = {
     {
       tries: "somebody is put into the approvers' group",
       meets: "roster_invalid",
-      run: async (ground) => editEntry(ground, (await ground.newcomer("erin")).subject, (text) => text.replace('"groups":["engineering"]', '"groups":["dba","engineering"]')),
+      run: async (ground) =>
+        editEntry(ground, (await ground.newcomer("erin")).subject, (text) =>
+          text.replace('"groups":["engineering"]', '"groups":["dba","engineering"]'),
+        ),
     },
     {
       tries: "somebody is made an administrator",
       meets: "roster_invalid",
-      run: async (ground) => editEntry(ground, (await ground.newcomer("erin")).subject, (text) => text.replace('"permissions":["member"]', '"permissions":["admin","member"]')),
+      run: async (ground) =>
+        editEntry(ground, (await ground.newcomer("erin")).subject, (text) =>
+          text.replace('"permissions":["member"]', '"permissions":["admin","member"]'),
+        ),
     },
     {
       tries: "a credential of one's own is added to an approver",
       meets: "roster_invalid",
       run: async (ground) => {
         const mine = deviceKey(systemRandom.bytes(32));
-        return editEntry(ground, await ground.subject("bob"), (text) => text.replace(/"publicKey":"[^"]+"/, `"publicKey":"${mine.publicKey}"`));
+        return editEntry(ground, await ground.subject("bob"), (text) =>
+          text.replace(/"publicKey":"[^"]+"/, `"publicKey":"${mine.publicKey}"`),
+        );
       },
     },
     {
@@ -81,7 +99,12 @@ export const peopleBySql: AttackList = {
       tries: "an agent is made a human",
       meets: "roster_invalid",
       run: async (ground) => {
-        const agent = await ground.join({ name: "pretender", kind: "agent", actsFor: await ground.subject("bob"), groups: ["dba"] });
+        const agent = await ground.join({
+          name: "pretender",
+          kind: "agent",
+          actsFor: await ground.subject("bob"),
+          groups: ["dba"],
+        });
         return editEntry(ground, agent.subject, (text) => text.replace('"kind":"agent"', '"kind":"human"'));
       },
     },
@@ -91,8 +114,15 @@ export const peopleBySql: AttackList = {
       run: async (ground) => {
         const { subject } = await ground.newcomer("erin");
         const forged = newId("subject", systemClock, systemRandom);
-        const { document } = await ground.database.one("select document from roster_entries where subject_id = $1", [subject]);
-        await ground.database.copy("roster_entries", { subject_id: subject }, { subject_id: forged, document: String(document).replace(subject, forged).replace("erin", "ghost") }, { subject_id: forged });
+        const { document } = await ground.database.one("select document from roster_entries where subject_id = $1", [
+          subject,
+        ]);
+        await ground.database.copy(
+          "roster_entries",
+          { subject_id: subject },
+          { subject_id: forged, document: String(document).replace(subject, forged).replace("erin", "ghost") },
+          { subject_id: forged },
+        );
         return ground.outcomeOfNextReading();
       },
     },
@@ -101,7 +131,9 @@ export const peopleBySql: AttackList = {
       meets: "roster_invalid",
       run: async (ground) => {
         const { subject } = await ground.join({ name: "fired", groups: ["dba"] });
-        const before = await ground.database.one("select document from roster_entries where subject_id = $1", [subject]);
+        const before = await ground.database.one("select document from roster_entries where subject_id = $1", [
+          subject,
+        ]);
         await ground.ada.changePerson(subject, { active: false });
         await ground.database.alter("roster_entries", { subject_id: subject }, { document: before["document"] });
         const { version } = await ground.database.one("select max(version)::int as version from roster_heads");
@@ -114,7 +146,12 @@ export const peopleBySql: AttackList = {
       meets: "roster_invalid",
       run: async (ground) => {
         const { version } = await ground.database.one("select max(version)::int as version from roster_heads");
-        await ground.database.copy("roster_heads", { version: Number(version) - 1 }, { version: Number(version) + 1 }, { version: Number(version) + 1 });
+        await ground.database.copy(
+          "roster_heads",
+          { version: Number(version) - 1 },
+          { version: Number(version) + 1 },
+          { version: Number(version) + 1 },
+        );
         return outcomeOf((await ground.newcomer("erin")).client.whoAmI());
       },
     },
@@ -171,7 +208,12 @@ export const peopleBySql: AttackList = {
       run: async (ground) => {
         const { id, secret } = await token(ground);
         const forged = newId("token", systemClock, systemRandom);
-        await ground.database.copy("tokens", { id }, { id: forged, subject_id: await ground.subject("ada") }, { id: forged });
+        await ground.database.copy(
+          "tokens",
+          { id },
+          { id: forged, subject_id: await ground.subject("ada") },
+          { id: forged },
+        );
         return outcomeOf(ground.with(secret.replace(id, forged)).whoAmI());
       },
     },
@@ -181,7 +223,11 @@ export const peopleBySql: AttackList = {
       run: async (ground) => {
         const created = await ground.ada.createPerson({ name: "pointed" });
         const { invitation } = sure(created.invitation, "invitation");
-        await ground.database.alter("invitations", { subject_id: created.person.entry.subject }, { subject_id: await ground.subject("ada") });
+        await ground.database.alter(
+          "invitations",
+          { subject_id: created.person.entry.subject },
+          { subject_id: await ground.subject("ada") },
+        );
         const { publicKey, sign } = deviceKey(systemRandom.bytes(32));
         return outcomeOf(enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey }, sign));
       },
@@ -198,9 +244,14 @@ export const peopleBySql: AttackList = {
         await enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey: first.publicKey }, first.sign);
         await ground.database.many("delete from invitations where subject_id = $1", [subject]);
         const names = Object.keys(row);
-        await ground.database.many(`insert into invitations (${names.join(", ")}) values (${names.map((_, index) => `$${String(index + 1)}`).join(", ")})`, Object.values(row));
+        await ground.database.many(
+          `insert into invitations (${names.join(", ")}) values (${names.map((_, index) => `$${String(index + 1)}`).join(", ")})`,
+          Object.values(row),
+        );
         ground.database.removeLater("invitations", { subject_id: subject });
-        return outcomeOf(enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey: second.publicKey }, second.sign));
+        return outcomeOf(
+          enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey: second.publicKey }, second.sign),
+        );
       },
     },
     {
@@ -209,7 +260,11 @@ export const peopleBySql: AttackList = {
       run: async (ground) => {
         const created = await ground.ada.createPerson({ name: "overdue" });
         const { invitation } = sure(created.invitation, "invitation");
-        await ground.database.alter("invitations", { subject_id: created.person.entry.subject }, { expires_at: "2099-01-01T00:00:00Z" });
+        await ground.database.alter(
+          "invitations",
+          { subject_id: created.person.entry.subject },
+          { expires_at: "2099-01-01T00:00:00Z" },
+        );
         const { publicKey, sign } = deviceKey(systemRandom.bytes(32));
         return outcomeOf(enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey }, sign));
       },
@@ -219,8 +274,14 @@ export const peopleBySql: AttackList = {
       meets: "evidence_signature",
       run: async (ground) => {
         const mine = deviceKey(systemRandom.bytes(32));
-        const { id, document } = await ground.database.one("select id, document from outposts where retired_at is null");
-        await ground.database.alter("outposts", { id }, { document: String(document).replace(/"identityKey":"[^"]+"/, `"identityKey":"${mine.publicKey}"`) });
+        const { id, document } = await ground.database.one(
+          "select id, document from outposts where retired_at is null",
+        );
+        await ground.database.alter(
+          "outposts",
+          { id },
+          { document: String(document).replace(/"identityKey":"[^"]+"/, `"identityKey":"${mine.publicKey}"`) },
+        );
         const outcome = await outcomeOf(ground.ada.outposts());
         await ground.database.putBack();
         await ground.settled();
@@ -228,7 +289,8 @@ export const peopleBySql: AttackList = {
       },
     },
     {
-      tries: "a resource's configuration, sealed to the outpost by somebody who only read its public key, is slipped in as a task",
+      tries:
+        "a resource's configuration, sealed to the outpost by somebody who only read its public key, is slipped in as a task",
       meets: "refused",
       run: configureBySql,
     },
@@ -237,8 +299,17 @@ export const peopleBySql: AttackList = {
       meets: "security.refused",
       run: async (ground) => {
         const id = newId("event", systemClock, systemRandom);
-        const event = JSON.stringify({ at: new Date().toISOString(), type: "request.approved", ids: { event: id, request: "req_x" }, data: {} });
-        await ground.database.many("insert into audit_pending (event_id, event, mac) values ($1, $2, $3)", [id, event, Buffer.alloc(32)]);
+        const event = JSON.stringify({
+          at: new Date().toISOString(),
+          type: "request.approved",
+          ids: { event: id, request: "req_x" },
+          data: {},
+        });
+        await ground.database.many("insert into audit_pending (event_id, event, mac) values ($1, $2, $3)", [
+          id,
+          event,
+          Buffer.alloc(32),
+        ]);
         const logged = await ground.logged("security.refused");
         const { items } = await ground.ada.audit({ id: "req_x", limit: 1 });
         return items.length === 0 ? logged : "the event was believed";

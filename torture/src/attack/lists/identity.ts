@@ -37,7 +37,9 @@ export const identity: AttackList = {
         const { credential, sign } = await ground.newcomer("erin");
         const challenge = await ground.anonymous().challenge(credential);
         const signature = await sign(challengeDigest(challenge));
-        const outcomes = await Promise.all(Array.from({ length: 8 }, () => outcomeOf(ground.anonymous().signIn(challenge.nonce, signature))));
+        const outcomes = await Promise.all(
+          Array.from({ length: 8 }, () => outcomeOf(ground.anonymous().signIn(challenge.nonce, signature))),
+        );
         return `${String(outcomes.filter((outcome) => outcome === "accepted").length)} sign-in`;
       },
     },
@@ -47,7 +49,9 @@ export const identity: AttackList = {
       run: async (ground) => {
         const { credential } = await ground.newcomer("erin");
         const challenge = await ground.anonymous().challenge(credential);
-        return outcomeOf(ground.anonymous().signIn(challenge.nonce, await strangerKey().sign(challengeDigest(challenge))));
+        return outcomeOf(
+          ground.anonymous().signIn(challenge.nonce, await strangerKey().sign(challengeDigest(challenge))),
+        );
       },
     },
     {
@@ -56,7 +60,14 @@ export const identity: AttackList = {
       run: async (ground) => {
         const { credential, sign } = await ground.newcomer("erin");
         const challenge = await ground.anonymous().challenge(credential);
-        return outcomeOf(ground.anonymous().signIn(challenge.nonce, await sign(challengeDigest({ ...challenge, origin: "https://elsewhere.example" }))));
+        return outcomeOf(
+          ground
+            .anonymous()
+            .signIn(
+              challenge.nonce,
+              await sign(challengeDigest({ ...challenge, origin: "https://elsewhere.example" })),
+            ),
+        );
       },
     },
     {
@@ -65,19 +76,36 @@ export const identity: AttackList = {
       run: async (ground) => {
         const { credential, sign } = await ground.newcomer("erin");
         const challenge = await ground.anonymous().challenge(credential);
-        const other = await ground.anonymous().challenge(sure((await ground.ada.people({ limit: 200 })).items.find(({ entry }) => entry.name === "ada")?.entry.credentials[0], "credential").id);
+        const other = await ground
+          .anonymous()
+          .challenge(
+            sure(
+              (await ground.ada.people({ limit: 200 })).items.find(({ entry }) => entry.name === "ada")?.entry
+                .credentials[0],
+              "credential",
+            ).id,
+          );
         const mixed = [...other.nonce.split(".").slice(0, -1), challenge.nonce.split(".").at(-1)].join(".");
         return outcomeOf(ground.anonymous().signIn(mixed, await sign(challengeDigest({ ...other, nonce: mixed }))));
       },
     },
     { tries: "no token", meets: "unauthenticated", run: (ground) => outcomeOf(ground.anonymous().whoAmI()) },
-    { tries: "a token that looks like one", meets: "unauthenticated", run: (ground) => outcomeOf(ground.with(`cardea_tok_${"0".repeat(26)}_${"A".repeat(43)}`).whoAmI()) },
+    {
+      tries: "a token that looks like one",
+      meets: "unauthenticated",
+      run: (ground) => outcomeOf(ground.with(`cardea_tok_${"0".repeat(26)}_${"A".repeat(43)}`).whoAmI()),
+    },
     {
       tries: "headers by which proxies say who somebody is",
       meets: "unauthenticated",
       run: async (ground) => {
         const ada = await ground.subject("ada");
-        const headers = { "x-forwarded-user": "ada", "x-remote-user": "ada", "x-cardea-subject": ada, "x-forwarded-email": "ada@example.com" };
+        const headers = {
+          "x-forwarded-user": "ada",
+          "x-remote-user": "ada",
+          "x-cardea-subject": ada,
+          "x-forwarded-email": "ada@example.com",
+        };
         return (await ground.raw("/v1/whoami", { headers })).code ?? "accepted";
       },
     },
@@ -104,7 +132,9 @@ export const identity: AttackList = {
       run: async (ground) => {
         const { credential, sign } = await ground.newcomer("erin");
         const challenge = await ground.anonymous().challenge(credential);
-        const client = ground.with((await ground.anonymous().signIn(challenge.nonce, await sign(challengeDigest(challenge)))).token);
+        const client = ground.with(
+          (await ground.anonymous().signIn(challenge.nonce, await sign(challengeDigest(challenge)))).token,
+        );
         await client.signOut();
         return outcomeOf(client.whoAmI());
       },
@@ -121,32 +151,105 @@ export const identity: AttackList = {
     {
       tries: "somebody else's token is revoked",
       meets: "not_found",
-      run: async (ground) => outcomeOf((await ground.newcomer("erin")).client.revokeToken((await ground.bob.createToken({ label: "mine", permissions: ["member"] })).id)),
+      run: async (ground) =>
+        outcomeOf(
+          (await ground.newcomer("erin")).client.revokeToken(
+            (await ground.bob.createToken({ label: "mine", permissions: ["member"] })).id,
+          ),
+        ),
     },
     {
       tries: "an administrator's token with the permission `member` applies a policy",
       meets: "forbidden",
-      run: async (ground) => applyAs(ground, ground.with((await ground.ada.createToken({ label: "small", permissions: ["member"] })).secret)),
+      run: async (ground) =>
+        applyAs(
+          ground,
+          ground.with((await ground.ada.createToken({ label: "small", permissions: ["member"] })).secret),
+        ),
     },
-    { tries: "a member applies a policy", meets: "forbidden", run: async (ground) => applyAs(ground, (await ground.newcomer("erin")).client) },
-    { tries: "a member makes a token that administers", meets: "forbidden", run: async (ground) => outcomeOf((await ground.newcomer("erin")).client.createToken({ label: "more", permissions: ["admin"] })) },
-    { tries: "an administrator makes a token of another human", meets: "forbidden", run: async (ground) => outcomeOf(ground.ada.createToken({ label: "his", permissions: ["member"], subject: await ground.subject("bob") })) },
+    {
+      tries: "a member applies a policy",
+      meets: "forbidden",
+      run: async (ground) => applyAs(ground, (await ground.newcomer("erin")).client),
+    },
+    {
+      tries: "a member makes a token that administers",
+      meets: "forbidden",
+      run: async (ground) =>
+        outcomeOf((await ground.newcomer("erin")).client.createToken({ label: "more", permissions: ["admin"] })),
+    },
+    {
+      tries: "an administrator makes a token of another human",
+      meets: "forbidden",
+      run: async (ground) =>
+        outcomeOf(
+          ground.ada.createToken({ label: "his", permissions: ["member"], subject: await ground.subject("bob") }),
+        ),
+    },
     {
       tries: "a token makes a token",
       meets: "token_forbidden",
-      run: async (ground) => outcomeOf(ground.with((await ground.ada.createToken({ label: "first", permissions: ["admin", "member"] })).secret).createToken({ label: "second", permissions: ["member"] })),
+      run: async (ground) =>
+        outcomeOf(
+          ground
+            .with((await ground.ada.createToken({ label: "first", permissions: ["admin", "member"] })).secret)
+            .createToken({ label: "second", permissions: ["member"] }),
+        ),
     },
     {
       tries: "an administrator's token adds a person",
       meets: "token_forbidden",
-      run: async (ground) => outcomeOf(ground.with((await ground.ada.createToken({ label: "adds", permissions: ["admin"] })).secret).createPerson({ name: "planted" })),
+      run: async (ground) =>
+        outcomeOf(
+          ground
+            .with((await ground.ada.createToken({ label: "adds", permissions: ["admin"] })).secret)
+            .createPerson({ name: "planted" }),
+        ),
     },
-    { tries: "a token for ever", meets: "invalid_request", run: (ground) => outcomeOf(ground.bob.createToken({ label: "long", permissions: ["member"], lifetime: "1000d" })) },
-    { tries: "a member puts themselves into the approvers' group", meets: "forbidden", run: async (ground) => outcomeOf((await ground.newcomer("erin")).client.changePerson((await ground.newcomer("erin")).subject, { groups: ["dba"] })) },
-    { tries: "a member reads who everybody is", meets: "forbidden", run: async (ground) => outcomeOf((await ground.newcomer("erin")).client.people()) },
-    { tries: "a member invites themselves again", meets: "forbidden", run: async (ground) => outcomeOf((await ground.newcomer("erin")).client.invite((await ground.newcomer("erin")).subject)) },
-    { tries: "an agent that administers", meets: "invalid_request", run: async (ground) => outcomeOf(ground.ada.createPerson({ name: "boss", kind: "agent", actsFor: await ground.subject("ada"), permissions: ["admin"] })) },
-    { tries: "an agent that acts for nobody", meets: "invalid_request", run: (ground) => outcomeOf(ground.ada.createPerson({ name: "nobody", kind: "agent" })) },
+    {
+      tries: "a token for ever",
+      meets: "invalid_request",
+      run: (ground) => outcomeOf(ground.bob.createToken({ label: "long", permissions: ["member"], lifetime: "1000d" })),
+    },
+    {
+      tries: "a member puts themselves into the approvers' group",
+      meets: "forbidden",
+      run: async (ground) =>
+        outcomeOf(
+          (await ground.newcomer("erin")).client.changePerson((await ground.newcomer("erin")).subject, {
+            groups: ["dba"],
+          }),
+        ),
+    },
+    {
+      tries: "a member reads who everybody is",
+      meets: "forbidden",
+      run: async (ground) => outcomeOf((await ground.newcomer("erin")).client.people()),
+    },
+    {
+      tries: "a member invites themselves again",
+      meets: "forbidden",
+      run: async (ground) =>
+        outcomeOf((await ground.newcomer("erin")).client.invite((await ground.newcomer("erin")).subject)),
+    },
+    {
+      tries: "an agent that administers",
+      meets: "invalid_request",
+      run: async (ground) =>
+        outcomeOf(
+          ground.ada.createPerson({
+            name: "boss",
+            kind: "agent",
+            actsFor: await ground.subject("ada"),
+            permissions: ["admin"],
+          }),
+        ),
+    },
+    {
+      tries: "an agent that acts for nobody",
+      meets: "invalid_request",
+      run: (ground) => outcomeOf(ground.ada.createPerson({ name: "nobody", kind: "agent" })),
+    },
     {
       tries: "an invitation is spent twice",
       meets: "invitation_invalid",
@@ -154,7 +257,9 @@ export const identity: AttackList = {
         const { invitation } = sure((await ground.ada.createPerson({ name: "twice" })).invitation, "invitation");
         const [first, second] = [strangerKey(), strangerKey()];
         await enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey: first.publicKey }, first.sign);
-        return outcomeOf(enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey: second.publicKey }, second.sign));
+        return outcomeOf(
+          enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey: second.publicKey }, second.sign),
+        );
       },
     },
     {
@@ -174,7 +279,14 @@ export const identity: AttackList = {
       meets: "signature_invalid",
       run: async (ground) => {
         const { invitation } = sure((await ground.ada.createPerson({ name: "borrowed" })).invitation, "invitation");
-        return outcomeOf(enrolKey(ground.anonymous(), invitation, { kind: "device", publicKey: strangerKey().publicKey }, strangerKey().sign));
+        return outcomeOf(
+          enrolKey(
+            ground.anonymous(),
+            invitation,
+            { kind: "device", publicKey: strangerKey().publicKey },
+            strangerKey().sign,
+          ),
+        );
       },
     },
     {
@@ -182,7 +294,9 @@ export const identity: AttackList = {
       meets: "invitation_invalid",
       run: (ground) => {
         const { publicKey, sign } = strangerKey();
-        return outcomeOf(enrolKey(ground.anonymous(), `cardea-invite-${"A".repeat(43)}`, { kind: "device", publicKey }, sign));
+        return outcomeOf(
+          enrolKey(ground.anonymous(), `cardea-invite-${"A".repeat(43)}`, { kind: "device", publicKey }, sign),
+        );
       },
     },
     {
@@ -190,27 +304,59 @@ export const identity: AttackList = {
       meets: "invalid_request",
       run: async (ground) => {
         const { client } = await ground.newcomer("erin");
-        const body = { resource: "sample-shop", ...readWish(), requester: { id: await ground.subject("alice"), kind: "human" } };
+        const body = {
+          resource: "sample-shop",
+          ...readWish(),
+          requester: { id: await ground.subject("alice"), kind: "human" },
+        };
         return outcomeOf(client.submit(body));
       },
     },
-    { tries: "a request of somebody without any group", meets: "policy_denied", run: async (ground) => outcomeOf(fileRequest((await ground.newcomer("mallory")).client, readWish())) },
+    {
+      tries: "a request of somebody without any group",
+      meets: "policy_denied",
+      run: async (ground) => outcomeOf(fileRequest((await ground.newcomer("mallory")).client, readWish())),
+    },
     {
       tries: "facts that rules ask for, asserted by the client",
       meets: "policy_denied",
-      run: async (ground) => outcomeOf(fileRequest((await ground.newcomer("olga")).client, { ...readWish(), asserted: { onCall: true, sourceIp: "10.1.2.3", groups: ["engineering"] } })),
+      run: async (ground) =>
+        outcomeOf(
+          fileRequest((await ground.newcomer("olga")).client, {
+            ...readWish(),
+            asserted: { onCall: true, sourceIp: "10.1.2.3", groups: ["engineering"] },
+          }),
+        ),
     },
     {
       tries: "an address that a rule asks for, in the header of a proxy that nobody trusts",
       meets: "policy_denied",
       run: async (ground) => {
-        const secret = (await (await ground.newcomer("olga")).client.createToken({ label: "raw", permissions: ["member"] })).secret;
+        const secret = (
+          await (await ground.newcomer("olga")).client.createToken({ label: "raw", permissions: ["member"] })
+        ).secret;
         const { delivery } = await ground.pending("ONE");
-        const body = JSON.stringify({ resource: "sample-shop", ...readWish(), via: "direct", deliverTo: delivery.publicKey });
-        const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json", "x-forwarded-for": "10.1.2.3", "x-real-ip": "10.1.2.3", forwarded: "for=10.1.2.3" };
+        const body = JSON.stringify({
+          resource: "sample-shop",
+          ...readWish(),
+          via: "direct",
+          deliverTo: delivery.publicKey,
+        });
+        const headers = {
+          authorization: `Bearer ${secret}`,
+          "content-type": "application/json",
+          "x-forwarded-for": "10.1.2.3",
+          "x-real-ip": "10.1.2.3",
+          forwarded: "for=10.1.2.3",
+        };
         return (await ground.raw("/v1/requests", { method: "POST", headers, body })).code ?? "accepted";
       },
     },
-    { tries: "a rule whose condition cannot be evaluated lets one pass", meets: "policy_denied", run: async (ground) => outcomeOf(fileRequest((await ground.newcomer("olga")).client, { ...readWish(), ticket: "CLEARED" })) },
+    {
+      tries: "a rule whose condition cannot be evaluated lets one pass",
+      meets: "policy_denied",
+      run: async (ground) =>
+        outcomeOf(fileRequest((await ground.newcomer("olga")).client, { ...readWish(), ticket: "CLEARED" })),
+    },
   ],
 };

@@ -10,7 +10,15 @@ import type { Ground } from "../ground.ts";
 /** A raw body to `/v1/requests`, by erin. */
 async function post(ground: Ground, body: string, type = "application/json"): Promise<string> {
   const secret = await erinsToken(ground);
-  return (await ground.raw("/v1/requests", { method: "POST", headers: { authorization: `Bearer ${secret}`, "content-type": type }, body })).code ?? "accepted";
+  return (
+    (
+      await ground.raw("/v1/requests", {
+        method: "POST",
+        headers: { authorization: `Bearer ${secret}`, "content-type": type },
+        body,
+      })
+    ).code ?? "accepted"
+  );
 }
 
 const tokens = new WeakMap<Ground, Promise<string>>();
@@ -18,7 +26,9 @@ const tokens = new WeakMap<Ground, Promise<string>>();
 function erinsToken(ground: Ground): Promise<string> {
   let token = tokens.get(ground);
   if (token === undefined) {
-    token = ground.newcomer("erin").then(async ({ client }) => (await client.createToken({ label: "raw", permissions: ["member"] })).secret);
+    token = ground
+      .newcomer("erin")
+      .then(async ({ client }) => (await client.createToken({ label: "raw", permissions: ["member"] })).secret);
     tokens.set(ground, token);
   }
   return token;
@@ -41,7 +51,12 @@ function rawPath(ground: Ground, path: string): Promise<string> {
 }
 
 function wish(tries: string, meets: string, changes: object): Attack {
-  return { tries, meets, run: async (ground) => outcomeOf(fileRequest((await ground.newcomer("erin")).client, { ...readWish(), ...changes })) };
+  return {
+    tries,
+    meets,
+    run: async (ground) =>
+      outcomeOf(fileRequest((await ground.newcomer("erin")).client, { ...readWish(), ...changes })),
+  };
 }
 
 function traversal(path: string): Attack {
@@ -49,7 +64,11 @@ function traversal(path: string): Attack {
 }
 
 function webhook(url: string): Attack {
-  return { tries: `notifications to ${url}`, meets: "invalid_request", run: (ground) => outcomeOf(ground.ada.createWebhook({ url })) };
+  return {
+    tries: `notifications to ${url}`,
+    meets: "invalid_request",
+    run: (ground) => outcomeOf(ground.ada.createWebhook({ url })),
+  };
 }
 
 export const input: AttackList = {
@@ -59,18 +78,30 @@ export const input: AttackList = {
     wish("a duration of a thousand years", "invalid_request", { window: { duration: "365000d" } }),
     wish("a duration of nothing", "invalid_request", { window: { duration: "0s" } }),
     wish("a negative duration", "invalid_request", { window: { duration: "-5m" } }),
-    wish("a start in the past", "start_in_past", { window: { start: toTime(Date.now() - 3_600_000), duration: "10m" } }),
-    wish("a start in the year 2099", "start_too_far", { window: { start: "2099-01-01T00:00:00.000Z", duration: "10m" } }),
-    wish("a start in the year 9999", "invalid_request", { window: { start: "9999-01-01T00:00:00.000Z", duration: "10m" } }),
-    wish("a start on the 30th of February", "invalid_request", { window: { start: "2027-02-30T00:00:00.000Z", duration: "10m" } }),
+    wish("a start in the past", "start_in_past", {
+      window: { start: toTime(Date.now() - 3_600_000), duration: "10m" },
+    }),
+    wish("a start in the year 2099", "start_too_far", {
+      window: { start: "2099-01-01T00:00:00.000Z", duration: "10m" },
+    }),
+    wish("a start in the year 9999", "invalid_request", {
+      window: { start: "9999-01-01T00:00:00.000Z", duration: "10m" },
+    }),
+    wish("a start on the 30th of February", "invalid_request", {
+      window: { start: "2027-02-30T00:00:00.000Z", duration: "10m" },
+    }),
     wish("more sessions than the rule allows", "policy_denied", { limits: { sessions: 1_000 } }),
     wish("a role that does not exist", "role_unknown", { ask: { role: "owner" } }),
     wish("a role named after a property of every object", "role_unknown", { ask: { role: "constructor" } }),
     wish("a resource that does not exist", "resource_unknown", { resource: "other-shop" }),
     wish("a resource's name with SQL in it", "invalid_request", { resource: "x'; drop table requests; --" }),
-    wish("a single statement where only roles are offered", "invalid_request", { ask: { action: { type: "sql", name: "sql.update", what: { statement: "update orders set total = 0" } } } }),
+    wish("a single statement where only roles are offered", "invalid_request", {
+      ask: { action: { type: "sql", name: "sql.update", what: { statement: "update orders set total = 0" } } },
+    }),
     wish("a justification with a control character", "invalid_request", { justification: "looking\u001b[2Jat orders" }),
-    wish("a justification that is written backwards", "invalid_request", { justification: "looking \u202etheir sredro" }),
+    wish("a justification that is written backwards", "invalid_request", {
+      justification: "looking \u202etheir sredro",
+    }),
     wish("a justification with half a character", "invalid_request", { justification: "looking \ud800 at orders" }),
     wish("a justification of 2,001 characters", "invalid_request", { justification: "x".repeat(2_001) }),
     wish("a justification shorter than the rule wants", "policy_denied", { justification: "why" }),
@@ -84,21 +115,72 @@ export const input: AttackList = {
         return post(ground, JSON.stringify(body));
       },
     },
-    { tries: "no delivery key", meets: "delivery_key_required", run: (ground) => post(ground, JSON.stringify({ resource: sampleResource, ...readWish(), via: "direct" })) },
-    { tries: "a field that does not exist", meets: "invalid_request", run: (ground) => post(ground, JSON.stringify({ resource: sampleResource, ...readWish(), approved: true })) },
-    { tries: "a field that does not exist, deep inside", meets: "invalid_request", run: (ground) => post(ground, JSON.stringify({ resource: sampleResource, ...readWish(), window: { duration: "10m", notAfter: "2099-01-01T00:00:00.000Z" } })) },
-    { tries: "another object's prototype", meets: "invalid_json", run: (ground) => post(ground, `{"resource":"sample-shop","__proto__":{"permissions":["admin"]}}`) },
+    {
+      tries: "no delivery key",
+      meets: "delivery_key_required",
+      run: (ground) => post(ground, JSON.stringify({ resource: sampleResource, ...readWish(), via: "direct" })),
+    },
+    {
+      tries: "a field that does not exist",
+      meets: "invalid_request",
+      run: (ground) => post(ground, JSON.stringify({ resource: sampleResource, ...readWish(), approved: true })),
+    },
+    {
+      tries: "a field that does not exist, deep inside",
+      meets: "invalid_request",
+      run: (ground) =>
+        post(
+          ground,
+          JSON.stringify({
+            resource: sampleResource,
+            ...readWish(),
+            window: { duration: "10m", notAfter: "2099-01-01T00:00:00.000Z" },
+          }),
+        ),
+    },
+    {
+      tries: "another object's prototype",
+      meets: "invalid_json",
+      run: (ground) => post(ground, `{"resource":"sample-shop","__proto__":{"permissions":["admin"]}}`),
+    },
     { tries: "half a body", meets: "invalid_json", run: (ground) => post(ground, `{"resource":"sample-shop"`) },
     { tries: "a body that is a list", meets: "invalid_request", run: (ground) => post(ground, "[]") },
-    { tries: "a body of two megabytes", meets: "too_large", run: (ground) => post(ground, JSON.stringify({ justification: "x".repeat(2_000_000) })) },
-    { tries: "a body 100,000 levels deep", meets: "too_large", run: (ground) => post(ground, "[".repeat(100_000) + "]".repeat(100_000)) },
-    { tries: "asserted facts 50 levels deep", meets: "too_large", run: (ground) => post(ground, `{"asserted":{"a":${"[".repeat(50)}${"]".repeat(50)}}}`) },
-    { tries: "a body of another type", meets: "unsupported_media_type", run: (ground) => post(ground, "resource=sample-shop", "application/x-www-form-urlencoded") },
-    { tries: "XML", meets: "unsupported_media_type", run: (ground) => post(ground, "<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", "application/xml") },
+    {
+      tries: "a body of two megabytes",
+      meets: "too_large",
+      run: (ground) => post(ground, JSON.stringify({ justification: "x".repeat(2_000_000) })),
+    },
+    {
+      tries: "a body 100,000 levels deep",
+      meets: "too_large",
+      run: (ground) => post(ground, "[".repeat(100_000) + "]".repeat(100_000)),
+    },
+    {
+      tries: "asserted facts 50 levels deep",
+      meets: "too_large",
+      run: (ground) => post(ground, `{"asserted":{"a":${"[".repeat(50)}${"]".repeat(50)}}}`),
+    },
+    {
+      tries: "a body of another type",
+      meets: "unsupported_media_type",
+      run: (ground) => post(ground, "resource=sample-shop", "application/x-www-form-urlencoded"),
+    },
+    {
+      tries: "XML",
+      meets: "unsupported_media_type",
+      run: (ground) =>
+        post(ground, "<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", "application/xml"),
+    },
     {
       tries: "a method that is not offered",
       meets: "method_not_allowed",
-      run: async (ground) => (await ground.raw("/v1/requests", { method: "DELETE", headers: { authorization: `Bearer ${await erinsToken(ground)}` } })).code ?? "accepted",
+      run: async (ground) =>
+        (
+          await ground.raw("/v1/requests", {
+            method: "DELETE",
+            headers: { authorization: `Bearer ${await erinsToken(ground)}` },
+          })
+        ).code ?? "accepted",
     },
     {
       tries: "a cursor with another position in it",
@@ -114,9 +196,14 @@ export const input: AttackList = {
     {
       tries: "a cursor of another list",
       meets: "invalid_request",
-      run: async (ground) => outcomeOf(ground.ada.grants({ cursor: sure((await ground.ada.requests({ limit: 1 })).next, "cursor") })),
+      run: async (ground) =>
+        outcomeOf(ground.ada.grants({ cursor: sure((await ground.ada.requests({ limit: 1 })).next, "cursor") })),
     },
-    { tries: "a page of a million", meets: "invalid_request", run: (ground) => outcomeOf(ground.ada.requests({ limit: 1_000_000 })) },
+    {
+      tries: "a page of a million",
+      meets: "invalid_request",
+      run: (ground) => outcomeOf(ground.ada.requests({ limit: 1_000_000 })),
+    },
     traversal("/v1/log/tile/../../keys/signing"),
     traversal("/v1/log/tile/%2e%2e/%2e%2e/keys/signing"),
     traversal("/v1/log/tile/..%2f..%2f..%2fetc%2fpasswd"),
@@ -136,7 +223,8 @@ export const input: AttackList = {
         const stop = new AbortController();
         const { client } = await ground.newcomer("mallory");
         const reading = (async () => {
-          for await (const event of streamEvents(client.transport, stop.signal, 0)) seen.push(...Object.values(event.ids));
+          for await (const event of streamEvents(client.transport, stop.signal, 0))
+            seen.push(...Object.values(event.ids));
         })().catch(() => undefined);
         const { view } = await ground.pending("ONE");
         await sleep(1_000);
@@ -172,14 +260,48 @@ export const input: AttackList = {
       run: async (ground) => {
         const { client } = await ground.join({ name: "eager", groups: ["engineering"] });
         const filed = await Promise.all(Array.from({ length: 55 }, () => outcomeOf(ground.pending("ONE", client))));
-        return filed.filter((outcome) => outcome === "accepted").length === 50 ? (filed.find((outcome) => outcome !== "accepted") ?? "accepted") : `${String(filed.filter((outcome) => outcome === "accepted").length)} accepted`;
+        return filed.filter((outcome) => outcome === "accepted").length === 50
+          ? (filed.find((outcome) => outcome !== "accepted") ?? "accepted")
+          : `${String(filed.filter((outcome) => outcome === "accepted").length)} accepted`;
       },
     },
-    { tries: "a policy with a misspelt restriction", meets: "policy_invalid", run: (ground) => applyText(ground, (text) => text.replace("minLength", "minLenght")) },
-    { tries: "a policy that says less than it seems: a regular expression without an end", meets: "policy_invalid", run: (ground) => applyText(ground, (text) => text.replace("require: { justification: { minLength: 5 } }", 'require: { ticket: "^OPS-[0-9" }')) },
-    { tries: "a policy that demands a signature which nobody checks yet", meets: "policy_invalid", run: (ground) => applyText(ground, (text) => text.replace("from: { groups: [dba] } }\n", "from: { groups: [dba] }, signed: passkey }\n")) },
-    { tries: "a policy whose limit nothing would enforce", meets: "policy_invalid", run: (ground) => applyText(ground, (text) => text.replace("sessions: 3, via: [gateway, direct]", "sourceIps: [10.0.0.0/8], via: [direct]")) },
-    { tries: "a policy that rests on what clients assert, without saying so", meets: "policy_invalid", run: (ground) => applyText(ground, (text) => text.replace("has(verified.onCall) && verified.onCall == true", "asserted.onCall == true")) },
+    {
+      tries: "a policy with a misspelt restriction",
+      meets: "policy_invalid",
+      run: (ground) => applyText(ground, (text) => text.replace("minLength", "minLenght")),
+    },
+    {
+      tries: "a policy that says less than it seems: a regular expression without an end",
+      meets: "policy_invalid",
+      run: (ground) =>
+        applyText(ground, (text) =>
+          text.replace("require: { justification: { minLength: 5 } }", 'require: { ticket: "^OPS-[0-9" }'),
+        ),
+    },
+    {
+      tries: "a policy that demands a signature which nobody checks yet",
+      meets: "policy_invalid",
+      run: (ground) =>
+        applyText(ground, (text) =>
+          text.replace("from: { groups: [dba] } }\n", "from: { groups: [dba] }, signed: passkey }\n"),
+        ),
+    },
+    {
+      tries: "a policy whose limit nothing would enforce",
+      meets: "policy_invalid",
+      run: (ground) =>
+        applyText(ground, (text) =>
+          text.replace("sessions: 3, via: [gateway, direct]", "sourceIps: [10.0.0.0/8], via: [direct]"),
+        ),
+    },
+    {
+      tries: "a policy that rests on what clients assert, without saying so",
+      meets: "policy_invalid",
+      run: (ground) =>
+        applyText(ground, (text) =>
+          text.replace("has(verified.onCall) && verified.onCall == true", "asserted.onCall == true"),
+        ),
+    },
     {
       tries: "a policy planned on an older version",
       meets: "policy_stale",

@@ -2,7 +2,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, escapeIdentifier, type DatabaseError } from "pg";
 import { openSealedKey } from "@cardea/sdk/delivery-key";
-import { connectionOf, fileRequest, obtainKey, readWish, takeKey, writeWish, type KeyInHand } from "@cardea/testing/key-in-hand";
+import {
+  connectionOf,
+  fileRequest,
+  obtainKey,
+  readWish,
+  takeKey,
+  writeWish,
+  type KeyInHand,
+} from "@cardea/testing/key-in-hand";
 import { outcomeOf, sure, type Attack, type AttackList } from "../attempt.ts";
 import type { Ground } from "../ground.ts";
 
@@ -61,13 +69,22 @@ function misuse(tries: string, meets: string, sql: (own: string) => string): Att
 export const keys: AttackList = {
   title: "keys at the API",
   attacks: [
-    { tries: "a stranger fetches a key", meets: "not_found", run: async (ground) => outcomeOf((await ground.newcomer("mallory")).client.key((await readKey(ground)).grant)) },
+    {
+      tries: "a stranger fetches a key",
+      meets: "not_found",
+      run: async (ground) => outcomeOf((await ground.newcomer("mallory")).client.key((await readKey(ground)).grant)),
+    },
     {
       tries: "the approver fetches the key that they approved",
       meets: "not_found",
-      run: async (ground) => outcomeOf(ground.bob.key((await ground.approvedKey((await ground.newcomer("erin")).client)).grant)),
+      run: async (ground) =>
+        outcomeOf(ground.bob.key((await ground.approvedKey((await ground.newcomer("erin")).client)).grant)),
     },
-    { tries: "an administrator fetches a key", meets: "not_found", run: async (ground) => outcomeOf(ground.ada.key((await readKey(ground)).grant)) },
+    {
+      tries: "an administrator fetches a key",
+      meets: "not_found",
+      run: async (ground) => outcomeOf(ground.ada.key((await readKey(ground)).grant)),
+    },
     {
       tries: "a sealed key is opened for another grant",
       meets: "key_lost",
@@ -82,10 +99,20 @@ export const keys: AttackList = {
     {
       tries: "a stranger releases a grant",
       meets: "not_found",
-      run: async (ground) => outcomeOf((await ground.newcomer("mallory")).client.release((await readKey(ground)).grant)),
+      run: async (ground) =>
+        outcomeOf((await ground.newcomer("mallory")).client.release((await readKey(ground)).grant)),
     },
-    { tries: "an approver releases what only its holder can", meets: "forbidden", run: async (ground) => outcomeOf(ground.bob.release((await ground.approvedKey((await ground.newcomer("erin")).client)).grant)) },
-    { tries: "a stranger revokes a grant", meets: "not_found", run: async (ground) => outcomeOf((await ground.newcomer("mallory")).client.revoke((await readKey(ground)).grant)) },
+    {
+      tries: "an approver releases what only its holder can",
+      meets: "forbidden",
+      run: async (ground) =>
+        outcomeOf(ground.bob.release((await ground.approvedKey((await ground.newcomer("erin")).client)).grant)),
+    },
+    {
+      tries: "a stranger revokes a grant",
+      meets: "not_found",
+      run: async (ground) => outcomeOf((await ground.newcomer("mallory")).client.revoke((await readKey(ground)).grant)),
+    },
     {
       tries: "the key of a grant that was released",
       meets: "grant_ended",
@@ -99,12 +126,25 @@ export const keys: AttackList = {
     {
       tries: "extending somebody else's grant",
       meets: "extends_invalid",
-      run: async (ground) => outcomeOf(fileRequest((await ground.newcomer("peter")).client, { ...readWish(), extends: (await readKey(ground)).grant })),
+      run: async (ground) =>
+        outcomeOf(
+          fileRequest((await ground.newcomer("peter")).client, {
+            ...readWish(),
+            extends: (await readKey(ground)).grant,
+          }),
+        ),
     },
     {
       tries: "extending into another role",
       meets: "extends_invalid",
-      run: async (ground) => outcomeOf(fileRequest((await ground.newcomer("erin")).client, { ...writeWish(), ticket: "ONE", extends: (await readKey(ground)).grant })),
+      run: async (ground) =>
+        outcomeOf(
+          fileRequest((await ground.newcomer("erin")).client, {
+            ...writeWish(),
+            ticket: "ONE",
+            extends: (await readKey(ground)).grant,
+          }),
+        ),
     },
     {
       tries: "an extension moves the first grant's deadline, or shares its login",
@@ -115,13 +155,16 @@ export const keys: AttackList = {
         const before = (await client.grant(first.grant)).document.window.notAfter;
         const second = await obtainKey(client, { ...readWish("1h"), extends: first.grant });
         const after = (await client.grant(first.grant)).document.window.notAfter;
-        return before === after && first.key.user !== second.key.user && first.key.secret !== second.key.secret ? "a login and a deadline of its own" : "shared";
+        return before === after && first.key.user !== second.key.user && first.key.secret !== second.key.secret
+          ? "a login and a deadline of its own"
+          : "shared";
       },
     },
     {
       tries: "evidence of somebody else's grant",
       meets: "not_found",
-      run: async (ground) => outcomeOf((await ground.newcomer("mallory")).client.evidence((await readKey(ground)).request.id)),
+      run: async (ground) =>
+        outcomeOf((await ground.newcomer("mallory")).client.evidence((await readKey(ground)).request.id)),
     },
   ],
 };
@@ -148,7 +191,11 @@ export const resource: AttackList = {
     statement("reading a file", "42501", "select pg_read_file('postgresql.conf')"),
     statement("running a program", "42501", "copy (select 1) to program 'id'"),
     statement("reading a file by copy", "42501", "create temp table t (line text); copy t from '/etc/passwd'"),
-    statement("ending the administrator's session", "42501", "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'cardea_admin' limit 1"),
+    statement(
+      "ending the administrator's session",
+      "42501",
+      "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'cardea_admin' limit 1",
+    ),
     statement("loading a library", "42501", "load '/tmp/mine.so'"),
     statement("an untrusted language", "42501", "create extension plpython3u"),
     {
@@ -188,7 +235,9 @@ export const resource: AttackList = {
       run: async (ground) => {
         const key = await readKey(ground);
         const client = await connected(key);
-        const thrownOut = new Promise<string>((resolve) => client.on("error", (error) => resolve((error as DatabaseError).code ?? error.message))); // the driver's errors are these
+        const thrownOut = new Promise<string>((resolve) =>
+          client.on("error", (error) => resolve((error as DatabaseError).code ?? error.message)),
+        ); // the driver's errors are these
         await (await ground.newcomer("erin")).client.release(key.grant);
         return Promise.race([thrownOut, sleep(5_000, "still connected")]);
       },
@@ -232,16 +281,29 @@ export const resource: AttackList = {
         let storming = true;
         const inside: Client[] = [];
         const storm = Array.from({ length: 4 }, async () => {
-          while (storming) await connected(key).then((client) => inside.push(client), () => sleep(1));
+          while (storming)
+            await connected(key).then(
+              (client) => inside.push(client),
+              () => sleep(1),
+            );
         });
         await sleep(100);
         await erin.release(key.grant);
         const end = await ground.endOf(erin, key.grant);
         storming = false;
         await Promise.all(storm);
-        const alive = await Promise.all(inside.map((client) => client.query("select count(*) from public.orders").then(() => "accepted", () => "gone")));
+        const alive = await Promise.all(
+          inside.map((client) =>
+            client.query("select count(*) from public.orders").then(
+              () => "accepted",
+              () => "gone",
+            ),
+          ),
+        );
         await Promise.all(inside.map((client) => client.end().catch(() => undefined)));
-        return end === "released" && !alive.includes("accepted") ? "nobody inside" : `${end}, ${String(alive.filter((one) => one === "accepted").length)} inside`;
+        return end === "released" && !alive.includes("accepted")
+          ? "nobody inside"
+          : `${end}, ${String(alive.filter((one) => one === "accepted").length)} inside`;
       },
     },
     {
@@ -250,11 +312,17 @@ export const resource: AttackList = {
       run: async (ground) => {
         const key = await obtainKey((await ground.newcomer("erin")).client, readWish("4s"));
         const client = await connected(key);
-        const thrownOut = new Promise<string>((resolve) => client.on("error", (error) => resolve((error as DatabaseError).code ?? error.message))); // the driver's errors are these
+        const thrownOut = new Promise<string>((resolve) =>
+          client.on("error", (error) => resolve((error as DatabaseError).code ?? error.message)),
+        ); // the driver's errors are these
         return Promise.race([thrownOut, sleep(9_000, "still connected")]);
       },
     },
-    misuse("settings that would meet the next session", "lease.misused", (own) => `alter role ${own} set search_path = pg_temp`),
+    misuse(
+      "settings that would meet the next session",
+      "lease.misused",
+      (own) => `alter role ${own} set search_path = pg_temp`,
+    ),
     misuse("a large object, left behind", "lease.misused", () => "select lo_create(0)"),
     {
       tries: "coming back with a password of one's own",

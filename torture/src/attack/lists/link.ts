@@ -19,8 +19,15 @@ function dial(ground: Ground, answer: (nonces: LinkNonces) => unknown): Promise<
       // A text frame of `ws` arrives as one buffer.
       const message = LinkHello.parse(JSON.parse(String(data as Buffer)));
       if (message.kind === "hello") {
-        const nonces = { controlKey: message.controlKey, controlNonce: message.nonce, outpostNonce: toBase64Url(systemRandom.bytes(32)) };
-        Promise.resolve(answer(nonces)).then((reply) => socket.send(typeof reply === "string" ? reply : JSON.stringify(reply)), reject);
+        const nonces = {
+          controlKey: message.controlKey,
+          controlNonce: message.nonce,
+          outpostNonce: toBase64Url(systemRandom.bytes(32)),
+        };
+        Promise.resolve(answer(nonces)).then(
+          (reply) => socket.send(typeof reply === "string" ? reply : JSON.stringify(reply)),
+          reject,
+        );
         return;
       }
       resolve(message.kind === "refused" ? message.code : message.kind);
@@ -40,7 +47,12 @@ export const link: AttackList = {
       run: async (ground) => {
         const outpost = sure((await ground.ada.outposts()).items[0], "outpost").id;
         const seed = systemRandom.bytes(32);
-        return dial(ground, (nonces) => ({ kind: "prove", outpost, nonce: nonces.outpostNonce, signature: signDigest("outpost", "mine", seed, proveStatement(nonces, outpost)) }));
+        return dial(ground, (nonces) => ({
+          kind: "prove",
+          outpost,
+          nonce: nonces.outpostNonce,
+          signature: signDigest("outpost", "mine", seed, proveStatement(nonces, outpost)),
+        }));
       },
     },
     {
@@ -49,7 +61,12 @@ export const link: AttackList = {
       run: async (ground) => {
         const outpost = newId("outpost", systemClock, systemRandom);
         const seed = systemRandom.bytes(32);
-        return dial(ground, (nonces) => ({ kind: "prove", outpost, nonce: nonces.outpostNonce, signature: signDigest("outpost", "mine", seed, proveStatement(nonces, outpost)) }));
+        return dial(ground, (nonces) => ({
+          kind: "prove",
+          outpost,
+          nonce: nonces.outpostNonce,
+          signature: signDigest("outpost", "mine", seed, proveStatement(nonces, outpost)),
+        }));
       },
     },
     {
@@ -58,7 +75,10 @@ export const link: AttackList = {
       run: async (ground) => {
         const token = newId("token", systemClock, systemRandom);
         const expires = new Date(Date.now() + 600_000).toISOString();
-        await ground.database.many("insert into enrolment_tokens (id, name, created_by, created_at, expires_at) values ($1, 'rogue', $2, now(), $3)", [token, await ground.subject("ada"), expires]);
+        await ground.database.many(
+          "insert into enrolment_tokens (id, name, created_by, created_at, expires_at) values ($1, 'rogue', $2, now(), $3)",
+          [token, await ground.subject("ada"), expires],
+        );
         ground.database.removeLater("enrolment_tokens", { id: token });
         const seed = systemRandom.bytes(32);
         const sealKey = (await newDeliveryKey()).publicKey;
@@ -79,7 +99,21 @@ export const link: AttackList = {
         });
       },
     },
-    { tries: "words that are none of the link's", meets: "link_message_invalid", run: (ground) => dial(ground, () => "open, sesame") },
-    { tries: "receipts before anything is proven", meets: "link_message_invalid", run: (ground) => dial(ground, () => ({ kind: "pong", at: new Date().toISOString(), checkpointSize: 0, leases: { live: 0, ending: 0, stuck: 0 } })) },
+    {
+      tries: "words that are none of the link's",
+      meets: "link_message_invalid",
+      run: (ground) => dial(ground, () => "open, sesame"),
+    },
+    {
+      tries: "receipts before anything is proven",
+      meets: "link_message_invalid",
+      run: (ground) =>
+        dial(ground, () => ({
+          kind: "pong",
+          at: new Date().toISOString(),
+          checkpointSize: 0,
+          leases: { live: 0, ending: 0, stuck: 0 },
+        })),
+    },
   ],
 };

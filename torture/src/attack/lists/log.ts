@@ -32,7 +32,10 @@ async function keyByErin(ground: Ground) {
 
 /** The place in the log of an entry about an id. */
 async function indexOf(ground: Ground, id: string, type: string): Promise<string> {
-  const row = await ground.database.one("select index from audit_entries where $1 = any(refs) and type = $2", [id, type]);
+  const row = await ground.database.one("select index from audit_entries where $1 = any(refs) and type = $2", [
+    id,
+    type,
+  ]);
   return String(row["index"]);
 }
 
@@ -47,7 +50,11 @@ export const log: AttackList = {
         const { request } = await keyByErin(ground);
         const index = await indexOf(ground, request.id, "request.submitted");
         const { leaf } = await ground.database.one("select leaf from audit_entries where index = $1", [index]);
-        await ground.database.alter("audit_entries", { index }, { leaf: String(leaf).replace("request.submitted", "request.withdrawn") });
+        await ground.database.alter(
+          "audit_entries",
+          { index },
+          { leaf: String(leaf).replace("request.submitted", "request.withdrawn") },
+        );
         return verifiedFromTiles(ground);
       },
     },
@@ -59,7 +66,11 @@ export const log: AttackList = {
         const index = await indexOf(ground, request.id, "request.submitted");
         const { leaf } = await ground.database.one("select leaf from audit_entries where index = $1", [index]);
         const changed = String(leaf).replace("request.submitted", "request.withdrawn");
-        await ground.database.alter("audit_entries", { index }, { leaf: changed, leaf_hash: Buffer.from(leafHash(new TextEncoder().encode(changed))) });
+        await ground.database.alter(
+          "audit_entries",
+          { index },
+          { leaf: changed, leaf_hash: Buffer.from(leafHash(new TextEncoder().encode(changed))) },
+        );
         return verifiedFromTiles(ground);
       },
     },
@@ -70,7 +81,11 @@ export const log: AttackList = {
         const { request, grant } = await keyByErin(ground);
         const index = await indexOf(ground, grant, "grant.created");
         const { data } = await ground.database.one("select data from audit_entries where index = $1", [index]);
-        await ground.database.alter("audit_entries", { index }, { data: String(data).replace(/sha256:[0-9a-f]{8}/, "sha256:00000000") });
+        await ground.database.alter(
+          "audit_entries",
+          { index },
+          { data: String(data).replace(/sha256:[0-9a-f]{8}/, "sha256:00000000") },
+        );
         const outcome = await outcomeOf(
           ground.ada.evidence(request.id).then((evidence) => {
             const verified = verifyEvidence(evidence, ground.trust, Date.now(), { purpose: "audit" });
@@ -85,8 +100,14 @@ export const log: AttackList = {
       meets: "the log does not verify",
       run: async (ground) => {
         const { request } = await keyByErin(ground);
-        await ground.database.remove("audit_entries", "index = $1", [await indexOf(ground, request.id, "request.submitted")]);
-        const outcome = await outcomeOf(verifiedFromTiles(ground).then((found) => { if (found !== "verified") throw new CardeaError("evidence_log", found); }));
+        await ground.database.remove("audit_entries", "index = $1", [
+          await indexOf(ground, request.id, "request.submitted"),
+        ]);
+        const outcome = await outcomeOf(
+          verifiedFromTiles(ground).then((found) => {
+            if (found !== "verified") throw new CardeaError("evidence_log", found);
+          }),
+        );
         return outcome === "accepted" ? "verified" : "the log does not verify";
       },
     },
@@ -117,7 +138,11 @@ export const log: AttackList = {
       meets: "log_rolled_back",
       run: async (ground) => {
         const { checkpoint } = await ground.database.one("select checkpoint from log_head");
-        await ground.database.alterForNow("log_head", { singleton: true }, { checkpoint: String(checkpoint).replace(/\n\n— (\S+) .*/s, "\n\n— $1 AAAAAAAA\n") });
+        await ground.database.alterForNow(
+          "log_head",
+          { singleton: true },
+          { checkpoint: String(checkpoint).replace(/\n\n— (\S+) .*/s, "\n\n— $1 AAAAAAAA\n") },
+        );
         return outcomeOf(ground.anonymous().checkpoint());
       },
     },

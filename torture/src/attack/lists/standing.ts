@@ -18,7 +18,10 @@ async function endOf(ground: Ground, client: CardeaClient, { view }: FiledReques
 
 /** What a vote comes to once policy, which has changed, was asked again; and why the request is over. */
 async function voteOnceDecidedAnew(ground: Ground, filed: FiledRequest): Promise<string> {
-  const { why } = await ground.ada.request(filed.view.id, { wait: 10, since: `pending:${String(filed.view.votes.length)}` });
+  const { why } = await ground.ada.request(filed.view.id, {
+    wait: 10,
+    since: `pending:${String(filed.view.votes.length)}`,
+  });
   return `${why ?? "still pending"}, ${await outcomeOf(ground.approve(ground.bob, filed))}`;
 }
 
@@ -31,7 +34,9 @@ export const standing: AttackList = {
       run: async (ground) => {
         const absent = await ground.join({ name: "absent", groups: ["engineering"] });
         const filed = await ground.pending("ONE", absent.client);
-        return ground.whileChanged(absent.subject, { active: false }, () => outcomeOf(ground.approve(ground.bob, filed)));
+        return ground.whileChanged(absent.subject, { active: false }, () =>
+          outcomeOf(ground.approve(ground.bob, filed)),
+        );
       },
     },
     {
@@ -58,7 +63,9 @@ export const standing: AttackList = {
       run: async (ground) => {
         const filed = await fileRequest((await ground.newcomer("erin")).client, writeWish());
         await ground.approve(ground.bob, filed);
-        return ground.whileChanged(await ground.subject("bob"), { groups: [] }, () => outcomeOf(ground.approve(ground.sam, filed)));
+        return ground.whileChanged(await ground.subject("bob"), { groups: [] }, () =>
+          outcomeOf(ground.approve(ground.sam, filed)),
+        );
       },
     },
     {
@@ -74,7 +81,10 @@ export const standing: AttackList = {
       meets: "policy_changed, request_expired",
       run: async (ground) => {
         const filed = await ground.pending("ONE");
-        const stricter = attackPolicy.replace('"ONE"\n    limits: { maxDuration: 2h, via: [direct] }\n    effect: review\n    approvals: [{ count: 1,', '"ONE"\n    limits: { maxDuration: 2h, via: [direct] }\n    effect: review\n    approvals: [{ count: 2,');
+        const stricter = attackPolicy.replace(
+          '"ONE"\n    limits: { maxDuration: 2h, via: [direct] }\n    effect: review\n    approvals: [{ count: 1,',
+          '"ONE"\n    limits: { maxDuration: 2h, via: [direct] }\n    effect: review\n    approvals: [{ count: 2,',
+        );
         if (stricter === attackPolicy) throw new Error("the policy was not made stricter");
         return ground.underPolicy(stricter, () => voteOnceDecidedAnew(ground, filed));
       },
@@ -96,7 +106,9 @@ export const standing: AttackList = {
       meets: "voided",
       run: async (ground) => {
         const { client } = await ground.newcomer("erin");
-        const filed = await ground.pending("ONE", client, { window: { start: toTime(Date.now() + 2_000), duration: "10m" } });
+        const filed = await ground.pending("ONE", client, {
+          window: { start: toTime(Date.now() + 2_000), duration: "10m" },
+        });
         await ground.approve(ground.bob, filed);
         return ground.whileChanged(await ground.subject("bob"), { groups: [] }, async () => {
           await sleep(2_300);
@@ -169,18 +181,22 @@ export const standing: AttackList = {
       meets: "token_forbidden",
       run: async (ground) => {
         const { secret } = await ground.sam.createToken({ label: "script", permissions: ["member"] });
-        return outcomeOf(ground.with(secret).review(await owedReview(ground), { verdict: "justified", comment: "all was well" }));
+        return outcomeOf(
+          ground.with(secret).review(await owedReview(ground), { verdict: "justified", comment: "all was well" }),
+        );
       },
     },
     {
       tries: "somebody whom the rule does not name reviews an emergency",
       meets: "not_found",
-      run: async (ground) => outcomeOf(ground.bob.review(await owedReview(ground), { verdict: "justified", comment: "all was well" })),
+      run: async (ground) =>
+        outcomeOf(ground.bob.review(await owedReview(ground), { verdict: "justified", comment: "all was well" })),
     },
     {
       tries: "an emergency without the right to one",
       meets: "policy_denied",
-      run: async (ground) => outcomeOf(fileRequest((await ground.newcomer("erin")).client, { ...writeWish(), breakGlass: true })),
+      run: async (ground) =>
+        outcomeOf(fileRequest((await ground.newcomer("erin")).client, { ...writeWish(), breakGlass: true })),
     },
     {
       tries: "a second review of what was reviewed",

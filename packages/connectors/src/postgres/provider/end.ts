@@ -83,7 +83,7 @@ export async function endLogins(
   ).at(-1);
   const closed = await closeSessions(server, oids, first, signal);
   const left = await remove(context, logins, signal);
-  for (const [maker, made] of byMaker(logins)) if (maker !== undefined) context.makers.giveBack(maker, made.length);
+  for (const [maker, made] of byMaker(logins)) context.makers.giveBack(maker, made.length);
   for (const login of logins) {
     results.set(login.name, {
       closedSessions: closed.get(login.oid) ?? 0,
@@ -101,7 +101,7 @@ function ownMaker(markKey: Uint8Array, maker: string | undefined): string | unde
 function lookSql(names: readonly string[], admin: Admin): string {
   const revocable = admin.grantOptions
     ? // In this order: the function walks all that the administrator is a member of.
-      `(gr.rolname = current_user or gr.rolname = ${makerSql("r.oid")}
+      `(gr.rolname = current_user or coalesce(gr.rolname = ${makerSql("r.oid")}, false)
          or (pg_has_role(m.roleid, 'member with admin option') and pg_has_role(m.grantor, 'usage')))`
     : "not g.rolsuper";
   // From 16 on who made a role is a member of it, without any of its rights.

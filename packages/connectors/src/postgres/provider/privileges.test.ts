@@ -8,10 +8,13 @@ import { holderName } from "./owned.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(20_000);
 
-for (const version of testVersions) {
+// From 16 on logins can be made by others than the administrator: the same must hold for them.
+const makings = [...testVersions.map((version) => [version, 64] as const), [18, 0] as const];
+
+for (const [version, ownLogins] of makings) {
   const available = await testServer(version);
 
-  describe.skipIf(!available)(`privileges on postgresql ${version}`, () => {
+  describe.skipIf(!available)(`privileges on postgresql ${version}${ownLogins === 0 ? ", by makers" : ""}`, () => {
     let cluster: TestCluster;
     let resource: TestResource;
     let provider: Provider;
@@ -19,7 +22,7 @@ for (const version of testVersions) {
 
     beforeAll(async () => {
       cluster = await startTestCluster({ version, settings: { max_prepared_transactions: "4" } });
-      resource = await testResource(cluster, { databases: 2 });
+      resource = await testResource(cluster, { databases: 2, ownLogins });
       provider = resource.open();
     });
     afterEach(async () => {

@@ -12,7 +12,7 @@ import { endLogins, type EndContext } from "./end.ts";
 import { asMaybe } from "./faults.ts";
 import { inspect } from "./inspect.ts";
 import { KeyedLock } from "./keyed-lock.ts";
-import { Makers } from "./makers.ts";
+import { loginsEach, Makers } from "./makers.ts";
 import { membershipOf } from "./membership.ts";
 import { listOwn } from "./list-own.ts";
 import { Server } from "./server.ts";
@@ -34,11 +34,12 @@ export class PostgresProvider implements Provider {
   readonly #beingRemoved = new Map<string, Promise<unknown>>();
   #admin: { readonly value: Admin; readonly untilMs: number } | undefined;
 
-  constructor(config: PostgresConfig, host: ProviderHost) {
+  /** `ownLogins`: how many logins are made before makers come into play; see `makers.ts`. */
+  constructor(config: PostgresConfig, host: ProviderHost, ownLogins: number = loginsEach) {
     this.#config = config;
     this.#host = host;
     this.#server = new Server(config, host);
-    this.#makers = new Makers(this.#server, host.markKey);
+    this.#makers = new Makers(this.#server, host.markKey, ownLogins);
     this.#ends = new EndBatch(async (names) => {
       const signal = AbortSignal.timeout(endingMs);
       return endLogins(await this.#context(signal), names, signal);
@@ -76,7 +77,7 @@ export class PostgresProvider implements Provider {
     try {
       return await this.#names.run(order.nativeName, () => this.#using(uses, make));
     } catch (error) {
-      if (maker !== undefined) this.#makers.giveBack(maker, 1);
+      this.#makers.giveBack(maker, 1);
       throw error;
     }
   }

@@ -23,7 +23,13 @@ export const GrantView = z.object({
   document: Grant,
   /** The native login at the resource, once made. */
   nativeName: z.string().optional(),
-  lease: z.object({ state: z.enum(["intended", "live", "ending", "gone"]), stuck: z.boolean(), detail: z.string().optional() }).optional(),
+  lease: z
+    .object({
+      state: z.enum(["intended", "live", "ending", "gone"]),
+      stuck: z.boolean(),
+      detail: z.string().optional(),
+    })
+    .optional(),
   reviewOwed: z.boolean(),
   issuedAt: Time.optional(),
   endedAt: Time.optional(),

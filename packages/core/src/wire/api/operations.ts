@@ -10,7 +10,14 @@ import { MissingPrivilege } from "../link.ts";
 import { pageOf, PageQuery, SubjectRef } from "./conventions.ts";
 
 /** What the caller could ask for here, as policy stands: a preview, decided anew for each request. */
-export const RoleOffer = z.object({ role: z.string(), description: z.string().optional(), effect: z.enum(["allow", "review", "deny"]), words: z.string(), maxDuration: z.string().optional(), via: z.array(z.string()) });
+export const RoleOffer = z.object({
+  role: z.string(),
+  description: z.string().optional(),
+  effect: z.enum(["allow", "review", "deny"]),
+  words: z.string(),
+  maxDuration: z.string().optional(),
+  via: z.array(z.string()),
+});
 export const ResourceView = z.object({
   id: ResourceId,
   name: z.string(),
@@ -51,9 +58,22 @@ export const EnrolmentToken = z.object({ token: z.string(), expiresAt: Time });
 /** `name`: that of an outpost which is rebuilt, or of a new one; absent: a free one. */
 export const CreateEnrolmentToken = z.strictObject({ name: Name.optional() });
 
-export const PolicyView = z.object({ policy: Policy, digest: z.string(), source: z.string(), appliedBy: SubjectRef.optional() });
+export const PolicyView = z.object({
+  policy: Policy,
+  digest: z.string(),
+  source: z.string(),
+  appliedBy: SubjectRef.optional(),
+});
 export type PolicyView = z.infer<typeof PolicyView>;
-export const PolicyProblem = z.object({ severity: z.enum(["error", "warning"]), code: z.string(), rule: z.string().optional(), line: z.int().optional(), column: z.int().optional(), message: z.string(), hint: z.string().optional() });
+export const PolicyProblem = z.object({
+  severity: z.enum(["error", "warning"]),
+  code: z.string(),
+  rule: z.string().optional(),
+  line: z.int().optional(),
+  column: z.int().optional(),
+  message: z.string(),
+  hint: z.string().optional(),
+});
 export type PolicyProblem = z.infer<typeof PolicyProblem>;
 /** `POST /v1/policy/plans`. */
 export const PlanPolicy = z.strictObject({ source: z.string().max(1_048_576) });
@@ -73,7 +93,11 @@ export type PolicyPlan = z.infer<typeof PolicyPlan>;
 export const ApplyPolicy = z.strictObject({ source: z.string().max(1_048_576), base: z.int().min(0) });
 export type ApplyPolicy = z.input<typeof ApplyPolicy>;
 /** `POST /v1/policy/simulations`: past requests under another policy. */
-export const SimulatePolicy = z.strictObject({ source: z.string().max(1_048_576), since: Time.optional(), limit: z.int().min(1).max(10_000).default(1_000) });
+export const SimulatePolicy = z.strictObject({
+  source: z.string().max(1_048_576),
+  since: Time.optional(),
+  limit: z.int().min(1).max(10_000).default(1_000),
+});
 export const Simulation = z.object({
   considered: z.int(),
   newlyAllowed: z.array(z.object({ request: RequestId, before: Decision, after: Decision })),
@@ -83,19 +107,51 @@ export const Simulation = z.object({
 export type Simulation = z.infer<typeof Simulation>;
 
 /** An entry of the log with the data beside it, as far as the caller may see it. */
-export const AuditEntry = z.object({ index: z.int(), leaf: AuditLeaf, data: z.record(z.string(), JsonValue).optional(), salt: z.string().optional(), actor: SubjectRef.optional(), words: z.string() });
+export const AuditEntry = z.object({
+  index: z.int(),
+  leaf: AuditLeaf,
+  data: z.record(z.string(), JsonValue).optional(),
+  salt: z.string().optional(),
+  actor: SubjectRef.optional(),
+  words: z.string(),
+});
 export type AuditEntry = z.infer<typeof AuditEntry>;
-export const AuditQuery = PageQuery.extend({ type: z.string().max(64).optional(), id: z.string().max(80).optional(), from: Time.optional(), to: Time.optional(), order: z.enum(["asc", "desc"]).default("desc"), after: z.coerce.number().int().min(0).optional() });
+export const AuditQuery = PageQuery.extend({
+  type: z.string().max(64).optional(),
+  id: z.string().max(80).optional(),
+  from: Time.optional(),
+  to: Time.optional(),
+  order: z.enum(["asc", "desc"]).default("desc"),
+  after: z.coerce.number().int().min(0).optional(),
+});
 export type AuditQuery = z.infer<typeof AuditQuery>;
 export const AuditPage = pageOf(AuditEntry);
 
 /** `GET /v1/events`, server-sent: `id` is the log index, so `Last-Event-ID` resumes without a gap. */
-export const StreamedEvent = z.object({ index: z.int(), at: Time, type: z.string(), ids: z.record(z.string(), z.string()) });
+export const StreamedEvent = z.object({
+  index: z.int(),
+  at: Time,
+  type: z.string(),
+  ids: z.record(z.string(), z.string()),
+});
 export type StreamedEvent = z.infer<typeof StreamedEvent>;
 
-export const CreateWebhook = z.strictObject({ url: z.url().max(2_000), events: z.array(z.string().max(64)).max(50).default([]), label: plainText(100).default("") });
+export const CreateWebhook = z.strictObject({
+  url: z.url().max(2_000),
+  events: z.array(z.string().max(64)).max(50).default([]),
+  label: plainText(100).default(""),
+});
 export type CreateWebhook = z.input<typeof CreateWebhook>;
-export const WebhookView = z.object({ id: EventId, url: z.string(), events: z.array(z.string()), label: z.string(), createdAt: Time, lastDeliveredAt: Time.optional(), failing: z.boolean(), detail: z.string().optional() });
+export const WebhookView = z.object({
+  id: EventId,
+  url: z.string(),
+  events: z.array(z.string()),
+  label: z.string(),
+  createdAt: Time,
+  lastDeliveredAt: Time.optional(),
+  failing: z.boolean(),
+  detail: z.string().optional(),
+});
 export type WebhookView = z.infer<typeof WebhookView>;
 /** `secret`: Standard Webhooks, `whsec_…`, shown once. */
 export const CreatedWebhook = WebhookView.extend({ secret: z.string() });

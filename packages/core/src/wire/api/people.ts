@@ -15,13 +15,23 @@ export const NewCredential = z.discriminatedUnion("kind", [
 export type NewCredential = z.input<typeof NewCredential>;
 
 /** `POST /v1/enrolments`: spends an invitation or the set-up token. `signature`: the new key over the digest (type `sign-in`) of `{ purpose: "enrol", invitationHash, publicKey }`. */
-export const Enrol = z.strictObject({ invitation: z.string().max(200), credential: NewCredential, signature: z.string().max(8_000) });
+export const Enrol = z.strictObject({
+  invitation: z.string().max(200),
+  credential: NewCredential,
+  signature: z.string().max(8_000),
+});
 export type Enrol = z.input<typeof Enrol>;
 export const Enrolled = z.object({ subject: SubjectId, name: z.string(), credential: CredentialId });
 
 /** `POST /v1/sign-ins/challenges` then `POST /v1/sign-ins`: the credential signs the digest (type `sign-in`) of the challenge document. */
 export const ChallengeRequest = z.strictObject({ credential: CredentialId });
-export const Challenge = z.object({ v: z.literal(1), origin: z.string(), credential: CredentialId, nonce: z.string(), expiresAt: Time });
+export const Challenge = z.object({
+  v: z.literal(1),
+  origin: z.string(),
+  credential: CredentialId,
+  nonce: z.string(),
+  expiresAt: Time,
+});
 export type Challenge = z.infer<typeof Challenge>;
 /** `challenge`: the nonce of the challenge, which is all of it that the server needs. */
 export const SignIn = z.strictObject({ challenge: z.string().max(200), signature: z.string().max(8_000) });
@@ -96,7 +106,14 @@ export const CreateToken = z.strictObject({
   subject: SubjectId.optional(),
 });
 export type CreateToken = z.input<typeof CreateToken>;
-export const TokenView = z.object({ id: TokenId, label: z.string(), permissions: z.array(Permission), createdAt: Time, expiresAt: Time, lastUsedAt: Time.optional() });
+export const TokenView = z.object({
+  id: TokenId,
+  label: z.string(),
+  permissions: z.array(Permission),
+  createdAt: Time,
+  expiresAt: Time,
+  lastUsedAt: Time.optional(),
+});
 export type TokenView = z.infer<typeof TokenView>;
 /** The secret is in the answer to the creation and nowhere else. */
 export const CreatedToken = TokenView.extend({ secret: z.string() });

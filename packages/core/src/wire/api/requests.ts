@@ -39,7 +39,11 @@ export const RequirementView = z.object({
   /** Who could meet it now; shortened to 20. */
   candidates: z.array(SubjectRef),
 });
-export const StageView = z.object({ stage: z.int(), state: z.enum(["met", "open", "later"]), requirements: z.array(RequirementView) });
+export const StageView = z.object({
+  stage: z.int(),
+  state: z.enum(["met", "open", "later"]),
+  requirements: z.array(RequirementView),
+});
 export type StageView = z.infer<typeof StageView>;
 
 export const VoteView = z.object({ approver: SubjectRef, vote: Vote, counts: z.boolean() });
