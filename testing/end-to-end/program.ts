@@ -24,7 +24,7 @@ export function startServerProgram(args: readonly string[], options: ProgramOpti
   return startProgram(join(repositoryRoot, "packages/server/dist/main.js"), args, options);
 }
 
-export function startCli(args: readonly string[], options: ProgramOptions = {}): Program {
+function startCli(args: readonly string[], options: ProgramOptions = {}): Program {
   return startProgram(join(repositoryRoot, "packages/cli/bin/cardea.js"), args, options);
 }
 

@@ -58,5 +58,5 @@ export const defaultTuning: Tuning = {
   redialMs: { first: 100, max: 3_000 },
   replacedMs: 30_000,
   silenceMs: 30_000,
-  eventDelayMs: 20,
+  eventDelayMs: 200,
 };

@@ -35,7 +35,7 @@ export async function outcomesOf(attempts: readonly Promise<unknown>[]): Promise
 }
 
 /** The table's code, or the SQLSTATE of a database that refused. @throws the error, where it is neither */
-export function codeOf(error: unknown): string {
+function codeOf(error: unknown): string {
   if (error instanceof CardeaError) return error.code;
   if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
   throw error;

@@ -25,8 +25,8 @@ const recoversWithinMs = 60_000;
 /** Worth a line. */
 const slowRecoveryMs = 5_000;
 
-/** A supervisor waits longer before each restart of the same process, so each lives for few kills and is killed itself. */
-const killsPerSupervisor = 6;
+/** A supervisor waits longer before each restart of the same process, so it is killed itself once it has had to wait so often. */
+const killsOfOnePerSupervisor = 3;
 
 interface Kill {
   readonly victim: Victim;
@@ -166,7 +166,12 @@ class Torture implements AsyncDisposable {
       points.map((point) => `${String(point)}#${String(6 + this.#dice.below(10))}`).join(","),
     );
     await this.#recover();
-    for (let turn = 0; turn < killsPerSupervisor && performance.now() < untilMs && !signal.aborted; turn += 1) {
+    const before = this.kills.length;
+    for (
+      let turn = 0;
+      this.#mostKilled(before) < killsOfOnePerSupervisor && performance.now() < untilMs && !signal.aborted;
+      turn += 1
+    ) {
       await this.#killOnce(turn);
       await this.#recover();
     }
@@ -188,6 +193,12 @@ class Torture implements AsyncDisposable {
     await this.workload.stop();
     await this.#witness.stop();
     await this.#supervision[Symbol.asyncDispose]();
+  }
+
+  /** How often the process was killed that was killed most since then. */
+  #mostKilled(since: number): number {
+    const victimsSince = this.kills.slice(since).map(({ victim }) => victim);
+    return Math.max(0, ...victims.map((victim) => victimsSince.filter((one) => one === victim).length));
   }
 
   async #killOnce(turn: number): Promise<void> {

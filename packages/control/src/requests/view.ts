@@ -78,7 +78,7 @@ export function maySee(
 }
 
 /** Whether any stage, escalations included, asks for this person: approvers of later stages may look at what is coming. */
-export function isEverAsked(document: Request, subject: SubjectId, entries: Entries): boolean {
+function isEverAsked(document: Request, subject: SubjectId, entries: Entries): boolean {
   const entry = entries(subject);
   if (entry === undefined || whyNever(document, subject, entries) !== undefined) return false;
   const { stages, expiresAt } = document.decision;

@@ -29,7 +29,7 @@ import { settle, type Ground, type Outcome, type Voting } from "./settle.ts";
 import { maySee, requestIds, requestView } from "./view.ts";
 
 /** Votes on one request, replaced ones included. Evidence holds at most 200. */
-export const maxVotes = 100;
+const maxVotes = 100;
 
 /**
  * An approver's yes or no, for exactly the digest that they saw. The request's row is locked, so of votes, withdrawal and expiry at once

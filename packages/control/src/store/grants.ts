@@ -320,11 +320,6 @@ export async function insertReview(tx: Tx, signed: Signed<Review>): Promise<void
     .execute();
 }
 
-export async function maybeOneReview(db: Db, keys: ControlKeys, grant: GrantId): Promise<Signed<Review> | undefined> {
-  const row = await db.selectFrom("reviews").selectAll().where("grant_id", "=", grant).executeTakeFirst();
-  return row === undefined ? undefined : readSigned(keys, "review", Review, row);
-}
-
 function grantsWithLease(db: Db) {
   return db
     .selectFrom("grants")

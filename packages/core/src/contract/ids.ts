@@ -38,7 +38,7 @@ function idSchema<const Kind extends IdKind>(kind: Kind) {
 
 export const SubjectId = idSchema("subject");
 export type SubjectId = z.infer<typeof SubjectId>;
-export const GroupId = idSchema("group");
+const GroupId = idSchema("group");
 export type GroupId = z.infer<typeof GroupId>;
 export const ResourceId = idSchema("resource");
 export type ResourceId = z.infer<typeof ResourceId>;

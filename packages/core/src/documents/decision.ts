@@ -25,7 +25,7 @@ export const Requirement = z.strictObject({
 });
 export type Requirement = z.infer<typeof Requirement>;
 
-export const Stages = z.array(z.array(Requirement).min(1).max(10)).max(10);
+const Stages = z.array(z.array(Requirement).min(1).max(10)).max(10);
 
 /** The limits that hold once approved: asked ones, and the rule's where nothing was asked. */
 export const DecidedLimits = z.strictObject({
@@ -36,7 +36,7 @@ export const DecidedLimits = z.strictObject({
 });
 export type DecidedLimits = z.infer<typeof DecidedLimits>;
 
-export const Effect = z.enum(["allow", "review", "deny"]);
+const Effect = z.enum(["allow", "review", "deny"]);
 export type Effect = z.infer<typeof Effect>;
 
 /**

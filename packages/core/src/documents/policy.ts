@@ -34,7 +34,7 @@ export const PolicyAction = z.union([
 ]);
 export type PolicyAction = z.infer<typeof PolicyAction>;
 
-export const Permits = z.strictObject({
+const Permits = z.strictObject({
   /** Role names; `*` is every role. They answer access requests. */
   roles: z
     .array(z.union([Name, z.literal("*")]))
@@ -64,7 +64,7 @@ export const DenyRule = z.strictObject({
 });
 export type DenyRule = z.infer<typeof DenyRule>;
 
-export const PolicyRequirement = z.strictObject({
+const PolicyRequirement = z.strictObject({
   count: z.int().min(1).max(20),
   from: ApproversFrom,
   signed: SignedBy.optional(),
@@ -72,7 +72,7 @@ export const PolicyRequirement = z.strictObject({
 export type PolicyRequirement = z.infer<typeof PolicyRequirement>;
 
 /** A single requirement, or a list that must be met together. */
-export const PolicyStage = z.union([PolicyRequirement, z.array(PolicyRequirement).min(1).max(10)]);
+const PolicyStage = z.union([PolicyRequirement, z.array(PolicyRequirement).min(1).max(10)]);
 
 const grantingFields = {
   ...ruleHead,

@@ -17,7 +17,7 @@ export type Action = z.infer<typeof Action>;
 export const Ask = z.union([z.strictObject({ role: Name }), z.strictObject({ action: Action })]);
 export type Ask = z.infer<typeof Ask>;
 
-export const Requester = z.strictObject({
+const Requester = z.strictObject({
   id: SubjectId,
   kind: SubjectKind,
   /** For whom an agent acts: always a human or a workload. */
@@ -55,7 +55,7 @@ export const Asked = z.strictObject({
 export type Asked = z.infer<typeof Asked>;
 
 /** What Cardea itself found out about the requester at `createdAt`. More facts may be added by integrations. */
-export const VerifiedFacts = z
+const VerifiedFacts = z
   .object({
     groups: z.array(Name).max(1_000),
     claims: z.record(z.string().max(100), z.string().max(1_000)),

@@ -5,7 +5,7 @@ import { Matcher, Patterns } from "./pattern.ts";
 import { Name, plainText, Via } from "./primitives.ts";
 
 /** Who enforces a limit on a key of one `via`: Cardea's gateway, the resource itself, or nobody. */
-export const Enforcer = z.enum(["gateway", "native", "none"]);
+const Enforcer = z.enum(["gateway", "native", "none"]);
 export type Enforcer = z.infer<typeof Enforcer>;
 
 export const limitNames = ["expiry", "sourceIps", "sessions", "uses", "hold", "closesSessions"] as const;

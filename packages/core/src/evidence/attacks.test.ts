@@ -308,11 +308,12 @@ const withoutAKey: readonly Cheat[] = [
     evidence.log = logOf(otherScene);
   }),
   altered("proves that the request was filed and no more", "evidence_log", (evidence) => {
-    const [, , ...rest] = loggedOf(honest);
-    evidence.log = logOf(honest, [
-      logged(0, "request.submitted", { grant: honest.grant.id }, firstProof(evidence).data),
-      ...rest.filter(({ leaf }) => leaf.type !== "grant.created"),
-    ]);
+    const filed = logged(0, "request.submitted", { grant: honest.grant.id }, firstProof(evidence).data);
+    evidence.log = logOf(honest, [filed, ...loggedOf(honest).slice(2)], "request.submitted");
+  }),
+  altered("proves the creation of another grant with these documents", "evidence_log", (evidence) => {
+    const { data } = firstProof(evidence);
+    evidence.log = logOf(honest, [logged(0, "grant.created", { grant: otherScene.grant.id }, data)]);
   }),
   altered("names another trust document", "evidence_trust", (evidence) => {
     evidence.trust = digestOf("trust", sampleTrust(sampleKeys("forger")));

@@ -311,8 +311,12 @@ export function logged(n: number, type: AuditLeaf["type"], ids: AuditLeaf["ids"]
   return { leaf: { v: 1, at: minutes(n), type, ids, commitment: commitTo(salt, data) }, data, salt: toBase64Url(salt) };
 }
 
-/** A checkpoint over these leaves, and the proof of the grant's creation. */
-export function logOf(scene: Scene, leaves: readonly Logged[] = loggedOf(scene)): Evidence["log"] {
+/** A checkpoint over these leaves, and the proofs of those of a type. */
+export function logOf(
+  scene: Scene,
+  leaves: readonly Logged[] = loggedOf(scene),
+  proven: AuditLeaf["type"] = "grant.created",
+): Evidence["log"] {
   const { keys } = scene;
   const hashes = leaves.map(({ leaf }) => leafHash(leafBytes(leaf)));
   const checkpoint = signCheckpoint(
@@ -320,9 +324,7 @@ export function logOf(scene: Scene, leaves: readonly Logged[] = loggedOf(scene))
     noteSigner(keys.origin, keys.log),
   );
   const proofs = leaves.flatMap((entry, index) =>
-    entry.leaf.type === "grant.created"
-      ? [{ ...entry, index, path: proveInclusion(hashes, index).map(toBase64Url) }]
-      : [],
+    entry.leaf.type === proven ? [{ ...entry, index, path: proveInclusion(hashes, index).map(toBase64Url) }] : [],
   );
   return { checkpoint, proofs };
 }

@@ -38,7 +38,7 @@ export function checkSignatures(
 /** Importing a key costs more than verifying with it, so a trust document's stays decoded. */
 const controlKeys = new WeakMap<Trust, Uint8Array>();
 
-export function controlKeyOf(trust: Trust): Uint8Array {
+function controlKeyOf(trust: Trust): Uint8Array {
   const known = controlKeys.get(trust);
   if (known !== undefined) return known;
   const key = fromBase64Url(trust.controlKey);

@@ -42,8 +42,6 @@ export type StateOf<L extends Lifecycle> = keyof (typeof transitions)[L] & strin
 export type RequestState = StateOf<"request">;
 export type GrantState = StateOf<"grant">;
 export type LeaseState = StateOf<"lease">;
-export type RunState = StateOf<"run">;
-export type SessionState = StateOf<"session">;
 
 /** Why a grant is over. */
 export const endReasons = ["expired", "released", "revoked", "spent", "voided"] as const;

@@ -14,7 +14,7 @@ export function askedPatterns(ask: Ask, spec: ResourceSpec): readonly Pattern[] 
  * `{ name, facet: [values] | true, … }`, one for each thing touched, or, for an action of one kind, as `facets: { facet: … }`. An action that
  * says nothing about a facet is not covered by a pattern that restricts it, and meets every deny rule about it.
  */
-export function actionPatterns(action: Action, facets: Capabilities["facets"]): readonly Pattern[] {
+function actionPatterns(action: Action, facets: Capabilities["facets"]): readonly Pattern[] {
   const listed = action.binding?.["patterns"];
   if (Array.isArray(listed) && listed.length > 0) {
     // A part that cannot be read stands for the whole action without facets: it is covered least and denied most.

@@ -152,10 +152,7 @@ export function patternOf(
 /**
  * Patterns for allowing: an action with a restriction that this resource cannot compare is left out, since it covers nothing for certain.
  */
-export function narrowPatterns(
-  actions: readonly PolicyAction[] | undefined,
-  facets: Capabilities["facets"],
-): Pattern[] {
+function narrowPatterns(actions: readonly PolicyAction[] | undefined, facets: Capabilities["facets"]): Pattern[] {
   return (actions ?? [])
     .map((action) => patternOf(action, facets))
     .flatMap(({ pattern, unknown }) => (unknown.length === 0 ? [pattern] : []));

@@ -63,7 +63,7 @@ export function whyDenied({
 }
 
 /** How long a request waits where its rule does not say. */
-export const defaultPendingMs = 24 * 3_600_000;
+const defaultPendingMs = 24 * 3_600_000;
 
 /** Decides. Deterministic: equal inputs give equal bytes. */
 export function decide(input: DecideInput): Decision {

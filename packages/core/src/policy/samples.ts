@@ -21,7 +21,7 @@ function body(n: number): string {
 
 export const sampleSubject = (n: number): SubjectId => SubjectId.parse(`sub_${body(n)}`);
 export const sampleGrantId = (n: number): GrantId => GrantId.parse(`gra_${body(n)}`);
-export const sampleRequestId = (n: number): RequestId => RequestId.parse(`req_${body(n)}`);
+const sampleRequestId = (n: number): RequestId => RequestId.parse(`req_${body(n)}`);
 
 export const gatewayEnforcers: LimitEnforcers = {
   expiry: "gateway",
@@ -31,7 +31,7 @@ export const gatewayEnforcers: LimitEnforcers = {
   hold: "gateway",
   closesSessions: "gateway",
 };
-export const directEnforcers: LimitEnforcers = {
+const directEnforcers: LimitEnforcers = {
   expiry: "native",
   sourceIps: "none",
   sessions: "native",

@@ -25,7 +25,7 @@ export interface PolicySurroundings {
 }
 
 /** How long a request may be pending at most. */
-export const maxPendingMs = 30 * 86_400_000;
+const maxPendingMs = 30 * 86_400_000;
 const maxProblems = 500;
 
 /** Everything wrong with the policy, errors first, otherwise in the document's order. */

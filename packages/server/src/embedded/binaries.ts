@@ -15,7 +15,7 @@ import { hasCode } from "./system-error.ts";
 const run = promisify(execFile);
 
 /** The oldest major version that Cardea keeps its state in. */
-export const oldestMajor = 15;
+const oldestMajor = 15;
 
 /** One usable set of server programs. `root` holds everything the programs need at run time (`bin`, `lib`, `share`). */
 export interface Binaries {

@@ -29,13 +29,13 @@ import type { Binaries } from "./binaries.ts";
 import { hasCode } from "./system-error.ts";
 
 /** Where root keeps what its server account could not reach otherwise. */
-export const sharedHome = "/var/lib/cardea";
+const sharedHome = "/var/lib/cardea";
 
 /** Names, inside a data directory that the server's account cannot reach, the directory used instead. */
 const pointerName = "cardea-location";
 
 /** Longest folder for a socket: `sun_path` holds 107 bytes and PostgreSQL adds `/.s.PGSQL.5432`. */
-export const maxSocketDirBytes = 107 - "/.s.PGSQL.5432".length;
+const maxSocketDirBytes = 107 - "/.s.PGSQL.5432".length;
 
 /**
  * Makes `dir` (and its parents) as a home for clusters and our own files: nobody else can list it; as root the server's

@@ -44,7 +44,7 @@ async function scheduledGrant(ground: Ground) {
 }
 
 /** A new open `issue` task for a grant, as SQL can make it; answers with how the outpost receipted it. */
-export async function issueBySql(ground: Ground, grant: string): Promise<string> {
+async function issueBySql(ground: Ground, grant: string): Promise<string> {
   const id = newId("task", systemClock, systemRandom);
   const { outpost } = await ground.database.one("select outpost from grants where id = $1", [grant]);
   await ground.database.many(

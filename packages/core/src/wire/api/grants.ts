@@ -6,7 +6,7 @@ import { GrantId, KeyId, RequestId } from "../../contract/ids.ts";
 import { EndReason } from "../link.ts";
 import { pageOf, PageQuery, SubjectRef, WaitQuery } from "./conventions.ts";
 
-export const GrantState = z.enum(["scheduled", "issuing", "active", "ending", "ended", "failed"]);
+const GrantState = z.enum(["scheduled", "issuing", "active", "ending", "ended", "failed"]);
 
 export const GrantView = z.object({
   id: GrantId,

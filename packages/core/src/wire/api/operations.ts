@@ -156,4 +156,3 @@ export type WebhookView = z.infer<typeof WebhookView>;
 /** `secret`: Standard Webhooks, `whsec_…`, shown once. */
 export const CreatedWebhook = WebhookView.extend({ secret: z.string() });
 export const WebhooksPage = pageOf(WebhookView);
-export { Name };

@@ -51,7 +51,7 @@ export const WhoAmI = z.object({
 export type WhoAmI = z.infer<typeof WhoAmI>;
 
 /** Identities elsewhere (an issuer and its subject) that are this one person. */
-export const Identity = z.object({ issuer: z.string().max(200), subject: z.string().max(200) });
+const Identity = z.object({ issuer: z.string().max(200), subject: z.string().max(200) });
 
 export const PersonView = z.object({
   entry: RosterEntry,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Asked, Ask, AskedLimits, Request } from "../../documents/request.ts";
+import { Ask, AskedLimits, Request } from "../../documents/request.ts";
 import { Narrowing, Verdict, Vote } from "../../documents/vote.ts";
 import { Signature } from "../../documents/signature.ts";
 import { Base64Url, Duration, JsonValue, Name, plainText, Time, Via } from "../../documents/primitives.ts";
@@ -27,10 +27,10 @@ export const SubmitRequest = z.strictObject({
 export type SubmitRequest = z.input<typeof SubmitRequest>;
 export type SubmitRequestParsed = z.output<typeof SubmitRequest>;
 
-export const RequestState = z.enum(["pending", "approved", "denied", "withdrawn", "expired"]);
+const RequestState = z.enum(["pending", "approved", "denied", "withdrawn", "expired"]);
 
 /** A requirement as it stands, in words and for programs. */
-export const RequirementView = z.object({
+const RequirementView = z.object({
   id: z.string(),
   count: z.int(),
   missing: z.int(),
@@ -93,5 +93,3 @@ export const CastVote = z.strictObject({
   signature: Signature.optional(),
 });
 export type CastVote = z.input<typeof CastVote>;
-
-export { Asked };
