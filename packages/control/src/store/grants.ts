@@ -5,7 +5,7 @@ import type { EventId, GrantId, LeaseId, OutpostId, RequestId, ResourceId, Subje
 import { Grant } from "@cardea/core/documents/grant";
 import type { Time } from "@cardea/core/documents/primitives";
 import { Request } from "@cardea/core/documents/request";
-import { Review } from "@cardea/core/documents/vote";
+import type { Review } from "@cardea/core/documents/vote";
 import { finalStates, type GrantState, type LeaseState } from "@cardea/core/lifecycle/states";
 import type { Control, ControlKeys, Tx } from "../control.ts";
 import type { LeaseTables, StoredLease } from "./leases.ts";
