@@ -79,9 +79,9 @@ function startProgram(module: string, args: readonly string[], { cwd, env, input
           done();
           reject(new Error(`${why}; all that was said:\n${said}`));
         };
-        void exited.then((how) => {
+        exited.then((how) => {
           if (!said.includes(words)) give(`the program ended with ${String(how)} before it said \`${words}\``);
-        });
+        }, reject);
         listeners.add(look);
         look();
       }),

@@ -39,6 +39,7 @@ export async function run({ seconds = defaultSeconds, args, signal, say }: Exerc
   const seed = Number(values.seed ?? Date.now() % 1_000_000);
   say(`seed ${String(seed)}`);
   const torture = await Torture.begin(diceOf(seed), say);
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- held to be disposed
   await using _ = torture;
   const untilMs = performance.now() + seconds * 1_000;
   let dead: string | undefined;
@@ -235,6 +236,7 @@ class Torture implements AsyncDisposable {
     await atGate(gate, this.#supervision.place[gate.at], async () => {
       killed = await this.#supervision.kill(victim);
     });
+    // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- set in the callback above
     if (killed) this.#note(victim, gate.name);
     return killed;
   }

@@ -64,4 +64,5 @@ try {
   say({ kind: "failed", why: error instanceof Error ? error.message : String(error) });
   process.exitCode = 1;
 }
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- absent where nobody forked us
 process.disconnect?.();

@@ -40,6 +40,7 @@ export class Witness {
       client.on("error", () => undefined);
       try {
         await client.connect();
+        // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- a signal changes while we wait
         while (!this.#stop.signal.aborted) {
           const { rows } = await client.query<{ rolname: string }>(`select rolname from pg_roles where ${ourLogins}`);
           for (const { rolname } of rows) this.logins.add(rolname);

@@ -31,8 +31,8 @@ describe("completion", () => {
   it.each([
     [["con"], ["connect"]],
     [
-      ["policy", ""],
-      ["show", "check", "plan", "apply", "simulate"],
+      ["tokens", ""],
+      ["list", "create", "revoke"],
     ],
     [
       ["policy", "s"],

@@ -38,8 +38,6 @@ function idSchema<const Kind extends IdKind>(kind: Kind) {
 
 export const SubjectId = idSchema("subject");
 export type SubjectId = z.infer<typeof SubjectId>;
-const GroupId = idSchema("group");
-export type GroupId = z.infer<typeof GroupId>;
 export const ResourceId = idSchema("resource");
 export type ResourceId = z.infer<typeof ResourceId>;
 export const OutpostId = idSchema("outpost");

@@ -86,7 +86,7 @@ describe("evidence of which one thing was altered is refused", () => {
     }
   });
 
-  it.fails("whichever base64url text is written in another way", () => {
+  it("whichever base64url text is written in another way", () => {
     for (const path of paths) {
       for (const other of lookalikes(at(good, path)).filter(isLoose)) {
         expect(verdict(edited(path, (holder, key) => (holder[key] = other))), path.join(".")).toMatch(/^evidence_/);

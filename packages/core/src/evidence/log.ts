@@ -2,7 +2,7 @@ import { leafBytes, opensCommitment } from "../documents/audit-leaf.ts";
 import { canonicalJson } from "../documents/canonical.ts";
 import type { Evidence, LogProof } from "../documents/evidence.ts";
 import type { Trust } from "../documents/trust.ts";
-import { fromBase64Url } from "../lib/base64url.ts";
+import { parseBase64Url } from "../lib/base64url.ts";
 import { ok, refused, type Result } from "../lib/result.ts";
 import { openCheckpoint, type LogIdentity } from "../log/checkpoint.ts";
 import { leafHash, type TreeHead } from "../log/merkle.ts";
@@ -32,11 +32,13 @@ export function checkLog(evidence: Evidence, digests: Digests, trust: Trust): Re
 }
 
 function checkProof({ leaf, data, salt, index, path }: LogProof, head: TreeHead): Result<undefined, "evidence_log"> {
-  if (!opensCommitment(leaf, salt, data)) {
+  if (parseBase64Url(salt) === undefined || !opensCommitment(leaf, salt, data)) {
     return refused("evidence_log", `the data beside leaf ${String(index)} is not what the leaf commits to`);
   }
   const claim = { ...head, index, leafHash: leafHash(leafBytes(leaf)) };
-  const included = verifyInclusion(claim, path.map(fromBase64Url));
+  // A hash that is not strict base64url is left out, and then the proof is too short.
+  const siblings = path.map(parseBase64Url).filter((sibling) => sibling !== undefined);
+  const included = verifyInclusion(claim, siblings);
   return included.ok ? included : refused("evidence_log", included.detail);
 }
 

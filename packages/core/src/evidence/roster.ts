@@ -1,7 +1,7 @@
 import type { SubjectId } from "../contract/ids.ts";
 import { canonicalJson } from "../documents/canonical.ts";
 import type { RosterEntry, RosterHead, RosterProof } from "../documents/roster.ts";
-import { fromBase64Url } from "../lib/base64url.ts";
+import { parseBase64Url } from "../lib/base64url.ts";
 import { ok, refused, type Result } from "../lib/result.ts";
 import { leafHash } from "../log/merkle.ts";
 import { verifyInclusion } from "../log/proofs.ts";
@@ -22,10 +22,14 @@ export function openRoster(roster: {
   readonly entries: readonly RosterProof[];
 }): Result<ProvenRoster, "evidence_roster"> {
   const { head } = roster;
+  const root = parseBase64Url(head.root);
+  if (root === undefined) return refused("evidence_roster", "the roster's root is not base64url");
   const proven = new Map<SubjectId, RosterEntry>();
   for (const { entry, index, path } of roster.entries) {
-    const claim = { size: head.size, root: fromBase64Url(head.root), index, leafHash: leafHash(rosterLeaf(entry)) };
-    const included = verifyInclusion(claim, path.map(fromBase64Url));
+    const claim = { size: head.size, root, index, leafHash: leafHash(rosterLeaf(entry)) };
+    // A hash that is not strict base64url is left out, and then the proof is too short.
+    const siblings = path.map(parseBase64Url).filter((sibling) => sibling !== undefined);
+    const included = verifyInclusion(claim, siblings);
     if (!included.ok)
       return refused("evidence_roster", `the roster does not hold ${entry.subject}: ${included.detail}`);
     if (proven.has(entry.subject)) return refused("evidence_roster", `the roster holds ${entry.subject} twice`);

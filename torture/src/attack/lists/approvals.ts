@@ -1,3 +1,4 @@
+/* eslint-disable max-lines -- one numbered list */
 /** Getting a request approved that should not be: by oneself, by too few, for another thing, or too late. */
 import type { CardeaClient } from "@cardea/sdk/client";
 import {

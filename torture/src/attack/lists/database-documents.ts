@@ -1,3 +1,4 @@
+/* eslint-disable max-lines -- one numbered list */
 /**
  * The administrator of the control plane's database edits what was asked, voted, granted and decided by. Whatever they write, no key may come of it,
  * and whoever acts on the row is told that it was altered.
@@ -56,7 +57,7 @@ async function issueBySql(ground: Ground, grant: string): Promise<string> {
   // What may pass is tried for half a minute before it counts as failed.
   for (let turn = 0; turn < 450; turn += 1) {
     const { state, code } = await ground.database.one("select state, code from tasks where id = $1", [id]);
-    if (state !== "open") return code === null ? "issued" : String(code);
+    if (state !== "open") return typeof code === "string" ? code : "issued";
     await sleep(100);
   }
   return "never answered";

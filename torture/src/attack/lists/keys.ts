@@ -1,6 +1,6 @@
 /** Getting at somebody else's key, keeping one's own, or doing more with it than was granted: at the API, and at the resource itself. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Client, escapeIdentifier, type DatabaseError } from "pg";
+import { Client, escapeIdentifier, DatabaseError } from "pg";
 import { openSealedKey } from "@cardea/sdk/delivery-key";
 import {
   connectionOf,
@@ -236,8 +236,10 @@ export const resource: AttackList = {
         const key = await readKey(ground);
         const client = await connected(key);
         const thrownOut = new Promise<string>((resolve) =>
-          client.on("error", (error) => resolve((error as DatabaseError).code ?? error.message)),
-        ); // the driver's errors are these
+          client.on("error", (error) =>
+            resolve(error instanceof DatabaseError ? (error.code ?? error.message) : error.message),
+          ),
+        );
         await (await ground.newcomer("erin")).client.release(key.grant);
         return Promise.race([thrownOut, sleep(5_000, "still connected")]);
       },
@@ -313,8 +315,10 @@ export const resource: AttackList = {
         const key = await obtainKey((await ground.newcomer("erin")).client, readWish("4s"));
         const client = await connected(key);
         const thrownOut = new Promise<string>((resolve) =>
-          client.on("error", (error) => resolve((error as DatabaseError).code ?? error.message)),
-        ); // the driver's errors are these
+          client.on("error", (error) =>
+            resolve(error instanceof DatabaseError ? (error.code ?? error.message) : error.message),
+          ),
+        );
         return Promise.race([thrownOut, sleep(9_000, "still connected")]);
       },
     },

@@ -17,7 +17,7 @@ function dial(ground: Ground, answer: (nonces: LinkNonces) => unknown): Promise<
   return new Promise((resolve, reject) => {
     socket.on("message", (data) => {
       // A text frame of `ws` arrives as one buffer.
-      const message = LinkHello.parse(JSON.parse(String(data as Buffer)));
+      const message = LinkHello.parse(JSON.parse(Buffer.isBuffer(data) ? data.toString() : ""));
       if (message.kind === "hello") {
         const nonces = {
           controlKey: message.controlKey,

@@ -1,3 +1,4 @@
+/* eslint-disable max-lines -- one table of every endpoint */
 /**
  * Every endpoint of the HTTP API in one table: where it is, who may call it, what goes in and what comes out. The server registers a
  * handler for each name (a missing one does not compile), and the OpenAPI document is written from the same rows. No logic here.
