@@ -24,18 +24,20 @@ const path = join(root, main);
 process.argv = [process.execPath, path, ...args, ...rest];
 await import(pathToFileURL(path).href);
 
-// A terminal's Ctrl-C reaches npm and us, and npm passes its own on about 2 ms later. Programs take a second Ctrl-C as
-// impatience, so the echo is dropped before any listener sees it.
+// A terminal's Ctrl-C reaches npm and us, and npm passes its own on a moment later. Programs listen once and take a second
+// Ctrl-C as impatience, so the echo is dropped before any listener sees it; and since a signal that nobody listens to
+// ends the process at once, with what it started still running, somebody always listens.
 function dropEchoedInterrupts() {
-  const echoMs = 200;
+  const echoMs = 1_000;
   const emit = process.emit;
   let lastMs = -Infinity;
+  process.on("SIGINT", () => {});
   process.emit = function (event, ...details) {
     if (event === "SIGINT") {
       const nowMs = performance.now();
-      const echo = nowMs - lastMs < echoMs;
+      if (nowMs - lastMs < echoMs) return true;
       lastMs = nowMs;
-      if (echo) return true;
+      if (process.listenerCount("SIGINT") === 1) process.exit(130);
     }
     return emit.call(this, event, ...details);
   };

@@ -16,6 +16,7 @@ import { promisify } from "node:util";
 import { Client } from "pg";
 import { serverAccount, type Account } from "@cardea/server/embedded/account";
 import { findBinaries, type Binaries } from "@cardea/server/embedded/binaries";
+import { readableBinaries } from "@cardea/server/embedded/placement";
 import { hasCode } from "@cardea/server/embedded/system-error";
 
 const run = promisify(execFile);
@@ -88,14 +89,15 @@ export async function startTestCluster(options: TestClusterOptions): Promise<Tes
   if (result.kind === "unavailable")
     throw new Error(`no postgresql ${options.version} here: looked at ${result.looked.join("; ")}`);
   const account = await serverAccount();
-  const template = await templateDir(result.binaries, account);
+  const binaries = await readableBinaries(result.binaries, account);
+  const template = await templateDir(binaries, account);
   const home = await privateDir("cardea-test-", account);
   const dataDir = join(home, "data");
   try {
     await run("cp", ["-a", template, dataDir]);
     for (let attempt = 1; ; attempt++) {
       const port = await freePort();
-      const outcome = await launch(result.binaries, account, home, port, options);
+      const outcome = await launch(binaries, account, home, port, options);
       if (typeof outcome !== "string") return cluster(outcome, home, port, options.version);
       // Another worker may take the free port between our look and the server's bind.
       if (attempt === 5 || !outcome.includes("Address already in use"))

@@ -13,6 +13,7 @@ import { AuditQuery } from "@cardea/core/wire/api/operations";
 import type { SealedKey } from "@cardea/core/wire/delivery";
 import type { GrantId } from "@cardea/core/contract/ids";
 import { configureInfo } from "@cardea/core/contract/outpost-marks";
+import { digestOf } from "@cardea/core/documents/digest";
 import { newDeliveryKey, sealTo } from "@cardea/sdk/delivery-key";
 import { startTestCluster, type TestCluster } from "./cluster.ts";
 import {
@@ -90,6 +91,9 @@ describe("a configuration that comes sealed", () => {
   test("is opened, looked at and served, also after a restart", async () => {
     const view = await apply("sealed-one", await seal({ ...resource.config, name: "sealed-one" }, "sealed-one"));
     expect(view).toMatchObject({ name: "sealed-one", state: "ready", kind: "postgres", outpost: { connected: true } });
+    const shown = await showResource(linked.control, await linked.given.actor("ada"), "sealed-one");
+    expect(shown.publicPrivileges?.summary).toContainEqual(expect.stringMatching(/^make temporary tables in /));
+    expect(digestOf("public-privileges", shown.publicPrivileges)).toBe(shown.spec?.publicPrivileges);
     outpost = await outpost.restart();
     const grant = await ask(linked, "sealed-one");
     await inState(linked, grant, "active");

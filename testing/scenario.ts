@@ -4,7 +4,7 @@
  */
 import type { Actor, Control } from "@cardea/control/control";
 import { addSubject } from "@cardea/control/people/add-subject";
-import { changeRoster } from "@cardea/control/people/change-roster";
+import { changeRoster, nameOutpost } from "@cardea/control/people/change-roster";
 import { currentRoster } from "@cardea/control/people/roster";
 import { installPolicy } from "@cardea/control/policy/apply";
 import { submitRequest } from "@cardea/control/requests/submit";
@@ -23,7 +23,7 @@ import type { RosterEntry } from "@cardea/core/documents/roster";
 import { signDigest } from "@cardea/core/documents/signature";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { ed25519PublicKey } from "@cardea/core/lib/crypto";
-import { sampleSpec } from "@cardea/core/policy/samples";
+import { samplePublicPrivileges, sampleSpec } from "@cardea/core/policy/samples";
 
 /** A point of P-256 (its generator), for requests whose secret nobody opens. */
 export const deliveryKey = "BGsX0fLhLEJH-Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU";
@@ -110,6 +110,7 @@ export async function scenario(control: Control, policy: string = scenarioPolicy
       enrolledAt: toTime(control.clock.now()),
     });
     await insertOutpost(tx, signDocument(control.keys, "link", enrolment));
+    await nameOutpost(tx, control, enrolment, undefined);
   });
   const report = async (over: Partial<ResourceSpec>): Promise<ResourceSpec> => {
     const spec = sampleSpec({ id: resource, outpost, ...over });
@@ -125,6 +126,7 @@ export async function scenario(control: Control, policy: string = scenarioPolicy
         missing: [],
         warnings: [],
         spec: { document: spec, digest, signature: signDigest("outpost", "outpost", seed, digest) },
+        publicPrivileges: samplePublicPrivileges,
         at: toTime(control.clock.now()),
       }),
     );

@@ -1,5 +1,5 @@
 /** Runs one of our programs as a user does, as a process of its own, and keeps what it says. Built code only. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { repositoryRoot } from "../documentation.ts";
@@ -38,12 +38,34 @@ export async function runCli(
   return { exit, output: program.output() };
 }
 
-function startProgram(module: string, args: readonly string[], { cwd, env, input }: ProgramOptions): Program {
+/** `npm start` as a terminal runs it: with what it starts in a process group of its own, which `pressCtrlC` ends. */
+export function startByNpm(options: ProgramOptions = {}): Program & { pressCtrlC(): void } {
+  const program = watched(
+    spawn("npm", ["start"], { cwd: repositoryRoot, detached: true, env: environment(options), stdio: "pipe" }),
+    options,
+  );
+  return {
+    ...program,
+    pressCtrlC: () => {
+      if (program.process.pid !== undefined) process.kill(-program.process.pid, "SIGINT");
+    },
+  };
+}
+
+function startProgram(module: string, args: readonly string[], options: ProgramOptions): Program {
   const child = spawn(process.execPath, [module, ...args], {
-    cwd,
-    env: { ...process.env, NO_COLOR: "1", ...env },
+    cwd: options.cwd,
+    env: environment(options),
     stdio: "pipe",
   });
+  return watched(child, options);
+}
+
+function environment({ env }: ProgramOptions): NodeJS.ProcessEnv {
+  return { ...process.env, NO_COLOR: "1", ...env };
+}
+
+function watched(child: ChildProcessWithoutNullStreams, { input }: ProgramOptions): Program {
   let said = "";
   const listeners = new Set<() => void>();
   const hear = (chunk: Buffer) => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../cluster.ts";
 import { runPage } from "../run-typed.ts";
 import { makeStackHome } from "../whole-stack.ts";
-import { runCli, startServerProgram, type Program } from "./program.ts";
+import { runCli, startByNpm, startServerProgram, type Program } from "./program.ts";
 
 const startMs = 90_000;
 
@@ -101,6 +101,26 @@ describe("`npm start`", () => {
       expect(await running?.ended()).toBe(0);
       running = undefined;
       expect(await postmasters(env["CARDEA_DATA"] ?? "")).toEqual([]);
+    },
+    startMs,
+  );
+});
+
+describe("`npm start` in a terminal", () => {
+  it(
+    "stops everything on Ctrl-C, which reaches it twice: from the terminal and from npm",
+    async () => {
+      await using home = await makeStackHome();
+      const CARDEA_DATA = join(home.path, "data");
+      const [port, sample] = [await freePort(), await freePort()];
+      const env = { CARDEA_DATA, CARDEA_LISTEN_PORT: String(port), CARDEA_SAMPLE_PORT: String(sample) };
+      for (let turn = 0; turn < 3; turn += 1) {
+        await using program = startByNpm({ env });
+        await program.says("Cardea is ready", startMs);
+        program.pressCtrlC();
+        expect(await program.ended()).toBe(0);
+        expect(await postmasters(CARDEA_DATA)).toEqual([]);
+      }
     },
     startMs,
   );

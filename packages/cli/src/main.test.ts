@@ -104,6 +104,7 @@ describe("verifying offline", () => {
     expect(out).toContain("under believed.json (honest.example/cardea, sha256:");
     expect(out.match(/^ {2}proven/gm)).toHaveLength(5);
     expect(out.match(/^ {2}asserted/gm)).toHaveLength(2);
+    expect(out).toContain("  besides   everybody at prod-orders may make temporary tables in `orders`");
   });
 
   it("refuses with exit 1 and the code", () => {

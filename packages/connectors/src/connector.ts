@@ -7,6 +7,7 @@ import type { z } from "zod";
 import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import type { LeaseId } from "@cardea/core/contract/ids";
 import type { MissingPrivilege } from "@cardea/core/wire/link";
+import type { PublicPrivileges } from "@cardea/core/documents/public-privileges";
 import type { Capabilities, RoleSpec } from "@cardea/core/documents/resource-spec";
 import type { Pattern } from "@cardea/core/documents/pattern";
 import type { Clock } from "@cardea/core/lib/clock";
@@ -55,8 +56,8 @@ export interface Inspection {
   /** What the administrator lacks; while it is not empty nothing is issued. */
   readonly missing: readonly MissingPrivilege[];
   readonly warnings: readonly string[];
-  /** The inventory of what every login has anyway, canonical; its digest goes into the spec. */
-  readonly publicPrivileges: unknown;
+  /** The inventory of what every login has anyway: the same for as long as nothing changes, since its digest goes into the spec. */
+  readonly publicPrivileges: PublicPrivileges;
   /** Existing native roles that could be offered as roles. */
   readonly offers: readonly { readonly nativeRole: string; readonly safeForDirect: boolean; readonly why?: string }[];
 }

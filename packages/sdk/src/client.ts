@@ -130,7 +130,8 @@ export class CardeaClient {
   revokeToken = (id: string) => this.#call("DELETE", `/v1/tokens/${encodeURIComponent(id)}`);
 
   outposts = (query: Query = {}) => this.#get("/v1/outposts", operations.OutpostsPage, query);
-  createEnrolmentToken = () => this.#post("/v1/outposts/enrolments", {}, operations.EnrolmentToken);
+  createEnrolmentToken = (input: { readonly name?: string } = {}) =>
+    this.#post("/v1/outposts/enrolments", input, operations.EnrolmentToken);
 
   audit = (query: Query = {}) => this.#get("/v1/audit", operations.AuditPage, query);
   webhooks = (query: Query = {}) => this.#get("/v1/webhooks", operations.WebhooksPage, query);

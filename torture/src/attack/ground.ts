@@ -51,6 +51,8 @@ export class Ground implements AsyncDisposable {
   readonly bob: CardeaClient;
   readonly sam: CardeaClient;
   readonly ada: CardeaClient;
+  /** Logins whose evidence was verified already: evidence does not get worse. */
+  readonly #justified = new Set<string>();
   readonly #newcomers = new Map<string, Promise<Newcomer>>();
 
   private constructor(
@@ -258,7 +260,9 @@ export class Ground implements AsyncDisposable {
    * change makes a newer one first.
    */
   async outcomeOfNextReading(): Promise<string> {
-    await this.ada.changePerson(await this.subject("sam"), { displayName: "Sam Okafor" }).catch(() => undefined);
+    await this.subject("sam")
+      .then((sam) => this.ada.changePerson(sam, { displayName: "Sam Okafor" }))
+      .catch(() => undefined);
     return outcomeOf(this.ada.whoAmI());
   }
 
@@ -300,8 +304,10 @@ export class Ground implements AsyncDisposable {
   async unjustified(): Promise<string[]> {
     const found: string[] = [];
     for (const name of await this.loginsAtResource()) {
+      if (this.#justified.has(name)) continue;
       const reason = await this.#whyUnjustified(name);
       if (reason !== undefined && (await this.loginsAtResource()).includes(name)) found.push(`${name}: ${reason}`);
+      if (reason === undefined) this.#justified.add(name);
     }
     return found;
   }

@@ -20,7 +20,7 @@ const defaultSeconds = 900;
 const workers = 5;
 /** The long form makes at least so many. */
 const wantedKills = 200;
-const longFormSeconds = 600;
+const longFormSeconds = 800;
 const recoversWithinMs = 60_000;
 /** Worth a line. */
 const slowRecoveryMs = 5_000;
@@ -124,7 +124,7 @@ class Torture implements AsyncDisposable {
       await supervision.start();
       const torture = new Torture(supervision, dice, say);
       supervision.onPaused = (point) => torture.#killPaused(point);
-      await torture.#recover();
+      await torture.#recover(() => false);
       await supervision.kill("supervisor");
       torture.#note("supervisor", "at random");
       return torture;
@@ -160,21 +160,14 @@ class Torture implements AsyncDisposable {
       await this.#supervision.startAndKill(100 + this.#dice.below(2_500));
       this.#note("supervisor", "start");
     }
-    const points = [0, 1].map((offset) => pausePoints[(this.#epochs * 2 + offset) % pausePoints.length]);
-    this.#epochs += 1;
-    // Not the first time, so that recovering, which passes the same points, gets through.
-    await this.#supervision.start(
-      points.map((point) => `${String(point)}#${String(6 + this.#dice.below(10))}`).join(","),
-    );
-    await this.#recover();
     const before = this.kills.length;
-    for (
-      let turn = 0;
-      this.#mostKilled(before) < killsOfOnePerSupervisor && performance.now() < untilMs && !signal.aborted;
-      turn += 1
-    ) {
+    const worn = (): boolean =>
+      this.#mostKilled(before) >= killsOfOnePerSupervisor || performance.now() >= untilMs || signal.aborted;
+    await this.#supervision.start(this.#nextPoint());
+    await this.#recover(worn);
+    for (let turn = 0; !worn(); turn += 1) {
       await this.#killOnce(turn);
-      await this.#recover();
+      await this.#recover(worn);
     }
     if (await this.#supervision.kill("supervisor")) this.#note("supervisor", "at random");
   }
@@ -194,6 +187,17 @@ class Torture implements AsyncDisposable {
     await this.workload.stop();
     await this.#witness.stop();
     await this.#supervision[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Every other supervisor lets the outpost come to one of its pause points, each in its turn: not the first time, so that recovering, which passes the
+   * same point, gets somewhere. Under the others it must recover from whatever it is in.
+   */
+  #nextPoint(): string | undefined {
+    this.#epochs += 1;
+    if (this.#epochs % 2 === 0) return undefined;
+    const point = pausePoints[Math.floor(this.#epochs / 2) % pausePoints.length];
+    return `${String(point)}#${String(3 + this.#dice.below(6))}`;
   }
 
   /** How often the process was killed that was killed most since then. */
@@ -256,8 +260,8 @@ class Torture implements AsyncDisposable {
       );
   }
 
-  /** Waits until a key is made again. @throws Error where none is for a minute after the last kill */
-  async #recover(): Promise<void> {
+  /** Waits until a key is made again, or the supervisor is worn. @throws Error where neither is so for a minute after the last kill */
+  async #recover(worn: () => boolean): Promise<void> {
     for (let last = "nothing was tried"; ;) {
       try {
         await this.workload.proveAlive();
@@ -271,6 +275,7 @@ class Torture implements AsyncDisposable {
       }
       if (performance.now() - this.#lastKillMs > recoversWithinMs)
         throw new Error(`no key is made a minute after a kill (${JSON.stringify(this.kills.at(-1))}): ${last}`);
+      if (worn()) return;
       await sleep(50);
     }
   }

@@ -51,12 +51,14 @@ export async function verify(context: Context, file: string, options: VerifyOpti
       trust: { digest: trustDigest(trust), origin: trust.origin, source },
       proven: outcome.proven,
       asserted: outcome.asserted,
+      besides: outcome.besides,
     },
     [
       `${terminal.style("green", "verified")}: ${request.id}, ${grant.id}`,
       `under ${source} (${trust.origin}, ${trustDigest(trust)})`,
       ...outcome.proven.map((line) => `  ${terminal.style("green", "proven")}    ${line.replaceAll("\n", " ")}`),
       ...outcome.asserted.map((line) => `  ${terminal.style("yellow", "asserted")}  ${line.replaceAll("\n", " ")}`),
+      ...outcome.besides.map((line) => `  ${terminal.style("yellow", "besides")}   ${line.replaceAll("\n", " ")}`),
     ].join("\n"),
   );
 }

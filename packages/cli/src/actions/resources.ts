@@ -5,6 +5,7 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import type { CardeaClient } from "@cardea/sdk/client";
 import { sealTo } from "@cardea/sdk/delivery-key";
 import type { Context } from "../context.ts";
+import { oneLine } from "../output/clean.ts";
 import { table } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { takeAll } from "./pages.ts";
@@ -88,7 +89,8 @@ function resourceTable(views: readonly ResourceView[], terminal: Terminal): stri
   return table(["resource", "kind", "state", "what you could ask for"], rows, terminal.columns);
 }
 
-function resourceWords(view: ResourceView, terminal: Terminal): string {
+/** For people to read: what it is, what one could ask for, what is wrong with it, what everybody there may anyway. */
+export function resourceWords(view: ResourceView, terminal: Terminal): string {
   const labels = Object.entries(view.labels).map(([key, value]) => `${key}=${value}`);
   return [
     `${terminal.style("bold", view.name)} (${view.kind}${view.version === undefined ? "" : `, ${view.version}`}) is ${stateWords(view, terminal)}${view.detail === undefined ? "" : `: ${view.detail}`}`,
@@ -101,6 +103,7 @@ function resourceWords(view: ResourceView, terminal: Terminal): string {
       ...(fix === undefined ? [] : [`    fix: ${fix}`]),
     ]),
     ...view.warnings.map((warning) => `  note: ${warning}`),
+    ...(view.publicPrivileges?.summary ?? []).map((may) => `  everybody may: ${oneLine(may)}`),
   ].join("\n");
 }
 

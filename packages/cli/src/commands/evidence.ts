@@ -18,7 +18,7 @@ export function addEvidenceCommands({ program, run }: Registry): void {
     .command("verify")
     .argument("<file>", "evidence, as `cardea evidence` writes it; - is standard input")
     .description(
-      "check evidence offline: signatures, policy decided again, votes counted again, the log's proof (exit 1 where it is refused)",
+      "check evidence offline: signatures, policy decided again, votes counted again, the log's proof (exit 1 where it is refused); tells what everybody at the resource may besides",
     )
     .option("--trust <file>", "the trust document that you believe (`cardea trust`); default: the one kept at sign-in")
     .action(

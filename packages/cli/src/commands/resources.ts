@@ -14,7 +14,7 @@ export function addResourceCommands({ program, run }: Registry): void {
   resource
     .command("show")
     .argument("<name>")
-    .description("what it is, how it is, and what you could ask for")
+    .description("what it is, how it is, what you could ask for, and what everybody there may anyway")
     .action(run(async (context, name: string) => (await actions()).showResource(context, name)));
   resource
     .command("check")

@@ -50,10 +50,12 @@ export function recordAll(tx: Tx, control: Control, events: readonly AuditEvent[
   if (before === undefined) {
     gathered.set(tx, pending);
     beforeCommit(tx, () => insertPending(tx, pending));
-    control.wake.signal("audit", tx);
+    control.wake.signal("audit-soon", tx);
   } else {
     before.push(...pending);
   }
+  // A key waits for the log to cover its grant, and nobody waits for anything else to be in it.
+  if (events.some(({ type }) => type === "grant.created")) control.wake.signal("audit", tx);
   return Promise.resolve();
 }
 

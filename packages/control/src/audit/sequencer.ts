@@ -6,6 +6,7 @@
  *
  * A crash before the commit leaves the queue as it was. A crash after it leaves files that are behind; the next writer brings them up.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { leafBytes, commitTo, type AuditLeaf } from "@cardea/core/documents/audit-leaf";
 import { canonicalJson } from "@cardea/core/documents/canonical";
@@ -42,6 +43,8 @@ export interface Sequencer {
 
 /** Events in one commit at most: it bounds memory and how long a crash's batch takes to repeat. */
 const maxBatch = 2_000;
+/** So long what nobody waits for gathers: a head costs about as much as fifty entries. */
+const gatherMs = 20;
 /** How long until another process takes over after a crash, at most; and how late a lost hint is noticed. */
 const pollMs = 1_000;
 const faultPauseMs = 1_000;
@@ -91,7 +94,7 @@ async function holdOnce(control: Control, connect: () => Promise<Client>, signal
     const writer = new Writer(control, client, guard, files, await resume(control, guard, files));
     while (!signal.aborted) {
       // Waiting starts before looking, so that an event that commits in between is not slept over.
-      const woken = control.wake.wait("audit", pollMs, signal);
+      const woken = nextEvents(control, signal);
       const taken = await writer.sequence();
       if (taken < maxBatch) await woken;
     }
@@ -99,6 +102,17 @@ async function holdOnce(control: Control, connect: () => Promise<Client>, signal
     await client.end().catch(() => undefined);
     await files.flush();
   }
+}
+
+/** Resolves at once when somebody waits for an event to be in the log, a little later when others came, else when it is time to look. */
+async function nextEvents(control: Control, signal: AbortSignal): Promise<void> {
+  const done = new AbortController();
+  const either = AbortSignal.any([signal, done.signal]);
+  const soon = control.wake
+    .wait("audit-soon", pollMs, either)
+    .then(() => sleep(gatherMs, undefined, { signal: either }));
+  await Promise.race([control.wake.wait("audit", pollMs, either), soon.catch(() => undefined)]);
+  done.abort();
 }
 
 /** The state behind the stored head, after making sure that it is ours and continues what was published. */

@@ -2,39 +2,45 @@
  * Evidence: everything by which an outpost, or anybody with the trust document, checks a grant without believing the control plane's
  * database. Put together here from stored documents and the log; whether it holds is for `verifyEvidence` to say, on the other side.
  */
-import type { GrantId, SubjectId } from "@cardea/core/contract/ids";
+import type { GrantId } from "@cardea/core/contract/ids";
 import { digestOf, type Digest } from "@cardea/core/documents/digest";
 import type { Evidence } from "@cardea/core/documents/evidence";
 import type { Policy } from "@cardea/core/documents/policy";
-import type { Request } from "@cardea/core/documents/request";
-import type { RosterProof } from "@cardea/core/documents/roster";
 import type { Signature } from "@cardea/core/documents/signature";
-import type { Vote } from "@cardea/core/documents/vote";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { reportingAlterations } from "../audit/altered.ts";
 import { currentHead, proveEntry } from "../audit/proofs.ts";
 import type { Control } from "../control.ts";
-import { currentRoster, type RosterView } from "../people/roster.ts";
+import { currentRoster, RosterView } from "../people/roster.ts";
 import { policyByDigest, policyByVersion } from "../policy/current.ts";
-import { maybeOneGrantGround, type StoredGrant } from "../store/grants.ts";
+import { maybeOneGrantRoster } from "../store/grant-rosters.ts";
+import { maybeOneGrantGround } from "../store/grants.ts";
 import { manyVotes } from "../store/requests.ts";
 import { Recent } from "../store/recent.ts";
-import { specByDigest } from "../store/resources.ts";
+import { publicPrivilegesByDigest, specByDigest } from "../store/resources.ts";
 import type { Signed } from "../store/signed.ts";
+import { readRosterPart, relevantVotes, rosterPart, type RosterPart } from "./roster-part.ts";
+
+/**
+ * `issue`: for the outpost that is to make the key, by the roster of this moment: who lost their standing since the approval gets none. `audit`:
+ * for whoever looks back, by the roster of the approval: what was right then stays provable, whoever leaves later.
+ */
+export type Purpose = "issue" | "audit";
 
 /**
  * The evidence of a grant, under the newest signed head; `undefined` while that does not cover the grant's creation, or where there is no
- * such grant. @throws CardeaError `log_rolled_back`; `evidence_signature`, `evidence_mismatch` where what is stored was altered or is gone
+ * such grant. @throws CardeaError `log_rolled_back`; `evidence_signature`, `evidence_roster`, `evidence_mismatch` where what is stored was
+ * altered or is gone
  */
-export function assembleEvidence(control: Control, id: GrantId): Promise<Evidence | undefined> {
-  return reportingAlterations(control, assemble(control, id));
+export function assembleEvidence(control: Control, id: GrantId, purpose: Purpose): Promise<Evidence | undefined> {
+  return reportingAlterations(control, assemble(control, id, purpose));
 }
 
-async function assemble(control: Control, id: GrantId): Promise<Evidence | undefined> {
-  const [found, early, roster] = await Promise.all([
+async function assemble(control: Control, id: GrantId, purpose: Purpose): Promise<Evidence | undefined> {
+  const [found, early, people] = await Promise.all([
     maybeOneGrantGround(control.db, control.keys, id),
     currentHead(control),
-    currentRoster(control),
+    purpose === "issue" ? currentRoster(control) : maybeOneGrantRoster(control.db, id),
   ]);
   if (found?.entry === undefined) return undefined;
   const { grant, request, entry } = found;
@@ -58,8 +64,15 @@ async function assemble(control: Control, id: GrantId): Promise<Evidence | undef
   ]);
   if (policy === undefined || current === undefined) throw gone("a policy");
   if (spec === undefined) throw gone("the resource's specification");
-  const counted = relevantVotes(votes, grant);
+  // An outpost wrote it itself, and a key waits.
+  const besides =
+    purpose === "issue" ? undefined : await publicPrivilegesByDigest(control.db, spec.document.publicPrivileges);
+  const counted = relevantVotes(votes, grant.signed.document.votes);
   const isCurrent = current.signed.digest === policy.signed.digest;
+  const part =
+    people instanceof RosterView
+      ? rosterPart(people, document, counted)
+      : readRosterPart(control.keys, id, people, proof.data["roster"]);
   return {
     v: 1,
     request: document,
@@ -67,13 +80,14 @@ async function assemble(control: Control, id: GrantId): Promise<Evidence | undef
     grant: grant.signed.document,
     signatures: signaturesOf(
       [request, grant.signed, policy.signed, ...(isCurrent ? [] : [current.signed]), ...counted],
-      roster,
+      part,
       spec,
     ),
     policy: policy.signed.document,
     ...(!isCurrent && { current: current.signed.document satisfies Policy }),
     spec: spec.document,
-    roster: { head: roster.head, entries: provenEntries(roster, document, counted) },
+    ...(besides !== undefined && { publicPrivileges: besides }),
+    roster: part.roster,
     trust: digestOf("trust", control.trust),
     log: { checkpoint: head.note, proofs: [proof] },
   };
@@ -95,17 +109,9 @@ async function specOf(control: Control, digest: Digest): Promise<StoredSpec | un
   return stored;
 }
 
-/** Those that count, and those whose narrowing holds although they do not count any more. */
-function relevantVotes(votes: readonly Signed<Vote>[], { signed }: StoredGrant): readonly Signed<Vote>[] {
-  return votes.filter(
-    ({ digest, document }) =>
-      signed.document.votes.includes(digest) || (document.verdict === "approve" && document.narrowing !== undefined),
-  );
-}
-
 function signaturesOf(
   documents: readonly Signed<unknown>[],
-  roster: RosterView,
+  roster: RosterPart,
   spec: { readonly digest: Digest; readonly signature: Signature },
 ): Evidence["signatures"] {
   const signatures: Record<string, Signature[]> = {
@@ -114,20 +120,6 @@ function signaturesOf(
   };
   for (const signed of documents) signatures[signed.digest] = [...signed.signatures];
   return signatures;
-}
-
-/** The requester, whoever they act for, and the voters, each once. */
-function provenEntries(roster: RosterView, request: Request, votes: readonly Signed<Vote>[]): RosterProof[] {
-  const subjects = new Set<SubjectId>(votes.map((vote) => vote.document.approver));
-  const { requester } = request.asked;
-  for (
-    let behind: SubjectId | undefined = requester.id;
-    behind !== undefined && !subjects.has(behind);
-    behind = roster.entry(behind)?.actsFor
-  )
-    subjects.add(behind);
-  if (requester.onBehalfOf !== undefined) subjects.add(requester.onBehalfOf);
-  return [...subjects].flatMap((subject) => roster.proof(subject) ?? []);
 }
 
 function gone(what: string): CardeaError {

@@ -54,10 +54,14 @@ async function approved(): Promise<RequestView> {
   return approve("sam", request);
 }
 
-async function covered(grant: GrantId | undefined, at: Control = control): Promise<Evidence> {
+async function covered(
+  grant: GrantId | undefined,
+  at: Control = control,
+  purpose: "issue" | "audit" = "issue",
+): Promise<Evidence> {
   if (grant === undefined) throw new Error("there is no grant");
   for (let waited = 0; waited < 500; waited++) {
-    const evidence = await assembleEvidence(at, grant);
+    const evidence = await assembleEvidence(at, grant, purpose);
     if (evidence !== undefined) return evidence;
     await sleep(10);
   }
@@ -65,6 +69,8 @@ async function covered(grant: GrantId | undefined, at: Control = control): Promi
 }
 
 const verified = (evidence: unknown) => verifyEvidence(evidence, control.trust, Date.now(), { purpose: "issue" });
+
+const audited = (evidence: unknown) => verifyEvidence(evidence, control.trust, 0, { purpose: "audit" });
 
 async function code(work: Promise<unknown>): Promise<string> {
   try {
@@ -134,17 +140,63 @@ describe("the evidence of a grant", () => {
     await applyPolicy(control, await given.actor("root"), { source: scenarioPolicy, base: 4 });
   });
 
+  test("goes on verifying for whoever looks back, whoever leaves later; an outpost would make no key of it any more", async () => {
+    const request = await approved();
+    const grant = request.grant?.id as GrantId;
+    const then = await covered(grant, control, "audit");
+    const before = (await covered(grant)).roster.head.version;
+    await given.change("dan", { active: false });
+    await given.change("sam", { groups: [] });
+    await given.change("ada", { groups: [] });
+    const evidence = await grantEvidence(control, await given.actor("audrey"), request.id);
+    expect(evidence.roster).toEqual(then.roster);
+    expect(evidence.roster.head.version).toBe(before);
+    expect(audited(evidence)).toMatchObject({ ok: true });
+    await using other = world.another();
+    expect(audited(await covered(grant, other.control, "audit"))).toMatchObject({ ok: true });
+
+    const issue = await covered(grant);
+    expect(issue.roster.head.version).toBe(before + 3);
+    expect(verified(issue)).toMatchObject({ ok: false, code: "evidence_decision" });
+    await given.change("ada", { active: false });
+    expect(verified(await covered(grant))).toMatchObject({ ok: false, code: "evidence_roster" });
+    await given.change("ada", { active: true, groups: ["engineering"] });
+    expect(verified(await covered(grant))).toMatchObject({ ok: false, code: "evidence_quorum" });
+    // What the outpost would be sent is no proof of the past either: the log names the other roster.
+    expect(audited(await covered(grant))).toMatchObject({ ok: false, code: "evidence_log" });
+    await given.change("dan", { active: true });
+    await given.change("sam", { groups: ["security"] });
+    expect(verified(await covered(grant))).toMatchObject({ ok: true });
+    expect(audited(await covered(grant, control, "audit"))).toMatchObject({ ok: true });
+  });
+
+  test("says for whoever looks back what everybody may besides, unless that was altered", async () => {
+    const request = await given.submit("ada", { ask: { role: "read" }, via: "direct" });
+    expect(await covered(request.grant?.id)).not.toHaveProperty("publicPrivileges");
+    const told = "everybody at prod-orders may make temporary tables in `orders`";
+    expect(audited(await covered(request.grant?.id, control, "audit"))).toMatchObject({
+      ok: true,
+      besides: expect.arrayContaining([told]) as unknown,
+    });
+    await world.sql("update public_privileges set document = replace(document, 'temporary', 'permanent')");
+    expect(audited(await covered(request.grant?.id, control, "audit"))).toMatchObject({
+      ok: true,
+      besides: [expect.stringContaining("is not in the evidence")],
+    });
+    await world.sql("update public_privileges set document = replace(document, 'permanent', 'temporary')");
+  });
+
   test("is there once the log covers it, the same from any process", async () => {
     await using other = world.another();
     const request = await given.submit("ada", { ask: { role: "read" }, via: "direct" });
     await sequencer.close();
     const second = await given.submit("ada", { ask: { role: "read" }, via: "direct" });
-    expect(await assembleEvidence(control, second.grant?.id as GrantId)).toBeUndefined();
+    expect(await assembleEvidence(control, second.grant?.id as GrantId, "issue")).toBeUndefined();
     expect(await code(grantEvidence(control, await given.actor("ada"), second.id))).toBe("request_pending");
     sequencer = startSequencer(control, world.database.connect);
     expect(verified(await covered(second.grant?.id, other.control))).toMatchObject({ ok: true });
     expect(verified(await covered(request.grant?.id, other.control))).toMatchObject({ ok: true });
-    expect(await assembleEvidence(control, newId("grant", control.clock, control.random))).toBeUndefined();
+    expect(await assembleEvidence(control, newId("grant", control.clock, control.random), "issue")).toBeUndefined();
   });
 
   test("is given to whom the request concerns, and says where there is none", async () => {
@@ -274,7 +326,7 @@ describe("a database administrator", () => {
        select $1, $2, 'issuing', requester, resource_id, resource, role, outpost, 'other', document, signatures, created_policy, judged_policy, judged_roster, created_event, created_at, not_before, not_after from grants where id = $3`,
       [forged, request.id, real.grant?.id],
     );
-    expect(await code(assembleEvidence(control, forged))).toBe("evidence_signature");
+    expect(await code(assembleEvidence(control, forged, "issue"))).toBe("evidence_signature");
     await edit("delete from grants where id = $1", [forged]);
     await edit("update requests set state = 'expired' where id = $1", [request.id]);
   });
@@ -286,7 +338,7 @@ describe("a database administrator", () => {
     await edit('update grants set document = replace(document, \'"notAfter":"20\', \'"notAfter":"21\') where id = $1', [
       grant,
     ]);
-    expect(await code(assembleEvidence(control, grant))).toBe("evidence_signature");
+    expect(await code(assembleEvidence(control, grant, "issue"))).toBe("evidence_signature");
     expect(await code(showGrant(control, await given.actor("audrey"), grant))).toBe("evidence_signature");
     await edit('update grants set document = replace(document, \'"notAfter":"21\', \'"notAfter":"20\') where id = $1', [
       grant,
@@ -294,10 +346,46 @@ describe("a database administrator", () => {
     expect(verified(await covered(grant))).toMatchObject({ ok: true });
     const other = await given.submit("ada");
     await edit("update grants set request_id = $2 where id = $1", [grant, other.id]);
-    expect(await code(assembleEvidence(control, grant))).toBe("evidence_mismatch");
+    expect(await code(assembleEvidence(control, grant, "issue"))).toBe("evidence_mismatch");
     expect(await code(showGrant(control, await given.actor("audrey"), grant))).toBe("evidence_mismatch");
     await edit("update grants set request_id = $2 where id = $1", [grant, request.id]);
     await withdrawRequest(control, await given.actor("ada"), other.id);
+  });
+
+  test("who edits the people kept with a grant, or puts others there, gets no evidence of it", async () => {
+    const older = await approved();
+    await covered(older.grant?.id);
+    await given.change("eve", { claims: { badge: "7" } });
+    const request = await approved();
+    const grant = request.grant?.id as GrantId;
+    await covered(grant, control, "audit");
+    const [kept] = await world.sql("select document from grant_rosters where grant_id = $1", [grant]);
+    const document = String(kept?.["document"]);
+    const evidence = async () => code(grantEvidence(control, await given.actor("audrey"), request.id));
+    const edits: readonly (readonly [string, string])[] = [
+      ['replace(document, \'"groups":["dba"]\', \'"groups":["dba","security"]\')', "evidence_roster"],
+      ['replace(document, \'"name":"dan"\', \'"name":"dora"\')', "evidence_roster"],
+      ["replace(document, '\"index\":', '\"index\":1')", "evidence_roster"],
+      ['replace(document, \'"path":["\', \'"path":["_\')', "evidence_roster"],
+      ["'no json'", "evidence_roster"],
+      ["replace(document, '\"version\":', '\"version\":1')", "evidence_signature"],
+      // A true one, from before the approval, which the log does not name.
+      [`(select document from grant_rosters where grant_id = '${older.grant?.id ?? ""}')`, "evidence_mismatch"],
+    ];
+    for (const [change, refusal] of edits) {
+      await edit(`update grant_rosters set document = ${change} where grant_id = $1`, [grant]);
+      expect(await evidence(), change).toBe(refusal);
+      await edit("update grant_rosters set document = $2 where grant_id = $1", [grant, document]);
+    }
+    await edit("delete from grant_rosters where grant_id = $1", [grant]);
+    expect(await evidence()).toBe("evidence_mismatch");
+    await edit("insert into grant_rosters (grant_id, document) values ($1, $2)", [grant, document]);
+    expect(await evidence()).toBe("done");
+    const logged = await world.sql(
+      "select 1 from audit_pending where strpos(event, $1) > 0 and strpos(event, 'security.refused') > 0 union all select 1 from audit_entries where type = 'security.refused' and refs @> array[$1]",
+      [grant],
+    );
+    expect(logged).toHaveLength(1);
   });
 
   test("who makes a grant out to somebody else by its columns does not hand them the key", async () => {

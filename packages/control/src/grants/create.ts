@@ -10,10 +10,12 @@ import type { Grant } from "@cardea/core/documents/grant";
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
 import { askedRole, type Request } from "@cardea/core/documents/request";
 import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
+import type { Vote } from "@cardea/core/documents/vote";
 import { durationMs } from "@cardea/core/lib/duration";
 import { record } from "../audit/record.ts";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
+import { keptRosterPart, relevantVotes, rosterPart } from "../evidence/roster-part.ts";
 import type { RosterView } from "../people/roster.ts";
 import { requestIds } from "../requests/view.ts";
 import { concerned, whatIsAsked } from "../requests/tell.ts";
@@ -25,6 +27,8 @@ import { enqueueTask } from "../store/tasks.ts";
 export interface CreateGrantInput {
   readonly request: Signed<Request>;
   readonly counted: Approved;
+  /** All that were cast; `counted` says which count. */
+  readonly votes: readonly Signed<Vote>[];
   readonly spec: ResourceSpec;
   /** That decided the request. */
   readonly policy: StoredPolicy;
@@ -41,7 +45,7 @@ export interface CreateGrantInput {
 export async function createGrant(
   tx: Tx,
   control: Control,
-  { request, counted, spec, policy, current, roster }: CreateGrantInput,
+  { request, counted, votes, spec, policy, current, roster }: CreateGrantInput,
 ): Promise<StoredGrant> {
   const { document } = request;
   const isCurrent = policy.signed.digest === current.signed.digest;
@@ -77,29 +81,31 @@ export async function createGrant(
     outpost: document.resource.outpost,
     createdPolicy: current.signed.document.version,
     judgedRoster: roster.head.version,
+    rosterPart: keptRosterPart(rosterPart(roster, document, relevantVotes(votes, counted.votes))),
     createdEvent: newId("event", control.clock, control.random),
     createdAt: counted.at,
     reviewDueAt: review && toTime(timeMs(counted.at) + durationMs(review.within)),
   };
   await insertGrant(tx, created);
-  await recordCreated(tx, control, request, created);
+  await recordCreated(tx, control, request, created, roster);
   if (created.state === "issuing") await enqueueIssue(tx, control, created.outpost, grant);
   if (review !== undefined) await tellOfBreakGlass(tx, control, roster, request, created);
   control.wake.signal("grants", tx);
   return storedOf(created);
 }
 
-/** The leaf that evidence rests on: its data is exactly the digests of what was approved. */
+/** The leaf that evidence rests on: its data is exactly the digests of what was approved, and of the roster by which it was. */
 async function recordCreated(
   tx: Tx,
   control: Control,
   request: Signed<Request>,
   { signed, createdEvent }: NewGrant,
+  roster: RosterView,
 ): Promise<void> {
   await record(tx, control, {
     type: "grant.created",
     ids: { grant: signed.document.id, ...requestIds(request.document) },
-    data: { request: request.digest, grant: signed.digest, votes: signed.document.votes },
+    data: { request: request.digest, grant: signed.digest, votes: signed.document.votes, roster: roster.digest },
     eventId: createdEvent,
   });
 }

@@ -15,8 +15,8 @@ export interface Ending {
 }
 
 /**
- * Begins the end of a grant in the caller's transaction, which holds its lock. One that has not begun is over at once; of one that may have
- * a key the outpost takes everything back. A grant that is ending or over stays as it is: why it first ended stands. Answers its state.
+ * Begins the end of a grant in the caller's transaction, which holds its lock. One that has not begun is over at once, and the outpost is told
+ * never to issue it; of one that may have a key the outpost takes everything back. A grant that is ending or over stays as it is: why it first ended stands. Answers its state.
  */
 export async function endGrantIn(
   tx: Tx,
@@ -34,6 +34,9 @@ export async function endGrantIn(
         data: { grant: grant.signed.digest, why, detail, begun: false },
         actor: by,
       });
+      // The outpost has nothing to take back, and must know nevertheless: the evidence stays good, and a row that asks for the key again is one
+      // that the database's administrator can make.
+      await enqueueTask(tx, control, grant.outpost, { type: "end", grant: grant.id, why });
       control.wake.signal("grants", tx);
       return { ...grant, state: "ended", why, detail, endedAt: now };
     }

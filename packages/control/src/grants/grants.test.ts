@@ -277,7 +277,9 @@ describe("an end", () => {
   test("of what has not begun is an end at once", async () => {
     const grant = await granted({ window: { start: toTime(clock.now() + hour), duration: "1h" } });
     expect(await release("ada", grant)).toEqual({ grant, state: "ended", why: "released" });
-    expect(await tasks(grant)).toEqual([]);
+    // The outpost hears of it, so that no row can have it issued afterwards.
+    expect(await tasks(grant)).toEqual(["end open released"]);
+    await ended(grant, "released");
     clock.advance(hour);
     await runOnce(control);
     expect((await show("ada", grant)).state).toBe("ended");
@@ -369,7 +371,7 @@ describe("a scheduled start", () => {
     clock.advance(hour);
     await beginGrant(control, grant);
     expect(await show("audrey", grant)).toMatchObject({ state: "ended", why: "voided" });
-    expect(await tasks(grant)).toEqual([]);
+    expect(await tasks(grant)).toEqual(["end open voided"]);
     await restore();
   });
 });
@@ -444,6 +446,43 @@ describe("break-glass", () => {
     expect(await code(review("dora", grant))).toBe("review_not_owed");
     const again = await fire();
     expect(again.state).toBe("approved");
+    await review("sam", idOf(again));
+  });
+
+  test("leaves a debt that no row pays without a signed review", async () => {
+    const first = idOf(await fire());
+    await world.sql("update grants set reviewed_at = now() where id = $1", [first]);
+    expect(await code(fire())).toBe("policy_denied");
+    await world.sql(
+      `insert into reviews (id, grant_id, reviewer, verdict, digest, document, signatures, reviewed_at)
+       select 'rev_' || substr(id, 5), id, requester, 'justified', digest, document, signatures, now() from grants where id = $1`,
+      [first],
+    );
+    expect(await code(fire())).toBe("policy_denied");
+    await world.sql("delete from reviews where grant_id = $1", [first]);
+    await world.sql("update grants set reviewed_at = null where id = $1", [first]);
+    await review("sam", first);
+    const again = await fire();
+    await review("sam", idOf(again));
+  });
+
+  test("leaves a debt that is owed also where its rows are gone, hidden or somebody else's", async () => {
+    const first = idOf(await fire());
+    await world.sql("update grants set review_due_at = null where id = $1", [first]);
+    expect(await code(fire())).toBe("policy_denied");
+    await world.sql("update grants set requester = $2, review_due_at = now() where id = $1", [
+      first,
+      await given.subject("ada"),
+    ]);
+    expect(await code(fire())).toBe("policy_denied");
+    await world.sql("alter table grants rename to grants_before");
+    await world.sql("create table grants as select * from grants_before where id <> $1", [first]);
+    expect(await code(fire())).toBe("policy_denied");
+    await world.sql("drop table grants");
+    await world.sql("alter table grants_before rename to grants");
+    await world.sql("update grants set requester = $2 where id = $1", [first, await given.subject("bob")]);
+    await review("sam", first);
+    const again = await fire();
     await review("sam", idOf(again));
   });
 

@@ -3,15 +3,13 @@
  * `voided`. The outpost asks the same of its own copy of policy and roster; this is so that people hear why, and early.
  */
 import type { GrantId } from "@cardea/core/contract/ids";
-import { tally } from "@cardea/core/approval/tally";
+import { approvalStands, decisionStands } from "@cardea/core/approval/still-stands";
 import { timeMs } from "@cardea/core/documents/primitives";
-import { canonicalJson } from "@cardea/core/documents/canonical";
 import type { Vote } from "@cardea/core/documents/vote";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
 import { rosterIn, type RosterView } from "../people/roster.ts";
 import { policyByDigest, policyInForce } from "../policy/current.ts";
-import { checkStanding } from "../policy/standing.ts";
 import { concerned, whatFor } from "../requests/tell.ts";
 import { changeGrant, maybeOneGrantLocked, type StoredGrant } from "../store/grants.ts";
 import type { StoredPolicy } from "../store/policies.ts";
@@ -103,24 +101,27 @@ async function problemOf(
   }
   const entries = (id: StoredGrant["requester"]) => roster.entry(id);
   // People and policy of today at the hour of its beginning: a window does not close early because somebody else's groups changed at night.
-  const { notBefore } = grant.signed.document.window;
-  const standing = checkStanding({
+  const stands = decisionStands({
     request: document,
     spec: spec.document,
     policy: policy.signed.document,
     current: current.signed.document,
     entries,
-    nowMs: timeMs(notBefore),
+    nowMs: timeMs(grant.signed.document.window.notBefore),
   });
-  if (!standing.ok) return standing.detail;
+  if (!stands.ok) return stands.detail;
   const votes = await manyVotes(tx, control.keys, grant.request);
   if (grant.state === "active") return lostApprover(grant, votes, roster);
-  const counted = tally({ request: document, votes: votes.map((vote) => vote.document), entries, now: notBefore });
-  if (counted.state !== "approved")
-    return "its approvals do not count any more: an approver lost the standing to give them";
-  return canonicalJson(counted.votes) === canonicalJson(grant.signed.document.votes)
-    ? undefined
-    : "its votes are not those that count";
+  const counted = approvalStands({
+    request: document,
+    votes: votes.map((vote) => vote.document),
+    grant: grant.signed.document,
+    entries,
+  });
+  if (counted.ok) return undefined;
+  return counted.code === "not_approved"
+    ? "its approvals do not count any more: an approver lost the standing to give them"
+    : counted.detail;
 }
 
 /** Once a key is out, an approver who changed teams has still approved it; one who was put out of action has not. */

@@ -7,7 +7,7 @@ import { toTime } from "@cardea/core/documents/primitives";
 import { reportingAlterations } from "../audit/altered.ts";
 import { record } from "../audit/record.ts";
 import type { Actor, Control } from "../control.ts";
-import { maybeOneGrantGround, type StoredGrant } from "../store/grants.ts";
+import { maybeOneGrantGlance, maybeOneGrantGround, type StoredGrant } from "../store/grants.ts";
 import { transact } from "../store/transaction.ts";
 import { grantIds } from "./ids.ts";
 
@@ -37,6 +37,12 @@ export async function fetchKey(control: Control, actor: Actor, id: GrantId): Pro
     return { grant: id, digest: grant.signed.digest, sealed, notAfter: grant.signed.document.window.notAfter };
   });
   return await reportingAlterations(control, fetching);
+}
+
+/** Whether the key is still being made, for its requester: a glance, where fetching verifies and logs. Of anything else fetching says what it is. */
+export async function isStillMade({ db }: Pick<Control, "db">, actor: Actor, id: GrantId): Promise<boolean> {
+  const glance = await maybeOneGrantGlance(db, id);
+  return glance?.requester === actor.subject && (glance.state === "scheduled" || glance.state === "issuing");
 }
 
 function sealedKey(grant: StoredGrant, now: string): NonNullable<StoredGrant["sealed"]> {

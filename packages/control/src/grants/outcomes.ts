@@ -12,7 +12,7 @@ import { record } from "../audit/record.ts";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
 import { changeGrant, maybeOneGrantLocked, type StoredGrant } from "../store/grants.ts";
-import { changeLease, oneLeaseLocked } from "../store/leases.ts";
+import { changeLease, insertLiveLease, oneLeaseLocked } from "../store/leases.ts";
 import { enqueueTask } from "../store/tasks.ts";
 import { grantIds } from "./ids.ts";
 
@@ -22,25 +22,23 @@ type EndedResult = Extract<TaskResult, { type: "ended" }>;
 /** The outpost made the key. @throws CardeaError `link_message_invalid` for a grant of another outpost */
 export async function grantIssued(tx: Tx, control: Control, outpost: OutpostId, result: Issued): Promise<void> {
   const grant = await ownGrant(tx, control, outpost, result.grant);
-  await noteLease(tx, grant, result.lease, { state: "live", nativeName: result.nativeName, at: result.at });
+  const { lease, nativeName, at } = result;
+  const isNew = await insertLiveLease(tx, { id: lease, grant: grant.id, outpost: grant.outpost, nativeName, at });
+  if (!isNew) await noteLease(tx, grant, lease, { state: "live", nativeName, at });
   if (grant.state === "issuing") {
-    await changeGrant(tx, grant.id, {
-      state: "active",
-      lease_id: result.lease,
-      sealed: result.sealed,
-      issued_at: result.at,
-    });
+    await changeGrant(tx, grant.id, { state: "active", lease_id: lease, sealed: result.sealed, issued_at: at });
   } else if (grant.state === "ending" && grant.lease === undefined) {
     // Revoked while it was being made: the task to end it is under way already.
-    await changeGrant(tx, grant.id, { lease_id: result.lease, issued_at: result.at });
+    await changeGrant(tx, grant.id, { lease_id: lease, issued_at: at });
   } else {
+    if (grant.lease === undefined) await changeGrant(tx, grant.id, { lease_id: lease });
     return;
   }
   await record(tx, control, {
     type: "grant.issued",
-    ids: { ...grantIds(grant), lease: result.lease },
-    data: { grant: grant.signed.digest, nativeName: result.nativeName },
-    at: result.at,
+    ids: { ...grantIds(grant), lease },
+    data: { grant: grant.signed.digest, nativeName },
+    at,
   });
   control.wake.signal("grants", tx);
 }

@@ -9,9 +9,11 @@ import type { Actor, Control } from "../control.ts";
 import { notify } from "../notify/notify.ts";
 import { demandSignIn } from "../people/demand.ts";
 import { concerned, whatFor } from "../requests/tell.ts";
-import { changeGrant, insertReview } from "../store/grants.ts";
+import { changeGrant } from "../store/grants.ts";
+import { insertReview } from "../store/reviews.ts";
 import { signDocument } from "../store/signed.ts";
 import { transact } from "../store/transaction.ts";
+import { forgetDebt } from "./debts.ts";
 import { grantIds } from "./ids.ts";
 import { isBehind, isReviewer, seeGrantLocked } from "./see.ts";
 import { grantView } from "./view.ts";
@@ -27,7 +29,7 @@ export async function reviewGrant(
   input: z.output<typeof CastReview>,
 ): Promise<GrantView> {
   demandSignIn(actor);
-  return await transact(control, async (tx) => {
+  const reviewed = await transact(control, async (tx) => {
     const seen = await seeGrantLocked(tx, control, actor, id);
     const { grant, request, roster } = seen;
     if (isBehind(request.document, roster, actor.subject))
@@ -63,6 +65,8 @@ export async function reviewGrant(
       words: `${actor.name} found the break-glass grant of ${whatFor(request.document)} ${input.verdict === "misuse" ? "misused" : "justified"}: ${input.comment}`,
     });
     control.wake.signal("grants", tx);
-    return grantView(roster, { ...grant, reviewedAt: now });
+    return { view: grantView(roster, { ...grant, reviewedAt: now }), request: request.document };
   });
+  await forgetDebt(control, reviewed.request, id);
+  return reviewed.view;
 }

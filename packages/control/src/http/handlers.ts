@@ -4,14 +4,13 @@
  */
 import type { endpoints, Endpoint, EndpointInput, EndpointName, EndpointReply } from "@cardea/core/wire/api/endpoints";
 import type { KeyView } from "@cardea/core/wire/api/grants";
-import { CardeaError } from "@cardea/core/contract/errors";
 import { digestOf } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";
 import { policyJsonSchema } from "@cardea/core/policy/json-schema";
 import { listAudit } from "../audit/list.ts";
 import type { Control } from "../control.ts";
 import { grantEvidence } from "../evidence/grant-evidence.ts";
-import { fetchKey } from "../grants/key.ts";
+import { fetchKey, isStillMade } from "../grants/key.ts";
 import { listGrants } from "../grants/list.ts";
 import { releaseGrant } from "../grants/release.ts";
 import { reviewGrant } from "../grants/review.ts";
@@ -109,15 +108,18 @@ export const handlers: Handlers = {
         view.state === "ended" || view.state === "failed" || (since !== undefined && since !== view.state),
     }),
   fetchKey: async ({ control, caller, params, query, signal }) => {
-    const outcome = await waitForNews<KeyView | CardeaError>(control, {
+    const outcome = await waitForNews<KeyView | "in the making">(control, {
       channel: "grants",
       seconds: query.wait,
       signal,
-      read: () => fetchKey(control, caller.actor, params.id).catch(unlessNotReady),
-      isNews: (found) => !(found instanceof CardeaError),
+      read: async () => {
+        if (await isStillMade(control, caller.actor, params.id)) return "in the making";
+        return await fetchKey(control, caller.actor, params.id);
+      },
+      isNews: (found) => found !== "in the making",
     });
-    if (outcome instanceof CardeaError) throw outcome;
-    return outcome;
+    // It says what is missing.
+    return outcome === "in the making" ? await fetchKey(control, caller.actor, params.id) : outcome;
   },
   releaseGrant: async ({ control, caller, params }) => {
     await releaseGrant(control, caller.actor, params.id);
@@ -169,9 +171,3 @@ export const handlers: Handlers = {
     return undefined;
   },
 };
-
-/** A key that is not made yet is worth waiting for; every other refusal is the answer. */
-function unlessNotReady(error: unknown): CardeaError {
-  if (error instanceof CardeaError && error.code === "key_not_ready") return error;
-  throw error;
-}

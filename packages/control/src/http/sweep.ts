@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { toTime } from "@cardea/core/documents/primitives";
+import { forgetOver } from "../audit/remembered.ts";
 import type { Control } from "../control.ts";
 import { purgeCalls } from "../store/api-state.ts";
 import { purgePeople } from "../store/people.ts";
@@ -24,6 +25,7 @@ async function sweep(control: Control, signal: AbortSignal): Promise<void> {
     try {
       await purgeCalls(control.db, now);
       await purgePeople(control.db, now);
+      await forgetOver(control, now);
     } catch (error) {
       control.log.warn({ err: error }, "removing what is over failed; it is tried again");
     }

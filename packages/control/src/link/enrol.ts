@@ -1,11 +1,12 @@
 /**
  * Enrolment: a new outpost shows a one-time token and its keys, and gets the trust document and its mark seed. Of a token the database
- * knows only whether it was used: its secret follows from the installation's key, so that no row makes one.
+ * knows only whether it was used: its secret follows from the installation's key, so that no row makes one, and from the outpost that had the
+ * name when it was made, as the signed roster says, so that the first enrolment under the name spends it for good.
  */
 import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "@hpke/core";
 import { enrolStatement, tokenProof, type Enrolment, type LinkNonces } from "@cardea/core/wire/enrolment";
 import type { SealedKey } from "@cardea/core/wire/delivery";
-import { newId, type TokenId } from "@cardea/core/contract/ids";
+import { newId, type OutpostId, type TokenId } from "@cardea/core/contract/ids";
 import type { LinkHello } from "@cardea/core/wire/link";
 import { markSeedInfo, markSeedOf } from "@cardea/core/contract/outpost-marks";
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
@@ -16,6 +17,8 @@ import { ok, refused, type Result } from "@cardea/core/lib/result";
 import type { Control, ControlKeys, Tx } from "../control.ts";
 import { record } from "../audit/record.ts";
 import { endGrantIn } from "../grants/end.ts";
+import { nameOutpost } from "../people/change-roster.ts";
+import { currentRoster } from "../people/roster.ts";
 import { maybeOneGrantLocked } from "../store/grants.ts";
 import { insertOutpost, spendEnrolmentToken, type Inheritance } from "../store/outposts.ts";
 import { signDocument } from "../store/signed.ts";
@@ -26,14 +29,24 @@ const encoder = new TextEncoder();
 
 export type EnrolHello = Extract<LinkHello, { kind: "enrol" }>;
 
-/** The secret inside a token; 32 bytes. */
+/** The secret inside a token; 32 bytes. `replaces`: which outpost has the name. */
 export function enrolmentSecret(
   keys: ControlKeys,
-  token: { readonly token: TokenId; readonly name: string; readonly expiresAt: string },
+  {
+    token,
+    name,
+    expiresAt,
+    replaces = "",
+  }: {
+    readonly token: TokenId;
+    readonly name: string;
+    readonly expiresAt: string;
+    readonly replaces: OutpostId | "" | undefined;
+  },
 ): Uint8Array {
   return hmacSha256(
     keys.installation,
-    encoder.encode(`cardea/enrolment-token/v1\0${token.token}\0${token.name}\0${token.expiresAt}`),
+    encoder.encode(`cardea/enrolment-token/v1\0${token}\0${name}\0${expiresAt}\0${replaces}`),
   );
 }
 
@@ -53,7 +66,9 @@ export async function enrol(
     "the enrolment token is unknown, used or expired; have an administrator make another",
   );
   const now = control.clock.now();
-  if (!isGenuine(control.keys, nonces, hello) || timeMs(hello.tokenExpiresAt) <= now) return invalid;
+  if (timeMs(hello.tokenExpiresAt) <= now) return invalid;
+  const replaces = (await currentRoster(control)).outpost(hello.name);
+  if (!isGenuine(control.keys, nonces, hello, replaces)) return invalid;
   const markSeed = await sealMarkSeed(control.keys, hello);
   if (markSeed === undefined) return refused("enrolment_invalid", "the outpost's sealing key is not a point of P-256");
   const enrolment: Enrolment = {
@@ -64,24 +79,32 @@ export async function enrol(
     sealKey: hello.sealKey,
     enrolledAt: toTime(now),
   };
-  const stored = await transact(control, (tx) => store(tx, control, hello.token, enrolment));
+  const stored = await transact(control, (tx) => store(tx, control, hello.token, enrolment, replaces));
   return stored ? ok({ enrolment, markSeed }) : invalid;
 }
 
-function isGenuine(keys: ControlKeys, nonces: LinkNonces, hello: EnrolHello): boolean {
+function isGenuine(keys: ControlKeys, nonces: LinkNonces, hello: EnrolHello, replaces: OutpostId | undefined): boolean {
   const statement = enrolStatement(nonces, {
     token: hello.token,
     name: hello.name,
     identityKey: hello.identityKey,
     sealKey: hello.sealKey,
   });
-  const secret = enrolmentSecret(keys, { token: hello.token, name: hello.name, expiresAt: hello.tokenExpiresAt });
+  const { token, name, tokenExpiresAt: expiresAt } = hello;
+  const secret = enrolmentSecret(keys, { token, name, expiresAt, replaces });
   const proven = timingSafeEqual(encoder.encode(tokenProof(secret, statement)), encoder.encode(hello.tokenProof));
   return proven && verifyDigest(hello.signature, "outpost", fromBase64Url(hello.identityKey), statement);
 }
 
-async function store(tx: Tx, control: Control, token: TokenId, enrolment: Enrolment): Promise<boolean> {
+async function store(
+  tx: Tx,
+  control: Control,
+  token: TokenId,
+  enrolment: Enrolment,
+  replaces: OutpostId | undefined,
+): Promise<boolean> {
   if (!(await spendEnrolmentToken(tx, token, enrolment.enrolledAt))) return false;
+  if (!(await nameOutpost(tx, control, enrolment, replaces))) return false;
   const inheritance = await insertOutpost(tx, signDocument(control.keys, "link", enrolment));
   if (inheritance !== undefined) await inherit(tx, control, enrolment, inheritance);
   await record(tx, control, {

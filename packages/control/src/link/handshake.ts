@@ -12,6 +12,7 @@ import { signDigest, verifyDigest } from "@cardea/core/documents/signature";
 import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 import { ok, refused, type Result } from "@cardea/core/lib/result";
 import type { Control } from "../control.ts";
+import { currentRoster } from "../people/roster.ts";
 import { maybeOneOutpost } from "../store/outposts.ts";
 import { enrol, type Enrolled } from "./enrol.ts";
 import type { Frames } from "./frames.ts";
@@ -72,9 +73,12 @@ async function admit(
   }
   const outpost = await maybeOneOutpost(control.db, control.keys, { id: hello.outpost });
   const key = outpost === undefined ? undefined : fromBase64Url(outpost.enrolment.identityKey);
+  const roster = await currentRoster(control);
   if (
     outpost === undefined ||
     key === undefined ||
+    // The row of one that was replaced can be put back; the signed roster cannot.
+    roster.outpost(outpost.enrolment.name) !== outpost.enrolment.id ||
     !verifyDigest(hello.signature, "outpost", key, proveStatement(nonces, hello.outpost))
   ) {
     return refused(

@@ -37,6 +37,7 @@ export async function takeReport(tx: Tx, control: Control, outpost: Enrolment, r
     missing: report.missing,
     warnings: report.warnings,
     spec,
+    publicPrivileges: report.publicPrivileges,
     at: toTime(control.clock.now()),
   };
   await storeReport(tx, stored);
@@ -63,7 +64,8 @@ function whyRefused(
   if (known !== undefined && known.outpost !== outpost.id)
     return `the name belongs to the outpost \`${known.outpost}\``;
   const { spec, specSignature } = report;
-  if (spec === undefined) return undefined;
+  if (spec === undefined)
+    return report.publicPrivileges === undefined ? undefined : "what everybody may comes without a specification";
   if (spec.id !== report.resource || spec.name !== report.name || spec.outpost !== outpost.id)
     return "the specification is of another resource";
   if (
@@ -72,5 +74,8 @@ function whyRefused(
   ) {
     return "the specification does not bear the outpost's signature";
   }
+  const { publicPrivileges } = report;
+  if (publicPrivileges !== undefined && digestOf("public-privileges", publicPrivileges) !== spec.publicPrivileges)
+    return "what everybody may is not what the specification names";
   return undefined;
 }

@@ -183,7 +183,7 @@ export class TaskSender {
   /** `false` where no head covers the grant yet. */
   async #sendIssue(id: TaskId, grant: GrantId): Promise<boolean> {
     try {
-      const evidence = await assembleEvidence(this.#control, grant);
+      const evidence = await assembleEvidence(this.#control, grant, "issue");
       if (evidence === undefined) return false;
       await this.exclusive(async () => {
         const consistency = await this.#joining(evidence);

@@ -1,6 +1,7 @@
 import { Permission } from "@cardea/core/wire/api/people";
 import type { TokenId } from "@cardea/core/contract/ids";
 import { timeMs, toTime, type Time } from "@cardea/core/documents/primitives";
+import type { RosterEntry } from "@cardea/core/documents/roster";
 import { ok, refused, type Result } from "@cardea/core/lib/result";
 import type { Actor, Control } from "../control.ts";
 import { maybeOneToken, touchToken, type TokenRow } from "../store/people.ts";
@@ -44,8 +45,7 @@ export async function authenticate(
   if (entry === undefined || !roster.isActive(entry.subject))
     return refused("subject_inactive", "this subject is not active; ask an administrator");
   const presence = presenceOf(token);
-  if (presence.method === "sign-in" && !entry.credentials.some((credential) => credential.id === presence.credential))
-    return unauthenticated;
+  if (!isGood(entry, presence)) return unauthenticated;
   await touch(control, token, now);
   const actor: Actor = {
     subject: entry.subject,
@@ -56,6 +56,13 @@ export async function authenticate(
     sourceIp,
   };
   return ok({ actor, token: token.id, expiresAt: token.expires_at });
+}
+
+/** Whether the signed roster still names what the token rests on: rows that were taken away can be put back. */
+function isGood(entry: RosterEntry, presence: Actor["presence"]): boolean {
+  return presence.method === "sign-in"
+    ? entry.credentials.some((credential) => credential.id === presence.credential)
+    : entry.tokens?.includes(presence.token) === true;
 }
 
 function presenceOf(token: TokenRow): Actor["presence"] {

@@ -102,12 +102,15 @@ export async function revokeCredential(
 function changedEntry(before: RosterEntry, input: z.output<typeof ChangePerson>): RosterEntry {
   const permissions = input.permissions === undefined ? before.permissions : sortedSet(input.permissions);
   refuseAgentPowers(before.kind, permissions);
+  const active = input.active ?? before.active;
+  const { tokens, ...kept } = before;
   return {
-    ...before,
+    ...kept,
+    ...(active && tokens !== undefined && { tokens }),
     permissions,
     groups: input.groups === undefined ? before.groups : sortedSet(input.groups),
     claims: input.claims ?? before.claims,
-    active: input.active ?? before.active,
+    active,
   };
 }
 

@@ -1,7 +1,7 @@
 import type { AuditType } from "@cardea/core/contract/audit-types";
 import { CardeaError } from "@cardea/core/contract/errors";
-import type { SubjectId } from "@cardea/core/contract/ids";
-import type { RosterEntry } from "@cardea/core/documents/roster";
+import type { OutpostId, SubjectId } from "@cardea/core/contract/ids";
+import type { RosterEntry, RosterOutpost } from "@cardea/core/documents/roster";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
 import { lockRoster, upsertRosterEntry } from "../store/people.ts";
@@ -24,9 +24,32 @@ export async function changeRoster(
   const changedIds = new Set(changed.map((leaf) => leaf.entry.subject));
   const tree = new RosterTree([...view.tree.leaves.filter((leaf) => !changedIds.has(leaf.entry.subject)), ...changed]);
   refuseUnsound(view, tree);
-  await storeNextRoster(tx, control, view, tree);
+  await storeNextRoster(tx, control, view, { tree });
   for (const leaf of changed) await upsertRosterEntry(tx, leaf.entry.subject, leaf.text);
   control.wake.signal("people", tx);
+}
+
+const maxOutposts = 1_000;
+
+/**
+ * Gives a name to an outpost in the caller's transaction, in the place of the one that `replaces` says has it. `false`, and nothing is changed,
+ * where that has changed meanwhile. @throws CardeaError `roster_invalid`, `conflict` beyond 1,000 outposts
+ */
+export async function nameOutpost(
+  tx: Tx,
+  control: Control,
+  { name, id }: RosterOutpost,
+  replaces: OutpostId | undefined,
+): Promise<boolean> {
+  await lockRoster(tx);
+  const view = await rosterIn(tx, control);
+  if (view.outpost(name) !== replaces) return false;
+  const others = (view.head.outposts ?? []).filter((outpost) => outpost.name !== name);
+  if (others.length >= maxOutposts)
+    throw new CardeaError("conflict", `there are ${maxOutposts} outposts; replace one of them`);
+  await storeNextRoster(tx, control, view, { outposts: [...others, { name, id }] });
+  control.wake.signal("people", tx);
+  return true;
 }
 
 function refuseUnsound(before: RosterView, after: RosterTree): void {

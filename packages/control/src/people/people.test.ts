@@ -34,7 +34,7 @@ import { createSetupToken, invite } from "./invitations.ts";
 import { listPeople, showPerson } from "./list-people.ts";
 import { currentRoster } from "./roster.ts";
 import { challenge, signIn, signOut } from "./sign-in.ts";
-import { createToken, listTokens, revokeToken } from "./tokens.ts";
+import { createToken, listTokens, maxTokens, revokeToken } from "./tokens.ts";
 
 let cluster: TestCluster;
 let test_: TestControl;
@@ -393,6 +393,36 @@ describe("tokens are not what the database says", () => {
     expect(await refusal(secret)).toBe("unauthenticated");
   });
 
+  test("one that was taken away stays away when its row is put back", async () => {
+    const admin = await firstAdmin();
+    const alice = await person(admin, { name: "alice" });
+    const make = () => createToken(control, alice.actor, CreateToken.parse({ label: "ci", permissions: ["member"] }));
+    const [revoked, shut, kept] = [await make(), await make(), await make()];
+    await test_.sql("create table copies as select * from tokens");
+    await revokeToken(control, alice.actor, revoked.id);
+    await test_.sql("insert into tokens select * from copies where id = $1", [revoked.id]);
+    expect([await refusal(revoked.secret), await refusal(shut.secret)]).toEqual(["unauthenticated", "let in"]);
+    expect((await listTokens(control, alice.actor, { limit: 10 })).items.map(({ id }) => id).sort()).toEqual(
+      [shut.id, kept.id].sort(),
+    );
+
+    // Hidden while its owner is made inactive, and shown again once they are active again.
+    for (const active of [false, true])
+      await changePerson(control, admin.actor, alice.actor.subject, ChangePerson.parse({ active }));
+    await test_.sql("insert into tokens select * from copies on conflict do nothing");
+    for (const { secret } of [revoked, shut, kept]) expect(await refusal(secret)).toBe("unauthenticated");
+  });
+
+  test("one whose row is hidden can be revoked nevertheless", async () => {
+    const admin = await firstAdmin();
+    const made = await createToken(control, admin.actor, CreateToken.parse({ label: "ci", permissions: ["member"] }));
+    await test_.sql("create table copies as select * from tokens where id = $1", [made.id]);
+    await test_.sql("delete from tokens where id = $1", [made.id]);
+    await revokeToken(control, admin.actor, made.id);
+    await test_.sql("insert into tokens select * from copies");
+    expect(await refusal(made.secret)).toBe("unauthenticated");
+  });
+
   test("an unknown and a wrong token get one answer", async () => {
     const { token } = await firstAdmin();
     const wrong = `${token.slice(0, -1)}${token.endsWith("A") ? "B" : "A"}`;
@@ -458,6 +488,17 @@ describe("API tokens", () => {
     expect(await codeOf(revokeToken(control, alice.actor, victim.id))).toBe("done");
     expect(await codeOf(revokeToken(control, admin.actor, victim.id))).toBe("not_found");
     expect(await refusal(made[2] ?? "")).toBe("unauthenticated");
+  });
+
+  test("are limited: one subject has so many at once, and those that are over do not count", async () => {
+    const admin = await firstAdmin();
+    const make = () =>
+      createToken(control, admin.actor, CreateToken.parse({ label: "", permissions: ["member"], lifetime: "1h" }));
+    for (let made = 0; made < maxTokens; made++) await make();
+    expect(await codeOf(make())).toBe("conflict");
+    clock.advance(3_600_000);
+    expect(await codeOf(make())).toBe("done");
+    expect((await currentRoster(control)).entry(admin.actor.subject)?.tokens).toHaveLength(1);
   });
 
   test("are made by an administrator for a workload, never for another human", async () => {

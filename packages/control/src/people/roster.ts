@@ -1,15 +1,15 @@
 /**
- * The roster: who the subjects are, with groups, permissions and credentials, under a head that the control plane signs with a key that is not
+ * The roster: who the subjects are, with groups, permissions and credentials, and which outposts there are, under a head that the control plane signs with a key that is not
  * in the database. Everybody who needs to know who somebody is reads it here. What is handed out was verified: signature, tree, and a
  * version that never goes backwards, remembered in a file as well. A row edited by SQL makes it `roster_invalid`, never another person.
  * Changes are made in `change-roster.ts` and nowhere else.
  */
 import { join } from "node:path";
 import { CardeaError } from "@cardea/core/contract/errors";
-import type { SubjectId } from "@cardea/core/contract/ids";
+import type { OutpostId, SubjectId } from "@cardea/core/contract/ids";
 import type { Digest } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";
-import { RosterEntry, RosterHead, type RosterProof } from "@cardea/core/documents/roster";
+import { RosterEntry, RosterHead, type RosterOutpost, type RosterProof } from "@cardea/core/documents/roster";
 import type { Signature } from "@cardea/core/documents/signature";
 import type { Control, Tx } from "../control.ts";
 import {
@@ -72,6 +72,11 @@ export class RosterView {
   /** The entry and its way up to the head. */
   proof(id: SubjectId): RosterProof | undefined {
     return this.tree.proof(id);
+  }
+
+  /** Which outpost has this name now. */
+  outpost(name: string): OutpostId | undefined {
+    return this.head.outposts?.find((outpost) => outpost.name === name)?.id;
   }
 
   /** For people to read; not part of what is signed. */
@@ -198,19 +203,36 @@ function refuseOlder(view: RosterView, known: Version | undefined): void {
 }
 
 /** Signs and stores the next version in the transaction, which holds the roster's lock. Entries are stored by the caller. */
-export async function storeNextRoster(tx: Tx, control: Control, before: RosterView, tree: RosterTree): Promise<void> {
-  const signed = signHead(control, before.head.version + 1, tree);
+export async function storeNextRoster(
+  tx: Tx,
+  control: Control,
+  before: RosterView,
+  { tree = before.tree, outposts = before.head.outposts }: RosterChange,
+): Promise<void> {
+  const signed = signHead(control, before.head.version + 1, tree, outposts);
   await insertRosterHead(tx, signed);
   changedIn.set(tx, before.next(signed, tree));
 }
 
-function signHead(control: Pick<Control, "clock" | "keys">, version: number, tree: RosterTree): Signed<RosterHead> {
+/** What is left out stays. */
+interface RosterChange {
+  readonly tree?: RosterTree;
+  readonly outposts?: RosterOutpost[];
+}
+
+function signHead(
+  control: Pick<Control, "clock" | "keys">,
+  version: number,
+  tree: RosterTree,
+  outposts?: RosterOutpost[],
+): Signed<RosterHead> {
   const head: RosterHead = {
     v: 1,
     version,
     at: toTime(control.clock.now()),
     size: tree.leaves.length,
     root: tree.root,
+    ...(outposts !== undefined && { outposts }),
   };
   return signDocument(control.keys, "roster", head);
 }

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { wouldDiffer } from "@cardea/core/approval/still-stands";
 import type { PlanPolicy, PolicyPlan, PolicyProblem } from "@cardea/core/wire/api/operations";
 import { newId, type RequestId } from "@cardea/core/contract/ids";
 import type { Policy, PolicyDocument } from "@cardea/core/documents/policy";
@@ -13,7 +14,6 @@ import { currentRoster } from "../people/roster.ts";
 import { manyRequests } from "../store/requests.ts";
 import { manyResources, specByDigest } from "../store/resources.ts";
 import { policyInForce } from "./current.ts";
-import { wouldDiffer } from "./standing.ts";
 
 const maxProblems = 1_000;
 const maxResources = 10_000;

@@ -7,9 +7,10 @@ import type { RosterEntry } from "@cardea/core/documents/roster";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { decide } from "@cardea/core/policy/decide";
 import type { Actor, Control, Tx } from "../control.ts";
+import { manyRememberedDebts } from "../grants/debts.ts";
 import { currentRoster, type RosterView } from "../people/roster.ts";
 import { demandPolicy } from "../policy/current.ts";
-import { manyReviewsOwed } from "../store/grants.ts";
+import { manyReviewsOwed } from "../store/reviews.ts";
 import type { StoredPolicy } from "../store/policies.ts";
 import { lockRequester } from "../store/requests.ts";
 import { resourceByName, type ResourceRow } from "../store/resources.ts";
@@ -26,25 +27,38 @@ export interface Ground {
 
 /** @throws CardeaError `subject_inactive`, `resource_unknown`; `policy_denied` where no policy is in force */
 export async function readGround(control: Control, actor: Actor, name: string): Promise<Ground> {
-  const [roster, policy, resource, reviewsOwed] = await Promise.all([
+  const [roster, policy, resource, owed] = await Promise.all([
     currentRoster(control),
     demandPolicy(control),
     resourceByName(control.db, name),
-    manyReviewsOwed(control.db, behind(actor.entry)),
+    reviewsOwed(control.db, control, behind(actor.entry)),
   ]);
   if (!roster.isActive(actor.subject))
     throw new CardeaError("subject_inactive", "the subject, or the one it acts for, is not active");
   if (resource === undefined)
     throw new CardeaError("resource_unknown", `there is no resource \`${name}\`; \`cardea resources\` lists them`);
-  return { roster, policy, resource, reviewsOwed };
+  return { roster, policy, resource, reviewsOwed: owed };
 }
 
 /** The debts as of now, and nobody files for these subjects until the transaction ends. */
-export async function reviewsOwedLocked(tx: Tx, roster: RosterView, actor: Actor): Promise<readonly GrantId[]> {
+export async function reviewsOwedLocked(
+  tx: Tx,
+  control: Control,
+  roster: RosterView,
+  actor: Actor,
+): Promise<readonly GrantId[]> {
   const subjects = behind(roster.entry(actor.subject) ?? actor.entry);
   // The one an agent acts for first, and in one order whoever asks: agent and owner never wait for each other.
   for (const subject of subjects) await lockRequester(tx, subject);
-  return await manyReviewsOwed(tx, subjects);
+  return await reviewsOwed(tx, control, subjects);
+}
+
+async function reviewsOwed(
+  db: Tx | Control["db"],
+  control: Control,
+  subjects: readonly SubjectId[],
+): Promise<readonly GrantId[]> {
+  return await manyReviewsOwed(db, control.keys, subjects, await manyRememberedDebts(control, subjects));
 }
 
 /** Whose debts count: an agent's are also those of whom it acts for, or one would borrow the other's clean hands. */

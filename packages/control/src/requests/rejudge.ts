@@ -1,8 +1,8 @@
+import { wouldDiffer } from "@cardea/core/approval/still-stands";
 import type { RequestId } from "@cardea/core/contract/ids";
 import type { Control } from "../control.ts";
 import { rosterIn } from "../people/roster.ts";
 import { policyInForce } from "../policy/current.ts";
-import { wouldDiffer } from "../policy/standing.ts";
 import { maybeOneRequestLocked, setJudgedPolicy } from "../store/requests.ts";
 import { specByDigest } from "../store/resources.ts";
 import { transact } from "../store/transaction.ts";

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createECDH } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import type { z } from "zod";
 import { CastVote, RequestsQuery, type RequestView, type SubmitRequest } from "@cardea/core/wire/api/requests";
 import { newId, type GrantId, type RequestId } from "@cardea/core/contract/ids";
@@ -565,5 +567,74 @@ describe("at the same moment", () => {
     await using other = world.another();
     await Promise.all([runOnce(control), runOnce(other.control), runOnce(control), runOnce(other.control)]);
     for (const view of views) expect((await invariants(view)).state).toBe("expired");
+  });
+});
+
+describe("a database administrator who takes votes away", () => {
+  const reopen = async ({ id }: RequestView) => {
+    await world.sql("alter table requests drop constraint if exists requests_state_legal");
+    await world.sql("update requests set state = 'pending', decided_at = null where id = $1", [id]);
+  };
+  const deleteVotes = async ({ id }: RequestView, voter: string) =>
+    world.sql("delete from votes where request_id = $1 and approver = $2", [id, await given.subject(voter)]);
+  /** What remembers beside the rows, one at a time: each alone is enough. */
+  const memories: Record<string, (request: RequestView) => Promise<unknown>> = {
+    "the log": ({ id }) => world.sql("delete from audit_pending where strpos(event, $1) > 0", [id]),
+    "the memory outside the database": () =>
+      rm(join(control.settings.logDirectory, "remembered"), { recursive: true, force: true }),
+  };
+
+  for (const [lost, lose] of Object.entries(memories)) {
+    test(`drops no narrowing of a vote that does not count any more, ${lost} lost`, async () => {
+      const view = await given.submit("ada");
+      await vote("dan", view, { narrowing: { duration: "5m" } });
+      await given.change("dan", { groups: [] });
+      await vote("dora", view);
+      await given.change("dan", { groups: ["dba"] });
+      await deleteVotes(view, "dan");
+      await lose(view);
+      expect(await outcome(vote("sam", view))).toBe("evidence_mismatch");
+      expect((await show("ada", view)).state).toBe("pending");
+    });
+
+    test(`makes no denial undone, ${lost} lost`, async () => {
+      const view = await given.submit("ada");
+      await vote("dan", view);
+      await vote("sam", view, { verdict: "deny" });
+      await deleteVotes(view, "sam");
+      await reopen(view);
+      await lose(view);
+      expect(await outcome(vote("dora", view))).toBe("evidence_mismatch");
+    });
+
+    test(`brings nothing back that was withdrawn, ${lost} lost`, async () => {
+      const view = await given.submit("ada");
+      await vote("dan", view);
+      await withdraw("ada", view);
+      await reopen(view);
+      await lose(view);
+      expect(await outcome(vote("sam", view))).toBe("evidence_mismatch");
+    });
+  }
+
+  test("fills no gap with a vote on another request", async () => {
+    const [view, other] = [await given.submit("ada"), await given.submit("ada")];
+    await vote("dan", view, { narrowing: { duration: "5m" } });
+    await vote("dan", other);
+    await deleteVotes(view, "dan");
+    await world.sql("update votes set request_id = $1 where request_id = $2", [view.id, other.id]);
+    expect(await outcome(vote("dora", view))).toBe("evidence_mismatch");
+  });
+
+  test("is told of in the log, once", async () => {
+    const view = await given.submit("ada");
+    await vote("dan", view);
+    await deleteVotes(view, "dan");
+    for (const name of ["dora", "dan"]) expect(await outcome(vote(name, view))).toBe("evidence_mismatch");
+    const told = await world.sql(
+      "select event from audit_pending where event::jsonb ->> 'type' = 'security.refused' and strpos(event, $1) > 0",
+      [view.id],
+    );
+    expect(told).toHaveLength(1);
   });
 });

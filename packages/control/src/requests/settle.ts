@@ -88,6 +88,7 @@ export async function settle(
       const grant = await createGrant(tx, control, {
         request: signed,
         counted,
+        votes,
         spec: ground.spec,
         policy: ground.policy,
         current: voting.current,

@@ -14,6 +14,7 @@ import { demandWholeLog } from "../audit/guard.ts";
 import { recordAll, type AuditEvent } from "../audit/record.ts";
 import type { Actor, Control, Tx } from "../control.ts";
 import { createGrant } from "../grants/create.ts";
+import { rememberDebt } from "../grants/debts.ts";
 import type { StoredGrant } from "../store/grants.ts";
 import { insertRequest, lockRequester, onePendingCount, type StoredRequest } from "../store/requests.ts";
 import type { Signed } from "../store/signed.ts";
@@ -41,12 +42,13 @@ export async function submitRequest(control: Control, actor: Actor, input: Submi
     await refuseForeignExtension(tx, control, actor, input);
     // Where the debts decide they are read under the subject's lock, so that of two break-glass requests at once the second meets the first's.
     const reviewsOwed =
-      input.breakGlass === true ? await reviewsOwedLocked(tx, ground.roster, actor) : ground.reviewsOwed;
+      input.breakGlass === true ? await reviewsOwedLocked(tx, control, ground.roster, actor) : ground.reviewsOwed;
     const request = decideAsked(control, actor, { ...ground, reviewsOwed }, input, now);
     return await storeRequest(tx, control, ground, request);
   });
 
   const { request, grant } = outcome;
+  if (grant?.reviewDueAt !== undefined) await rememberDebt(control, request.signed.document, grant.id);
   const { decision } = request.signed.document;
   if (decision.effect === "deny") {
     throw new CardeaError("policy_denied", decision.reasons.join("; "), {
@@ -100,6 +102,7 @@ async function storeRequest(tx: Tx, control: Control, ground: Ground, signed: Si
       ? await createGrant(tx, control, {
           request: signed,
           counted,
+          votes: [],
           spec: ground.resource.spec,
           policy: ground.policy,
           current: ground.policy,

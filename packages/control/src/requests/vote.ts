@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { checkNarrowing } from "@cardea/core/approval/effective";
 import { mayVote } from "@cardea/core/approval/eligible";
 import type { Entries } from "@cardea/core/approval/standing";
+import { decisionStands } from "@cardea/core/approval/still-stands";
 import { tally, type Tally } from "@cardea/core/approval/tally";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type RequestId } from "@cardea/core/contract/ids";
@@ -18,15 +19,14 @@ import type { Actor, Control } from "../control.ts";
 import { demandSignIn } from "../people/demand.ts";
 import { rosterIn } from "../people/roster.ts";
 import { demandPolicy, policyByDigest } from "../policy/current.ts";
-import { checkStanding } from "../policy/standing.ts";
 import { insertVote, manyVotes, maybeOneRequestLocked, type StoredRequest } from "../store/requests.ts";
-import { isInLog } from "../store/log.ts";
 import { resourceById, specByDigest } from "../store/resources.ts";
 import { signDocument, type Signed } from "../store/signed.ts";
 import { transact } from "../store/transaction.ts";
 import { expireIn } from "./expire.ts";
 import { settle, type Ground, type Outcome, type Voting } from "./settle.ts";
 import { maySee, requestIds, requestView } from "./view.ts";
+import { demandWhole, rememberVotes } from "./whole.ts";
 
 /** Votes on one request, replaced ones included. Evidence holds at most 200. */
 const maxVotes = 100;
@@ -35,7 +35,8 @@ const maxVotes = 100;
  * An approver's yes or no, for exactly the digest that they saw. The request's row is locked, so of votes, withdrawal and expiry at once
  * one comes first and the others meet what it left. The vote that meets the last stage makes the grant in the same transaction.
  * @throws CardeaError `not_found`, `token_forbidden`, `conflict` for another digest, `self_approval`, `not_an_approver`, `already_voted`,
- * `request_not_pending`, `request_expired`, `narrowing_…`, `policy_denied` where policy would not decide the same now, `log_rolled_back`
+ * `request_not_pending`, `request_expired`, `narrowing_…`, `policy_denied` where policy would not decide the same now, `log_rolled_back`;
+ * `evidence_signature`, `evidence_mismatch` where rows were altered
  */
 export async function castVote(
   control: Control,
@@ -56,11 +57,9 @@ export async function castVote(
   });
   const outcome = await reportingAlterations(control, voting);
   if ("refusal" in outcome) throw outcome.refusal;
+  await rememberVotes(control, outcome.request, outcome.votes.length);
   return requestView({ ...outcome, actor: actor.subject, nowMs: control.clock.now() });
 }
-
-/** A row put back to `pending` is not: what ended it is in the log. */
-const settledTypes = ["request.approved", "request.denied", "request.withdrawn", "request.expired"] as const;
 
 async function vote(voting: Voting): Promise<Outcome> {
   const { tx, control, actor, input, request, votes, roster } = voting;
@@ -75,13 +74,7 @@ async function vote(voting: Voting): Promise<Outcome> {
       ),
     };
   }
-  if (await isInLog(tx, request.id, settledTypes)) {
-    throw new CardeaError(
-      "evidence_mismatch",
-      `the request \`${request.id}\` was decided already, as the log says: its row was altered`,
-      { extra: { altered: request.id } },
-    );
-  }
+  await demandWhole(tx, control, request, votes);
   if (input.digest !== digest)
     throw new CardeaError("conflict", "the request is not the one that you saw: its digest differs; look at it again");
   if (votes.length >= maxVotes)
@@ -152,7 +145,7 @@ async function groundOf({
       ),
     };
   }
-  const standing = checkStanding({
+  const stands = decisionStands({
     request: document,
     spec: ground.spec,
     policy: policy.signed.document,
@@ -160,9 +153,9 @@ async function groundOf({
     entries: (subject) => roster.entry(subject),
     nowMs: control.clock.now(),
   });
-  if (!standing.ok)
-    throw new CardeaError("policy_denied", standing.detail, {
-      extra: { request: document.id, reasons: [standing.detail] },
+  if (!stands.ok)
+    throw new CardeaError("policy_denied", stands.detail, {
+      extra: { request: document.id, reasons: [stands.detail] },
     });
   const narrowing = input.narrowing === undefined ? undefined : checkNarrowing(document, ground.spec, input.narrowing);
   if (narrowing !== undefined) throw new CardeaError(narrowing.code, narrowing.detail);

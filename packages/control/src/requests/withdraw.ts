@@ -9,6 +9,7 @@ import { decideRequest, manyVotes, maybeOneRequestLocked } from "../store/reques
 import { transact } from "../store/transaction.ts";
 import { concerned } from "./tell.ts";
 import { maySee, requestIds, requestView } from "./view.ts";
+import { rememberEnd } from "./whole.ts";
 
 /**
  * Takes a pending request back: its requester, or whom an agent acts for. Doing it again answers with the request as it is.
@@ -42,5 +43,6 @@ export async function withdrawRequest(control: Control, actor: Actor, id: Reques
     control.wake.signal("requests", tx);
     return { request: { ...request, state: "withdrawn" as const, decidedAt: now }, votes, roster };
   });
+  await rememberEnd(control, outcome.request, outcome.votes.length);
   return requestView({ ...outcome, actor: actor.subject, grant: undefined, nowMs: control.clock.now() });
 }

@@ -6,6 +6,7 @@ import { Name, toTime } from "@cardea/core/documents/primitives";
 import type { Actor, Control } from "../control.ts";
 import { record } from "../audit/record.ts";
 import { demand, demandSignIn } from "../people/demand.ts";
+import { rosterIn } from "../people/roster.ts";
 import { maybeOneOutpost } from "../store/outposts.ts";
 import { insertResource, maybeOneResource } from "../store/resources.ts";
 import { enqueueTask } from "../store/tasks.ts";
@@ -33,7 +34,8 @@ export async function applyResource(
     });
   const task = await transact(control, async (tx) => {
     const outpost = await maybeOneOutpost(tx, control.keys, { id: input.outpost });
-    if (outpost === undefined)
+    const roster = await rosterIn(tx, control);
+    if (outpost === undefined || roster.outpost(outpost.enrolment.name) !== input.outpost)
       throw new CardeaError(
         "outpost_unknown",
         `there is no outpost \`${input.outpost}\`; \`cardea outposts\` lists them`,

@@ -7,7 +7,7 @@ import type { Policy } from "@cardea/core/documents/policy";
 import type { Actor, Control } from "../control.ts";
 import { policyInForce } from "../policy/current.ts";
 import { manyOutposts, maybeOneOutpost, type StoredOutpost } from "../store/outposts.ts";
-import { manyResources, maybeOneResource, type StoredResource } from "../store/resources.ts";
+import { manyResources, maybeOneResource, publicPrivilegesByDigest, type StoredResource } from "../store/resources.ts";
 import { isConnected } from "./outposts.ts";
 import { roleOffers } from "./offers.ts";
 
@@ -42,7 +42,16 @@ export async function showResource(control: Control, actor: Actor, name: string)
     maybeOneOutpost(control.db, control.keys, { id: resource.outpost }),
     policyInForce(control),
   ]);
-  return view(control, actor, resource, outpost, policy?.signed.document);
+  const shown = view(control, actor, resource, outpost, policy?.signed.document);
+  // Names of tables and functions are for those who could see them there themselves, and for those who operate this.
+  const mayKnow = operates(actor) || shown.offers.some(({ effect }) => effect !== "deny");
+  if (resource.spec === undefined || !mayKnow) return shown;
+  const publicPrivileges = await publicPrivilegesByDigest(control.db, resource.spec.document.publicPrivileges);
+  return { ...shown, ...(publicPrivileges !== undefined && { publicPrivileges }) };
+}
+
+function operates({ permissions }: Actor): boolean {
+  return permissions.includes("admin") || permissions.includes("auditor");
 }
 
 function view(
@@ -55,7 +64,7 @@ function view(
   const now = control.clock.now();
   const { spec, detail, version } = resource;
   // How a resource is guarded and what its administrator lacks is for those who operate it.
-  const operates = actor.permissions.includes("admin") || actor.permissions.includes("auditor");
+  const whole = operates(actor);
   return {
     id: resource.id,
     name: resource.name,
@@ -64,9 +73,9 @@ function view(
     owners: spec?.document.owners.groups ?? [],
     outpost: { id: resource.outpost, name: outpost?.enrolment.name ?? "unknown", connected: isConnected(outpost, now) },
     state: resource.state,
-    missing: operates ? [...resource.missing] : [],
-    warnings: operates ? [...resource.warnings] : [],
-    ...(operates && detail !== undefined && { detail }),
+    missing: whole ? [...resource.missing] : [],
+    warnings: whole ? [...resource.warnings] : [],
+    ...(whole && detail !== undefined && { detail }),
     ...(version !== undefined && { version }),
     ...(spec !== undefined && { spec: spec.document, specDigest: spec.digest }),
     offers: spec === undefined ? [] : roleOffers(policy, spec.document, actor.entry, toTime(now)),

@@ -10,7 +10,8 @@ import type { Actor, Control, Tx } from "../control.ts";
 import { record } from "../audit/record.ts";
 import { enrolmentSecret } from "../link/enrol.ts";
 import { demand, demandSignIn } from "../people/demand.ts";
-import { insertEnrolmentToken, manyOutposts, maybeOneOutpost, type StoredOutpost } from "../store/outposts.ts";
+import { rosterIn, type RosterView } from "../people/roster.ts";
+import { insertEnrolmentToken, manyOutposts, type StoredOutpost } from "../store/outposts.ts";
 import { transact } from "../store/transaction.ts";
 
 const tokenLifetimeMs = 15 * 60_000;
@@ -50,7 +51,7 @@ function view(outpost: StoredOutpost, nowMs: number): OutpostView {
 
 /**
  * `POST /v1/outposts/enrolments`. A name that an outpost has already is for rebuilding it: who enrols with the token replaces that outpost
- * and takes its resources over. Without a name a free one is chosen. @throws CardeaError `forbidden`, `token_forbidden`, `invalid_request`
+ * and takes its resources over. Without a name a free one is chosen. Of several tokens for a name the first enrolment spends all. @throws CardeaError `forbidden`, `token_forbidden`, `invalid_request`
  */
 export async function createEnrolmentToken(
   control: Control,
@@ -68,7 +69,8 @@ async function makeEnrolmentToken(
   actor: Actor,
   wanted: string | undefined,
 ): Promise<z.infer<typeof EnrolmentToken>> {
-  const name = Name.safeParse(wanted ?? (await freeName(tx, control)));
+  const roster = await rosterIn(tx, control);
+  const name = Name.safeParse(wanted ?? freeName(roster));
   if (!name.success)
     throw new CardeaError("invalid_request", `\`${wanted ?? ""}\` is not a name for an outpost`, {
       pointers: [{ path: "name", message: "not a name" }],
@@ -83,6 +85,7 @@ async function makeEnrolmentToken(
     data: { name: name.data, expiresAt },
     actor: actor.subject,
   });
+  const replaces = roster.outpost(name.data);
   const token = formatEnrolmentToken({
     v: 1,
     url: linkUrl(control.settings.publicUrl),
@@ -90,15 +93,15 @@ async function makeEnrolmentToken(
     id,
     name: name.data,
     expiresAt,
-    secret: toBase64Url(enrolmentSecret(control.keys, { token: id, name: name.data, expiresAt })),
+    secret: toBase64Url(enrolmentSecret(control.keys, { token: id, name: name.data, expiresAt, replaces })),
   });
   return { token, expiresAt };
 }
 
-async function freeName(tx: Tx, control: Control): Promise<string> {
+function freeName(roster: RosterView): string {
   for (let count = 1; ; count++) {
     const name = count === 1 ? defaultName : `${defaultName}-${String(count)}`;
-    if ((await maybeOneOutpost(tx, control.keys, { name })) === undefined) return name;
+    if (roster.outpost(name) === undefined) return name;
   }
 }
 

@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Database } from "./database.ts";
+import { preparing } from "./prepared.ts";
 
 export interface DatabaseSettings {
   /** `postgresql://…`, or the fields of one (`host` may be the directory of a Unix socket). */
@@ -45,7 +46,7 @@ export function openDatabase(settings: DatabaseSettings, log: Logger): OpenDatab
   const pool = new Pool({ ...config, max: settings.maxConnections ?? 10 });
   // A pooled connection that breaks while idle is replaced by the next query; unheard, its error would end the process.
   pool.on("error", (error) => log.warn({ err: error }, "an idle database connection broke"));
-  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: preparing(pool) }) });
   return {
     db,
     pool,

@@ -1,15 +1,16 @@
-/** Grants, their leases as outposts report them, and reviews. A `…Locked` query holds the row until the transaction ends. */
+/** Grants, and their leases as outposts report them. A `…Locked` query holds the row until the transaction ends. */
 import { sql, type ColumnType, type Selectable } from "kysely";
 import { SealedKey } from "@cardea/core/wire/delivery";
 import type { EventId, GrantId, LeaseId, OutpostId, RequestId, ResourceId, SubjectId } from "@cardea/core/contract/ids";
 import { Grant } from "@cardea/core/documents/grant";
 import type { Time } from "@cardea/core/documents/primitives";
 import { Request } from "@cardea/core/documents/request";
-import type { Review } from "@cardea/core/documents/vote";
 import { finalStates, type GrantState, type LeaseState } from "@cardea/core/lifecycle/states";
 import type { Control, ControlKeys, Tx } from "../control.ts";
+import type { GrantRosterTables } from "./grant-rosters.ts";
 import type { LeaseTables, StoredLease } from "./leases.ts";
 import type { StoredEntry } from "./log.ts";
+import type { ReviewTables } from "./reviews.ts";
 import { readSigned, signedColumns, type Signed } from "./signed.ts";
 
 type Db = Control["db"] | Tx;
@@ -47,20 +48,8 @@ interface GrantsTable {
   ended_at: Time | null;
 }
 
-interface ReviewsTable {
-  id: string;
-  grant_id: GrantId;
-  reviewer: SubjectId;
-  verdict: "justified" | "misuse";
-  digest: string;
-  document: string;
-  signatures: ColumnType<unknown, string, string>;
-  reviewed_at: Time;
-}
-
-export interface GrantTables extends LeaseTables {
+export interface GrantTables extends LeaseTables, GrantRosterTables, ReviewTables {
   grants: GrantsTable;
-  reviews: ReviewsTable;
 }
 
 /** A grant with its verified document; what stands beside it is what the control plane noted, and opens nothing. */
@@ -101,15 +90,18 @@ export interface NewGrant {
   readonly outpost: OutpostId;
   readonly createdPolicy: number;
   readonly judgedRoster: number;
+  /** Canonical JSON: who the people it concerns were at its approval, proven to the signed head. */
+  readonly rosterPart: string;
   readonly createdEvent: EventId;
   readonly createdAt: Time;
   readonly reviewDueAt: Time | undefined;
 }
 
-/** One grant a request: a second one violates `grants_request_key`. */
+/** One grant a request: a second one violates `grants_request_key`. One statement, because a key waits for it. */
 export async function insertGrant(tx: Tx, grant: NewGrant): Promise<void> {
   const { document } = grant.signed;
   await tx
+    .with("kept", (db) => db.insertInto("grant_rosters").values({ grant_id: document.id, document: grant.rosterPart }))
     .insertInto("grants")
     .values({
       id: document.id,
@@ -144,6 +136,14 @@ export async function maybeOneGrant(
     "id" in which ? query.where("grants.id", "=", which.id) : query.where("grants.request_id", "=", which.request)
   ).executeTakeFirst();
   return row === undefined ? undefined : stored(keys, row);
+}
+
+/** What the row says of a grant: a hint, nothing to act on. */
+export async function maybeOneGrantGlance(
+  db: Db,
+  id: GrantId,
+): Promise<Pick<GrantsTable, "state" | "requester"> | undefined> {
+  return await db.selectFrom("grants").select(["state", "requester"]).where("id", "=", id).executeTakeFirst();
 }
 
 /** A grant with the request that its row names and its entry in the log, if that has one yet. */
@@ -213,20 +213,6 @@ export async function changeGrant(tx: Tx, id: GrantId, { sealed, ...change }: Gr
     .set({ ...change, ...(sealed === undefined ? {} : { sealed: sealed === null ? null : JSON.stringify(sealed) }) })
     .where("id", "=", id)
     .execute();
-}
-
-/** Break-glass grants of these subjects, and of those who act for them, that nobody has looked back at. */
-export async function manyReviewsOwed(db: Db, subjects: readonly SubjectId[]): Promise<GrantId[]> {
-  const rows = await db
-    .selectFrom("grants")
-    .select("id")
-    .where((eb) => eb.or([eb("requester", "in", [...subjects]), eb("on_behalf_of", "in", [...subjects])]))
-    .where("review_due_at", "is not", null)
-    .where("reviewed_at", "is", null)
-    .orderBy("id")
-    .limit(1_000)
-    .execute();
-  return rows.map((row) => row.id);
 }
 
 /** Whether anything of the resource is granted, or will be, or is still being ended. */
@@ -310,14 +296,6 @@ export async function manyGrants(
       return { altered: row.id };
     }
   });
-}
-
-export async function insertReview(tx: Tx, signed: Signed<Review>): Promise<void> {
-  const { id, grant, reviewer, verdict, at } = signed.document;
-  await tx
-    .insertInto("reviews")
-    .values({ id, grant_id: grant.id, reviewer, verdict, ...signedColumns(signed), reviewed_at: at })
-    .execute();
 }
 
 function grantsWithLease(db: Db) {

@@ -50,6 +50,34 @@ export async function oneLeaseLocked(
   return storedLease(row);
 }
 
+/** Notes a new lease that is live already, in one statement; `false` where it was noted before, which is then left as it is. */
+export async function insertLiveLease(
+  tx: Tx,
+  lease: {
+    readonly id: LeaseId;
+    readonly grant: GrantId;
+    readonly outpost: OutpostId;
+    readonly nativeName: string;
+    readonly at: Time;
+  },
+): Promise<boolean> {
+  const inserted = await tx
+    .insertInto("leases")
+    .values({
+      id: lease.id,
+      grant_id: lease.grant,
+      outpost: lease.outpost,
+      state: "live",
+      previous_state: "intended",
+      native_name: lease.nativeName,
+      changed_at: lease.at,
+    })
+    .onConflict((conflict) => conflict.column("id").doNothing())
+    .returning("id")
+    .executeTakeFirst();
+  return inserted !== undefined;
+}
+
 export async function changeLease(
   tx: Tx,
   id: LeaseId,

@@ -4,7 +4,7 @@
  */
 import { sql, type ColumnType, type Generated } from "kysely";
 import type { Client } from "pg";
-import type { EventId } from "@cardea/core/contract/ids";
+import type { EventId, RequestId } from "@cardea/core/contract/ids";
 import type { Time } from "@cardea/core/documents/primitives";
 import { encodeBundle, tileWidth, type TileRef } from "@cardea/core/log/tiles";
 import type { Control, Tx } from "../control.ts";
@@ -220,15 +220,26 @@ export interface StoredEntry {
   readonly data: string | undefined;
 }
 
-/** Whether the log, or what waits for its place in it, names this id in an entry of one of these types. */
-export async function isInLog(db: Db, ref: string, types: readonly string[]): Promise<boolean> {
-  const { rows } = await sql<{ found: boolean }>`
-    select exists (select from audit_entries where refs @> array[${ref}]::text[] and type = any (${[...types]}::text[]))
-        or exists (select from audit_pending, unnest(${[...types]}::text[]) as type
-                    where strpos(event, ${ref}) > 0 and strpos(event, '"type":"' || type || '"') > 0) as found`.execute(
-    db,
-  );
-  return rows[0]?.found === true;
+/** What the log, and what waits for its place in it, says of a request. */
+export interface RequestTrace {
+  /** Votes that were cast on it. */
+  readonly voted: number;
+  readonly settled: boolean;
+}
+
+/** In what waits, canonical JSON writes the id beside its key in one way, which no quoted text can hold. */
+export async function oneRequestTrace(db: Db, request: RequestId): Promise<RequestTrace> {
+  const { rows } = await sql<RequestTrace>`
+    select count(*) filter (where type = 'request.voted') as voted,
+           coalesce(bool_or(type in ('request.approved', 'request.denied', 'request.withdrawn', 'request.expired')), false) as settled
+    from (
+      select type from audit_entries where refs @> array[${request}]::text[]
+      union all
+      select event::jsonb ->> 'type' from audit_pending where strpos(event, ${`"request":"${request}"`}) > 0
+    ) as entries`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new TypeError("an aggregate always gives one row");
+  return row;
 }
 
 export interface EntryFilter {

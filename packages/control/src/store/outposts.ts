@@ -48,16 +48,18 @@ export interface StoredOutpost {
   readonly leases: LeaseCounts | undefined;
 }
 
-/** An outpost that is not retired. @throws CardeaError `evidence_signature` where its row was altered */
+/** An outpost that is not retired, as the row says: whether it has its name still is in the signed roster. @throws CardeaError `evidence_signature` where its row was altered */
 export async function maybeOneOutpost(
   db: Db,
   keys: ControlKeys,
-  which: { readonly id: OutpostId } | { readonly name: string },
+  { id }: { readonly id: OutpostId },
 ): Promise<StoredOutpost | undefined> {
-  const query = db.selectFrom("outposts").selectAll().where("retired_at", "is", null);
-  const row = await (
-    "id" in which ? query.where("id", "=", which.id) : query.where("name", "=", which.name)
-  ).executeTakeFirst();
+  const row = await db
+    .selectFrom("outposts")
+    .selectAll()
+    .where("retired_at", "is", null)
+    .where("id", "=", id)
+    .executeTakeFirst();
   return row === undefined ? undefined : stored(keys, row);
 }
 

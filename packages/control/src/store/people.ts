@@ -292,18 +292,8 @@ export function manyTokens(
     .execute();
 }
 
-/** The token's owner, or undefined where there is no such token. */
-export async function maybeOneTokenOwner(
-  db: Db,
-  id: TokenId,
-): Promise<{ readonly subject_id: SubjectId; readonly method: TokenRow["method"] } | undefined> {
-  return db.selectFrom("tokens").select(["subject_id", "method"]).where("id", "=", id).executeTakeFirst();
-}
-
-/** Whether it existed. */
-export async function deleteToken(tx: Tx, id: TokenId): Promise<boolean> {
-  const result = await tx.deleteFrom("tokens").where("id", "=", id).executeTakeFirst();
-  return result.numDeletedRows > 0n;
+export async function deleteToken(tx: Tx, id: TokenId): Promise<void> {
+  await tx.deleteFrom("tokens").where("id", "=", id).execute();
 }
 
 export async function deleteTokensOfCredential(tx: Tx, credential: CredentialId): Promise<void> {

@@ -5,6 +5,7 @@ import type { OutpostId, ResourceId } from "@cardea/core/contract/ids";
 import { MissingPrivilege } from "@cardea/core/wire/link";
 import { digestOf, type Digest } from "@cardea/core/documents/digest";
 import type { Time } from "@cardea/core/documents/primitives";
+import { PublicPrivileges } from "@cardea/core/documents/public-privileges";
 import { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import { Signature } from "@cardea/core/documents/signature";
 import { canonicalJson } from "@cardea/core/documents/canonical";
@@ -40,7 +41,14 @@ interface ResourceSpecsTable {
   reported_at: Time;
 }
 
+interface PublicPrivilegesTable {
+  digest: string;
+  document: string;
+  reported_at: Time;
+}
+
 export interface ResourceTables {
+  public_privileges: PublicPrivilegesTable;
   resources: ResourcesTable;
   resource_specs: ResourceSpecsTable;
 }
@@ -121,6 +129,8 @@ export interface ReportedResource {
   readonly warnings: readonly string[];
   readonly spec:
     { readonly document: ResourceSpec; readonly digest: Digest; readonly signature: Signature } | undefined;
+  /** What the specification names by its digest. */
+  readonly publicPrivileges: PublicPrivileges | undefined;
   readonly at: Time;
 }
 
@@ -179,6 +189,27 @@ export async function storeReport(tx: Tx, report: ReportedResource): Promise<voi
     })
     .onConflict((conflict) => conflict.column("digest").doNothing())
     .execute();
+  if (report.publicPrivileges === undefined) return;
+  await tx
+    .insertInto("public_privileges")
+    .values({
+      digest: spec.document.publicPrivileges,
+      document: canonicalJson(report.publicPrivileges),
+      reported_at: report.at,
+    })
+    .onConflict((conflict) => conflict.column("digest").doNothing())
+    .execute();
+}
+
+/** The inventory with this digest; `undefined` where none was reported, or the row was altered so that its digest does not name it any more. */
+export async function publicPrivilegesByDigest(db: Db, digest: Digest): Promise<PublicPrivileges | undefined> {
+  const row = await db
+    .selectFrom("public_privileges")
+    .select("document")
+    .where("digest", "=", digest)
+    .executeTakeFirst();
+  const document = PublicPrivileges.safeParse(row === undefined ? undefined : parseJson(row.document));
+  return document.success && digestOf("public-privileges", document.data) === digest ? document.data : undefined;
 }
 
 function resourcesWithSpec(db: Db) {

@@ -86,7 +86,12 @@ export async function enqueueTask(
       created_at: now,
     })
     .onConflict((conflict) =>
-      conflict.columns(["grant_id", "type"]).where("state", "=", "open").where("grant_id", "is not", null).doNothing(),
+      conflict
+        .columns(["grant_id", "type"])
+        // Not as a parameter: with one a prepared statement's index cannot be inferred.
+        .where("state", "=", sql.lit("open"))
+        .where("grant_id", "is not", null)
+        .doNothing(),
     )
     .returning("id")
     .executeTakeFirst();

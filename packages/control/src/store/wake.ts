@@ -13,6 +13,7 @@ import { afterCommit } from "./transaction.ts";
 
 export const wakeChannels = [
   "audit",
+  "audit-soon",
   "log",
   "tasks",
   "requests",
@@ -86,8 +87,14 @@ export function startWake(options: WakeOptions): Wake {
 
 const notifyChannel = "cardea_wake";
 const reconnectMs = 1_000;
+/** Each process says so often that it is there, and is believed for so long. */
+const presentEveryMs = 5_000;
+const presentForMs = 12_000;
 
-/** The half of `Wake` that speaks with the other processes: one connection, at most one NOTIFY on its way, the rest gathered meanwhile. */
+/**
+ * The half of `Wake` that speaks with the other processes: one connection, at most one NOTIFY on its way, the rest gathered meanwhile. A hint costs as
+ * much as a small query, so a process that hears of no other sends none. One that comes says so first, and is answered.
+ */
 class OtherProcesses {
   readonly #connect: () => Promise<Client>;
   readonly #log: Logger;
@@ -97,7 +104,11 @@ class OtherProcesses {
   readonly #closing = new AbortController();
   readonly #running: Promise<void>;
   readonly #unsent = new Set<WakeChannel>();
+  /** Whether the others are still to be told that this process is there. */
+  #present = false;
   #client: Client | undefined;
+  /** While others are there; it goes off when they were not heard of for a while. */
+  #others: NodeJS.Timeout | undefined;
   /** The NOTIFY on its way, and those that gathered behind it. */
   #sending: Promise<void> | undefined;
 
@@ -114,6 +125,7 @@ class OtherProcesses {
   }
 
   notify(channel: WakeChannel): void {
+    if (this.#others === undefined) return;
     this.#unsent.add(channel);
     this.#sendSoon();
   }
@@ -122,6 +134,7 @@ class OtherProcesses {
     this.#closing.abort();
     await this.#running;
     await this.#sending;
+    clearTimeout(this.#others);
   }
 
   async #run(): Promise<void> {
@@ -145,6 +158,7 @@ class OtherProcesses {
       if (signal.aborted) resolve();
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
+    let presence: NodeJS.Timeout | undefined;
     try {
       // A hint lost in a crash is found by polling, so it need not wait for the disk.
       await client.query("set synchronous_commit = off");
@@ -153,9 +167,11 @@ class OtherProcesses {
       this.#client = client;
       // Whatever was told while nobody listened: look at everything once.
       for (const channel of wakeChannels) this.#tell(channel);
-      this.#sendSoon();
+      this.#sayPresent();
+      presence = setInterval(() => this.#sayPresent(), presentEveryMs);
       await ended;
     } finally {
+      clearInterval(presence);
       this.#client = undefined;
       await client.end().catch(() => undefined);
     }
@@ -164,23 +180,38 @@ class OtherProcesses {
   #hear(payload: string): void {
     const [from, ...channels] = payload.split(" ");
     if (from === this.#self) return;
+    const isNew = this.#others === undefined;
+    clearTimeout(this.#others);
+    this.#others = setTimeout(() => (this.#others = undefined), presentForMs);
+    // What happened until now it learns from the database, where whoever comes looks at everything first.
+    if (isNew) this.#sayPresent();
     for (const channel of wakeChannels) if (channels.includes(channel)) this.#tell(channel);
   }
 
   #sendSoon(): void {
     this.#sending ??= this.#send().then(() => {
       this.#sending = undefined;
-      if (this.#client !== undefined && this.#unsent.size > 0) this.#sendSoon();
+      if (this.#client !== undefined && this.#hasNews()) this.#sendSoon();
     });
+  }
+
+  #hasNews(): boolean {
+    return this.#present || this.#unsent.size > 0;
+  }
+
+  #sayPresent(): void {
+    this.#present = true;
+    this.#sendSoon();
   }
 
   async #send(): Promise<void> {
     try {
       // One commit gives several hints, one after the other: they go together.
       await Promise.resolve();
-      for (let client = this.#client; client !== undefined && this.#unsent.size > 0; client = this.#client) {
+      for (let client = this.#client; client !== undefined && this.#hasNews(); client = this.#client) {
         const payload = [this.#self, ...this.#unsent].join(" ");
         this.#unsent.clear();
+        this.#present = false;
         await client.query("select pg_notify($1, $2)", [notifyChannel, payload]);
       }
     } catch (error) {

@@ -4,6 +4,7 @@ import { Digest } from "./digest.ts";
 import { Grant } from "./grant.ts";
 import { Policy } from "./policy.ts";
 import { Base64Url, JsonValue } from "./primitives.ts";
+import { PublicPrivileges } from "./public-privileges.ts";
 import { Request } from "./request.ts";
 import { ResourceSpec } from "./resource-spec.ts";
 import { RosterHead, RosterProof } from "./roster.ts";
@@ -33,6 +34,8 @@ export const Evidence = z.strictObject({
   /** The policy that decides now, where the request's rule says `onPolicyChange: end` or deny rules have changed. */
   current: Policy.optional(),
   spec: ResourceSpec,
+  /** The inventory whose digest the specification names; proves nothing of the grant, and a grant holds without it. */
+  publicPrivileges: PublicPrivileges.optional(),
   roster: z.strictObject({ head: RosterHead, entries: z.array(RosterProof).max(300) }),
   trust: Digest,
   log: z.strictObject({ checkpoint: z.string().max(4_000), proofs: z.array(LogProof).max(300) }),

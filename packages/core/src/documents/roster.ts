@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CredentialId, SubjectId } from "../contract/ids.ts";
+import { CredentialId, OutpostId, SubjectId, TokenId } from "../contract/ids.ts";
 import { Base64Url, Name, SubjectKind, Time } from "./primitives.ts";
 
 /** A credential by which a subject signs in or signs. Keys are raw public keys: 32 bytes for Ed25519. */
@@ -24,8 +24,14 @@ export const RosterEntry = z.strictObject({
   /** Cardea's own permissions. */
   permissions: z.array(z.enum(["member", "auditor", "admin"])),
   active: z.boolean(),
+  /** API tokens that are good, unless they are over; absent for none. */
+  tokens: z.array(TokenId).max(50).optional(),
 });
 export type RosterEntry = z.infer<typeof RosterEntry>;
+
+/** An outpost that is enrolled now, under the name that it alone has. */
+export const RosterOutpost = z.strictObject({ name: Name, id: OutpostId });
+export type RosterOutpost = z.infer<typeof RosterOutpost>;
 
 /** The signed head over all entries: an RFC 6962 tree whose leaves are the entries' canonical bytes, ordered by subject id. */
 export const RosterHead = z.strictObject({
@@ -36,6 +42,8 @@ export const RosterHead = z.strictObject({
   size: z.int().min(0),
   /** RFC 6962 root hash, base64url. */
   root: Base64Url.length(43),
+  /** Absent for none. */
+  outposts: z.array(RosterOutpost).max(1_000).optional(),
 });
 export type RosterHead = z.infer<typeof RosterHead>;
 

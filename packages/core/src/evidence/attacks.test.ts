@@ -185,6 +185,9 @@ const withoutAKey: readonly Cheat[] = [
   altered("brings an invented newer policy", "evidence_signature", (evidence) => {
     evidence.current = version2([changeRule()]);
   }),
+  altered("says less of what everybody may", "evidence_mismatch", ({ publicPrivileges }) => {
+    publicPrivileges?.summary.pop();
+  }),
   altered("edits the roster's head", "evidence_roster", ({ roster }) => {
     roster.head.root = rosterOf({ people: people(1, ["dba"]), rosterVersion: 2 }).head.root;
   }),
@@ -652,5 +655,60 @@ describe("what honest people do is accepted", () => {
     expect(verify({ evidence: evidenceOf(scene), nowMs: nowMs + 1e11, options: { purpose: "audit" } })).toMatchObject({
       ok: true,
     });
+  });
+});
+
+describe("who people were at the approval", () => {
+  const later = (changes: Pick<Scene, "people">): unknown =>
+    evidenceOf({ ...honest, ...changes, rosterVersion: 2, then: honest });
+  const audit = { options: { purpose: "audit" } } as const;
+
+  it("is what counts for whoever looks back, and nothing newer or older", () => {
+    expect(verify({ evidence: evidenceOf(honest), ...audit })).toMatchObject({ ok: true });
+    // Signed, and the same people: still not the roster that the log names.
+    expect(verify({ evidence: later(honest), ...audit })).toMatchObject({ ok: false, code: "evidence_log" });
+  });
+
+  it("does not help who is to make a key: that goes by who they are now", () => {
+    expect(verify({ evidence: later(honest) })).toMatchObject({ ok: true });
+    for (const [changed, code] of [
+      [people(1, ["engineering"], { active: false }), "evidence_roster"],
+      [people(1, ["sales"]), "evidence_decision"],
+      [people(2, ["dba"], { active: false }), "evidence_quorum"],
+      [people(4, []), "evidence_quorum"],
+    ] as const)
+      expect(verify({ evidence: later({ people: changed }) })).toMatchObject({ ok: false, code });
+  });
+
+  it("cannot be left out of the leaf", () => {
+    const leaves = loggedOf(honest).map(({ leaf, data, salt }) => {
+      const rest = Object.fromEntries(Object.entries(data).filter(([name]) => name !== "roster"));
+      return leaf.type === "grant.created" ? logged(10, leaf.type, leaf.ids, rest) : { leaf, data, salt };
+    });
+    const evidence = { ...evidenceOf(honest), log: logOf(honest, leaves) };
+    expect(verify({ evidence, ...audit })).toMatchObject({ ok: false, code: "evidence_log" });
+    expect(verify({ evidence })).toMatchObject({ ok: false, code: "evidence_log" });
+  });
+});
+
+describe("what everybody may at the resource", () => {
+  const besides = (evidence: Evidence) => {
+    const outcome = verify({ evidence });
+    return outcome.ok ? outcome.besides : outcome.code;
+  };
+
+  it("is told beside what is granted", () => {
+    expect(besides(evidenceOf(honest))).toEqual([
+      "everybody at prod-orders may connect to the databases `orders`",
+      "everybody at prod-orders may make temporary tables in `orders`",
+    ]);
+  });
+
+  it("is said to be missing where it is, and the grant holds all the same", () => {
+    const evidence = evidenceOf(honest);
+    delete evidence.publicPrivileges;
+    expect(besides(evidence)).toEqual([
+      `what everybody may at prod-orders is not in the evidence; its digest is ${honest.spec.publicPrivileges}`,
+    ]);
   });
 });

@@ -1,4 +1,4 @@
-import type { Digest } from "../documents/digest.ts";
+import { digestOf, type Digest } from "../documents/digest.ts";
 import type { Evidence } from "../documents/evidence.ts";
 import { ok, refused, type Result } from "../lib/result.ts";
 
@@ -31,6 +31,9 @@ export function checkBelonging(evidence: Evidence, digests: Digests): Result<und
   ) {
     return mismatch("the specification is of another resource");
   }
+  const { publicPrivileges } = evidence;
+  if (publicPrivileges !== undefined && digestOf("public-privileges", publicPrivileges) !== spec.publicPrivileges)
+    return mismatch("what everybody may at the resource is not what its specification names");
   return ok(undefined);
 }
 

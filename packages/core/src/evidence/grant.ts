@@ -1,5 +1,5 @@
 import { effectiveGrant } from "../approval/effective.ts";
-import { tally } from "../approval/tally.ts";
+import { approvalStands } from "../approval/still-stands.ts";
 import { canonicalJson } from "../documents/canonical.ts";
 import type { Evidence } from "../documents/evidence.ts";
 import { timeMs } from "../documents/primitives.ts";
@@ -19,13 +19,12 @@ export function checkGrant(evidence: Evidence, roster: ProvenRoster): Result<und
   if (unproven !== undefined)
     return refused("evidence_roster", `the roster does not prove the approver ${unproven.approver}`);
 
-  const counted = tally({ request, votes, entries: (subject) => roster.get(subject), now: grant.window.notBefore });
-  if (counted.state !== "approved")
-    return refused("evidence_quorum", `the votes come to ${counted.state}, not to an approval`);
-  if (canonicalJson(grant.votes) !== canonicalJson(counted.votes))
-    return different("it names other votes than those that count");
+  const counted = approvalStands({ request, votes, grant, entries: (subject) => roster.get(subject) });
+  if (!counted.ok)
+    return counted.code === "not_approved" ? refused("evidence_quorum", counted.detail) : different(counted.detail);
+  const { at, narrowing } = counted.value;
 
-  const opens = Math.max(timeMs(counted.at), timeMs(request.asked.window.start ?? counted.at));
+  const opens = Math.max(timeMs(at), timeMs(request.asked.window.start ?? at));
   const begins = timeMs(grant.window.notBefore);
   if (begins < opens) return different("its window begins before it was approved");
   if (begins > opens + maxActivationDelayMs) return different("its window begins later than asked");
@@ -34,7 +33,7 @@ export function checkGrant(evidence: Evidence, roster: ProvenRoster): Result<und
 
   const effective = effectiveGrant({
     request,
-    narrowing: counted.narrowing,
+    narrowing,
     spec,
     policy,
     activatedAt: grant.window.notBefore,

@@ -12,9 +12,15 @@ import type { Digests } from "./belonging.ts";
 
 /**
  * Whether a signed checkpoint of the pinned log covers the approval: a `grant.created` leaf that commits to exactly these
- * request, votes and grant. Further proofs are checked too; one that does not hold spoils the evidence.
+ * request, votes and grant, and to the roster by which it was approved. Looking back, that roster is the one that counts; who makes a key asks a
+ * newer one. Further proofs are checked too; one that does not hold spoils the evidence.
  */
-export function checkLog(evidence: Evidence, digests: Digests, trust: Trust): Result<undefined, "evidence_log"> {
+export function checkLog(
+  evidence: Evidence,
+  digests: Digests,
+  trust: Trust,
+  purpose: "issue" | "audit",
+): Result<undefined, "evidence_log"> {
   const log = logIdentityOf(trust);
   if (log === undefined) return refused("evidence_log", "the pinned log key is malformed");
   const checkpoint = openCheckpoint(evidence.log.checkpoint, log);
@@ -23,12 +29,15 @@ export function checkLog(evidence: Evidence, digests: Digests, trust: Trust): Re
     const result = checkProof(proof, checkpoint.value);
     if (!result.ok) return result;
   }
-  const expected = canonicalJson({ request: digests.request, grant: digests.grant, votes: evidence.grant.votes });
-  const covered = evidence.log.proofs.some(
-    ({ leaf, data }) =>
-      leaf.type === "grant.created" && leaf.ids["grant"] === evidence.grant.id && canonicalJson(data) === expected,
-  );
-  return covered ? ok(undefined) : refused("evidence_log", "no leaf of the log commits to this grant");
+  const { request, grant, rosterHead } = digests;
+  const covered = evidence.log.proofs.some(({ leaf, data }) => {
+    const roster = purpose === "audit" ? rosterHead : (data["roster"] ?? null);
+    const expected = canonicalJson({ request, grant, votes: evidence.grant.votes, roster });
+    return leaf.type === "grant.created" && leaf.ids["grant"] === evidence.grant.id && canonicalJson(data) === expected;
+  });
+  return covered
+    ? ok(undefined)
+    : refused("evidence_log", "no leaf of the log commits to this grant and the roster of its approval");
 }
 
 function checkProof({ leaf, data, salt, index, path }: LogProof, head: TreeHead): Result<undefined, "evidence_log"> {

@@ -31,6 +31,7 @@ import {
   sampleFacts,
   sampleGrantId,
   samplePolicy,
+  samplePublicPrivileges,
   sampleRequest,
   sampleSpec,
   sampleSubject,
@@ -135,6 +136,8 @@ export interface Scene {
   readonly spec: ResourceSpec;
   readonly people: readonly RosterEntry[];
   readonly rosterVersion: number;
+  /** Who they were at the approval, where they are others now. */
+  readonly then?: Pick<Scene, "people" | "rosterVersion">;
   readonly request: Request;
   readonly votes: readonly Vote[];
   readonly grant: Grant;
@@ -246,6 +249,10 @@ export function evidenceOf(scene: Scene): Evidence {
     policy,
     ...(current && { current }),
     spec,
+    // Another scene's specification may name another inventory, of which nobody has the text.
+    ...(spec.publicPrivileges === digestOf("public-privileges", samplePublicPrivileges) && {
+      publicPrivileges: samplePublicPrivileges,
+    }),
     roster,
     trust: digestOf("trust", sampleTrust(keys)),
     log: logOf(scene),
@@ -287,8 +294,10 @@ function provenTo({ request, votes, people }: Scene, roster: ReturnType<typeof r
 export type Logged = Pick<LogProof, "leaf" | "data" | "salt">;
 
 /** What the log holds of a scene: a few events before, the grant's creation, a few after. */
-export function loggedOf({ request, votes, grant }: Pick<Scene, "request" | "votes" | "grant">): Logged[] {
+export function loggedOf(scene: Scene): Logged[] {
+  const { request, votes, grant, then = scene } = scene;
   const digest = digestOf("request", request);
+  const roster = digestOf("roster", rosterOf(then).head);
   return [
     logged(0, "policy.applied", {}, { version: 1 }),
     logged(1, "request.submitted", { request: request.id }, { request: digest }),
@@ -299,7 +308,7 @@ export function loggedOf({ request, votes, grant }: Pick<Scene, "request" | "vot
       10,
       "grant.created",
       { request: request.id, grant: grant.id },
-      { request: digest, grant: digestOf("grant", grant), votes: grant.votes },
+      { request: digest, grant: digestOf("grant", grant), votes: grant.votes, roster },
     ),
     logged(11, "subject.signed_in", { subject: request.asked.requester.id }, { kind: "device" }),
     logged(12, "policy.applied", {}, { version: 2 }),

@@ -21,17 +21,24 @@ import { checkSignatures } from "./signatures.ts";
 
 export type EvidenceRefusal = Refused<Extract<ErrorCode, `evidence_${string}`>>;
 
-/** What was proven by signature, by the log or by deciding again, and what rests on somebody's word, in plain words. */
+/**
+ * What was proven by signature, by the log or by deciding again, what rests on somebody's word, and what every login at the resource has besides
+ * the grant; in plain words.
+ */
 export interface Verified {
   readonly ok: true;
   readonly proven: readonly string[];
   readonly asserted: readonly string[];
+  readonly besides: readonly string[];
   readonly evidence: Evidence;
   readonly digests: Digests;
 }
 
 export interface VerifyOptions {
-  /** `issue` demands that the window is open at `nowMs`; `audit` looks back and ignores it. */
+  /**
+   * `issue` demands that the window is open at `nowMs`, and takes any roster not older than those the caller has seen; `audit` looks back: the
+   * window may be over, and the roster is the one that the log names for the approval.
+   */
   readonly purpose: "issue" | "audit";
   /** The policy that the caller knows to be in force; its deny rules apply whatever the request's policy said. */
   readonly currentPolicy?: Policy;
@@ -68,7 +75,7 @@ export function verifyEvidence(
   const steps: readonly (() => Result<undefined, EvidenceRefusal["code"]>)[] = [
     () => checkSignatures(evidence, digests, trust),
     () => checkBelonging(evidence, digests),
-    () => checkLog(evidence, digests, trust),
+    () => checkLog(evidence, digests, trust, options.purpose),
     () => checkDecision(evidence, digests, roster.value, decidedAt, options.currentPolicy),
     () => checkGrant(evidence, roster.value),
     () => checkWindow(evidence, nowMs, options.purpose),
@@ -77,7 +84,14 @@ export function verifyEvidence(
     const result = step();
     if (!result.ok) return result;
   }
-  return { ok: true, proven: proven(evidence), asserted: asserted(evidence), evidence, digests };
+  return {
+    ok: true,
+    proven: proven(evidence),
+    asserted: asserted(evidence),
+    besides: besides(evidence),
+    evidence,
+    digests,
+  };
 }
 
 /** The digests of all documents of the evidence, computed from their bytes. */
@@ -131,4 +145,14 @@ function asserted({ request }: Evidence): string[] {
           `facts that the client asserted: ${named.join(", ")} (${canonicalJson(request.facts.asserted).length} characters)`,
         ]),
   ];
+}
+
+/** The outpost's word, bound by the digest in the specification; a grant is its scope plus this. */
+function besides({ spec, publicPrivileges }: Evidence): string[] {
+  if (publicPrivileges === undefined)
+    return [`what everybody may at ${spec.name} is not in the evidence; its digest is ${spec.publicPrivileges}`];
+  const { summary } = publicPrivileges;
+  return summary.length === 0
+    ? [`everybody at ${spec.name} may nothing, as its outpost found it`]
+    : summary.map((may) => `everybody at ${spec.name} may ${may}`);
 }

@@ -7,6 +7,7 @@ import { digestOf } from "../documents/digest.ts";
 import { Policy, PolicyAction, type PolicyDocument, type Rule } from "../documents/policy.ts";
 import { toTime, type Time } from "../documents/primitives.ts";
 import { Request, type Asked, type Facts } from "../documents/request.ts";
+import type { PublicPrivileges } from "../documents/public-privileges.ts";
 import { ResourceSpec, type LimitEnforcers } from "../documents/resource-spec.ts";
 import type { RosterEntry } from "../documents/roster.ts";
 import { decide } from "./decide.ts";
@@ -40,6 +41,12 @@ const directEnforcers: LimitEnforcers = {
   closesSessions: "native",
 };
 
+/** What every login at the sample's resource has. */
+export const samplePublicPrivileges: PublicPrivileges = {
+  summary: ["connect to the databases `orders`", "make temporary tables in `orders`"],
+  connect: ["orders"],
+};
+
 /** A database `prod-orders` with the roles `read` (also direct), `write` and `admin` (a native role: every action). */
 export function sampleSpec(over: Partial<ResourceSpec> = {}): ResourceSpec {
   return ResourceSpec.parse({
@@ -71,7 +78,7 @@ export function sampleSpec(over: Partial<ResourceSpec> = {}): ResourceSpec {
       },
       admin: { patterns: [{ name: "sql.*" }], vias: ["gateway", "direct"], narrows: [] },
     },
-    publicPrivileges: digestOf("public-privileges", []),
+    publicPrivileges: digestOf("public-privileges", samplePublicPrivileges),
     ...over,
   });
 }

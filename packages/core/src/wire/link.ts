@@ -5,6 +5,7 @@ import { EventId, GrantId, LeaseId, OutpostId, ResourceId, SessionId, TaskId, To
 import { Configuration } from "../documents/configuration.ts";
 import { Policy } from "../documents/policy.ts";
 import { Base64Url, JsonValue, Name, plainText, Time } from "../documents/primitives.ts";
+import { PublicPrivileges } from "../documents/public-privileges.ts";
 import { ResourceSpec } from "../documents/resource-spec.ts";
 import { RosterHead, RosterProof } from "../documents/roster.ts";
 import { Signature } from "../documents/signature.ts";
@@ -121,6 +122,8 @@ export const ResourceReport = z.strictObject({
   state: z.enum(["ready", "degraded", "unreachable", "invalid"]),
   spec: ResourceSpec.optional(),
   specSignature: Signature.optional(),
+  /** The inventory whose digest the specification names; absent where it is too long to keep. */
+  publicPrivileges: PublicPrivileges.optional(),
   missing: z.array(MissingPrivilege).max(100),
   warnings: z.array(plainText(1_000)).max(100),
   version: plainText(200).optional(),

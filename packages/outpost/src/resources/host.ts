@@ -7,6 +7,7 @@ import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
 import type { ResourceId } from "@cardea/core/contract/ids";
 import type { ResourceReport } from "@cardea/core/wire/link";
 import type { Digest } from "@cardea/core/documents/digest";
+import type { PublicPrivileges } from "@cardea/core/documents/public-privileges";
 import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import type { Signature } from "@cardea/core/documents/signature";
 import { refused, type Refused } from "@cardea/core/lib/result";
@@ -28,6 +29,8 @@ export interface HostOptions {
 /** What was found, and as what it was signed. */
 export interface Found {
   readonly inspection: Inspection;
+  /** Absent where the inventory is too long for a report; the specification names its digest all the same. */
+  readonly publicPrivileges: PublicPrivileges | undefined;
   readonly spec: ResourceSpec;
   readonly specDigest: Digest;
   readonly specSignature: Signature;
@@ -150,6 +153,7 @@ export class ResourceHost {
       ...(found !== undefined && {
         spec: found.spec,
         specSignature: found.specSignature,
+        ...(found.publicPrivileges !== undefined && { publicPrivileges: found.publicPrivileges }),
         version: found.inspection.version,
       }),
       ...(fault !== undefined && { detail: `${fault.code}: ${fault.message}`.slice(0, 1_000) }),

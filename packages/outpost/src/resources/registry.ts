@@ -11,6 +11,7 @@ import type { ConfigurationAuthority, ResourceReport, TaskResult } from "@cardea
 import { configureInfo, markKeyOf, resourceIdOf } from "@cardea/core/contract/outpost-marks";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { digestOf } from "@cardea/core/documents/digest";
+import { PublicPrivileges } from "@cardea/core/documents/public-privileges";
 import { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import { signDigest } from "@cardea/core/documents/signature";
 import { sha256 } from "@cardea/core/lib/crypto";
@@ -342,6 +343,7 @@ export class Registry {
 
   #signed(host: ResourceHost, { config, connector }: Configured, inspection: Found["inspection"]): Found {
     const { keys } = this.#options;
+    const kept = PublicPrivileges.safeParse(inspection.publicPrivileges);
     const spec = ResourceSpec.parse({
       v: 1,
       id: host.id,
@@ -358,6 +360,7 @@ export class Registry {
     const credential = toHex(sha256(fromBase64Url(keys.identityKey))).slice(0, 16);
     return {
       inspection,
+      publicPrivileges: kept.success ? kept.data : undefined,
       spec,
       specDigest,
       specSignature: signDigest("outpost", credential, keys.identity, specDigest),

@@ -30,7 +30,10 @@ export async function serverAccount(names: readonly string[] = accountNames): Pr
   }
   const name = names.at(-1) ?? "cardea";
   try {
-    await run("useradd", [
+    // One at a time: of two at once each makes its own. A directory can be locked like a file.
+    await run("flock", [
+      "/etc",
+      "useradd",
       "--system",
       "--user-group",
       "--no-create-home",
@@ -41,12 +44,11 @@ export async function serverAccount(names: readonly string[] = accountNames): Pr
       name,
     ]);
   } catch (cause) {
-    // A concurrent start may have made it between the look-up and here.
+    // A concurrent start made it between the look-up and here.
     const account = await lookUp(name);
     if (account !== undefined) return account;
     throw new CardeaError(
       "database_unavailable",
-
       `postgresql cannot run as root and the user \`${name}\` could not be created: create a system user \`${name}\`, or start as an ordinary user`,
       { cause },
     );

@@ -157,15 +157,17 @@ describe.skipIf(!isRoot)("as root, whose server runs under another account", () 
   });
 });
 
-const source = fileURLToPath(new URL(".", import.meta.url));
-const readableByAll = isRoot && (await canReach(source, nobody));
-
-test.skipIf(!readableByAll)("as an ordinary user the server is that user's own", async () => {
+test.skipIf(!isRoot)("as an ordinary user the server is that user's own", async () => {
+  const checkout = await readableCheckout();
+  const source = join(checkout, "packages/server/src/embedded");
   const dir = await scratchDir();
   const home = join(dir, "home");
   await mkdir(home, { mode: 0o700 });
   await chown(home, nobody.uid, nobody.gid);
-  const options = await clusterOptions(18, home);
+  const options = {
+    ...(await clusterOptions(18, home)),
+    binaries: await readableBinaries(await binariesOf(18), nobody, join(dir, "shared")),
+  };
   const script = `
     const { startCluster } = await import(${JSON.stringify(join(source, "cluster.ts"))});
     const { Client } = await import("pg");
@@ -181,8 +183,20 @@ test.skipIf(!readableByAll)("as an ordinary user the server is that user's own",
     await client.end();
     console.log(statSync("/proc/" + cluster.pid).uid, statSync(cluster.dataDir).uid);
     await cluster.stop();`;
-  const loader = fileURLToPath(new URL("../../../../testing/typescript-loader.mjs", import.meta.url));
+  const loader = join(checkout, "testing/typescript-loader.mjs");
   const args = ["--conditions", "source", "--import", loader, "--input-type=module", "-e", script];
   const { stdout } = await runFile(process.execPath, args, { uid: nobody.uid, gid: nobody.gid, cwd: source, env: {} });
   expect(stdout.trim()).toBe("65534 65534");
 });
+
+/** This checkout where everybody can read it: itself, or a copy for the test. */
+async function readableCheckout(): Promise<string> {
+  const here = fileURLToPath(new URL("../../../../", import.meta.url));
+  const parts = ["packages/core", "packages/server", "testing", "node_modules"];
+  if (await canReach(here, nobody, parts)) return here;
+  const copy = join(await scratchDir(), "checkout");
+  await mkdir(join(copy, "packages"), { recursive: true });
+  for (const part of parts) await runFile("cp", ["-a", join(here, part), join(copy, part)]);
+  await runFile("chmod", ["-R", "a+rX", copy]);
+  return copy;
+}

@@ -44,6 +44,19 @@ async function scheduledGrant(ground: Ground) {
   return { client, filed, grant: sure(filed.view.grant, "grant") };
 }
 
+/** Makes a request undecided again, and the log's entries of it impossible to find, though the tree still adds up. */
+async function reopen(ground: Ground, request: string): Promise<void> {
+  await ground.database.alter(
+    "requests",
+    { id: request },
+    { state: "pending", previous_state: null, decided_at: null },
+  );
+  for (const { index } of await ground.database.many("select index from audit_entries where $1 = any (refs)", [
+    request,
+  ]))
+    await ground.database.alter("audit_entries", { index }, { refs: [] });
+}
+
 /** A new open `issue` task for a grant, as SQL can make it; answers with how the outpost receipted it. */
 async function issueBySql(ground: Ground, grant: string): Promise<string> {
   const id = newId("task", systemClock, systemRandom);
@@ -241,7 +254,7 @@ export const documentsBySql: AttackList = {
     },
     {
       tries: "a denied request is opened again, its denial left where it is",
-      meets: "request_not_pending",
+      meets: "evidence_mismatch",
       run: async (ground) => {
         const filed = await ground.pending("QUORUM");
         await ground.bob.vote(filed.view.id, { verdict: "deny", digest: filed.view.digest });
@@ -250,6 +263,49 @@ export const documentsBySql: AttackList = {
           { id: filed.view.id },
           { state: "pending", previous_state: null, decided_at: null },
         );
+        return outcomeOf(ground.approve(await ground.as("carol"), filed));
+      },
+    },
+    {
+      tries: "a denial is deleted, its request opened again, and its entries in the log hidden",
+      meets: "evidence_mismatch",
+      run: async (ground) => {
+        const filed = await ground.pending("QUORUM");
+        await ground.bob.vote(filed.view.id, { verdict: "deny", digest: filed.view.digest });
+        await ground.logged("request.denied", filed.view.id);
+        await ground.database.remove("votes", "request_id = $1", [filed.view.id]);
+        await reopen(ground, filed.view.id);
+        return outcomeOf(ground.approve(await ground.as("carol"), filed));
+      },
+    },
+    {
+      tries: "a withdrawn request is opened again, and its entries in the log hidden",
+      meets: "evidence_mismatch",
+      run: async (ground) => {
+        const filed = await ground.pending("ONE");
+        await (await erin(ground)).withdraw(filed.view.id);
+        await ground.logged("request.withdrawn", filed.view.id);
+        await reopen(ground, filed.view.id);
+        return outcomeOf(ground.approve(ground.bob, filed));
+      },
+    },
+    {
+      tries: "a vote that its approver replaced is deleted, with its narrowing and its entries in the log",
+      meets: "evidence_mismatch",
+      run: async (ground) => {
+        const filed = await ground.pending("QUORUM", undefined, { window: { duration: "1h" } });
+        for (const duration of ["5m", "30m"])
+          await ground.bob.vote(filed.view.id, {
+            verdict: "approve",
+            digest: filed.view.digest,
+            narrowing: { duration },
+          });
+        const { id } = await ground.database.one("select id from votes where request_id = $1 order by cast_at", [
+          filed.view.id,
+        ]);
+        await ground.logged("request.voted", filed.view.id);
+        await ground.database.remove("votes", "id = $1", [id]);
+        await reopen(ground, filed.view.id);
         return outcomeOf(ground.approve(await ground.as("carol"), filed));
       },
     },
@@ -549,6 +605,18 @@ export const documentsBySql: AttackList = {
         const outcome = await outcomeOf(obtainKey(firefighter.client, { ...writeWish(), breakGlass: true }));
         await ground.database.putBack();
         return outcome;
+      },
+    },
+    {
+      tries: "an emergency's grant is deleted, so that nobody has to look back at it before another one",
+      meets: "policy_denied",
+      run: async (ground) => {
+        const { client } = await ground.join({ name: "ember", groups: ["engineering", "on-call"] });
+        const { grant } = await obtainKey(client, { ...writeWish(), breakGlass: true });
+        await client.release(grant);
+        await ground.endOf(client, grant);
+        await ground.database.remove("grants", "id = $1", [grant]);
+        return outcomeOf(obtainKey(client, { ...writeWish(), breakGlass: true }));
       },
     },
     {

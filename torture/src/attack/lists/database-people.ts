@@ -194,6 +194,19 @@ export const peopleBySql: AttackList = {
       },
     },
     {
+      tries: "an API token that was taken away is put back",
+      meets: "unauthenticated",
+      run: async (ground) => {
+        const { id, secret } = await ground.bob.createToken({ label: "gone", permissions: ["member"] });
+        await ground.database.many("create temporary table kept as select * from tokens where id = $1", [id]);
+        await ground.bob.revokeToken(id);
+        await ground.database.many("insert into tokens select * from kept");
+        await ground.database.many("drop table kept");
+        ground.database.removeLater("tokens", { id });
+        return outcomeOf(ground.with(secret).whoAmI());
+      },
+    },
+    {
       tries: "a token lives longer",
       meets: "unauthenticated",
       run: async (ground) => {

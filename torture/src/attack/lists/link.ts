@@ -1,10 +1,16 @@
 /** Being an outpost that nobody enrolled. */
 import { WebSocket } from "ws";
-import { enrolStatement, proveStatement, tokenProof, type LinkNonces } from "@cardea/core/wire/enrolment";
-import { newId } from "@cardea/core/contract/ids";
+import {
+  enrolStatement,
+  parseEnrolmentToken,
+  proveStatement,
+  tokenProof,
+  type LinkNonces,
+} from "@cardea/core/wire/enrolment";
+import { newId, OutpostId } from "@cardea/core/contract/ids";
 import { LinkHello } from "@cardea/core/wire/link";
 import { signDigest } from "@cardea/core/documents/signature";
-import { toBase64Url } from "@cardea/core/lib/base64url";
+import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 import { ed25519PublicKey } from "@cardea/core/lib/crypto";
 import { newDeliveryKey } from "@cardea/sdk/delivery-key";
 import { systemClock, systemRandom } from "@cardea/server/processes/system";
@@ -36,6 +42,33 @@ function dial(ground: Ground, answer: (nonces: LinkNonces) => unknown): Promise<
     socket.once("close", () => resolve("closed"));
     socket.once("error", reject);
   });
+}
+
+/** Enrols an outpost of our own by a real token; as often as it is called, by the same one. */
+async function enrolling(ground: Ground, name: string): Promise<{ seed: Uint8Array; enrol: () => Promise<string> }> {
+  const made = await ground.ada.createEnrolmentToken({ name });
+  const parsed = parseEnrolmentToken(made.token);
+  if (!parsed.ok) throw new Error(parsed.detail);
+  const { id: token, expiresAt, secret } = parsed.value;
+  const seed = systemRandom.bytes(32);
+  const sealKey = (await newDeliveryKey()).publicKey;
+  const identityKey = toBase64Url(ed25519PublicKey(seed));
+  const enrol = () =>
+    dial(ground, (nonces) => {
+      const statement = enrolStatement(nonces, { token, name, identityKey, sealKey });
+      return {
+        kind: "enrol",
+        token,
+        tokenExpiresAt: expiresAt,
+        tokenProof: tokenProof(fromBase64Url(secret), statement),
+        name,
+        nonce: nonces.outpostNonce,
+        identityKey,
+        sealKey,
+        signature: signDigest("outpost", "mine", seed, statement),
+      };
+    });
+  return { seed, enrol };
 }
 
 export const link: AttackList = {
@@ -97,6 +130,35 @@ export const link: AttackList = {
             signature: signDigest("outpost", "mine", seed, statement),
           };
         });
+      },
+    },
+    {
+      tries: "a token that was spent, its row set back",
+      meets: "welcome, then enrolment_invalid",
+      run: async (ground) => {
+        const { enrol } = await enrolling(ground, "zz-spent");
+        const first = await enrol();
+        await ground.database.many("update enrolment_tokens set used_at = null where name = 'zz-spent'");
+        return `${first}, then ${await enrol()}`;
+      },
+    },
+    {
+      tries: "an outpost that was replaced, its row put back",
+      meets: "outpost_unknown",
+      run: async (ground) => {
+        const { seed, enrol } = await enrolling(ground, "zz-replaced");
+        await enrol();
+        const { id } = await ground.database.one("select id from outposts where name = 'zz-replaced'");
+        await (await enrolling(ground, "zz-replaced")).enrol();
+        await ground.database.many("delete from outposts where name = 'zz-replaced' and id <> $1", [id]);
+        await ground.database.many("update outposts set retired_at = null where id = $1", [id]);
+        const outpost = OutpostId.parse(id);
+        return dial(ground, (nonces) => ({
+          kind: "prove",
+          outpost,
+          nonce: nonces.outpostNonce,
+          signature: signDigest("outpost", "mine", seed, proveStatement(nonces, outpost)),
+        }));
       },
     },
     {

@@ -143,7 +143,11 @@ export const log: AttackList = {
           { singleton: true },
           { checkpoint: String(checkpoint).replace(/\n\n— (\S+) .*/s, "\n\n— $1 AAAAAAAA\n") },
         );
-        return outcomeOf(ground.anonymous().checkpoint());
+        const outcome = await outcomeOf(ground.anonymous().checkpoint());
+        await ground.database.putBack();
+        // Nothing is issued until somebody has read a head that is right.
+        await ground.anonymous().checkpoint();
+        return outcome;
       },
     },
     {

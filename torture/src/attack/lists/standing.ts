@@ -211,6 +211,9 @@ export const standing: AttackList = {
 };
 
 async function owedReview(ground: Ground) {
-  const { items } = await ground.ada.grants({ limit: 200 });
-  return sure(items.find((grant) => grant.reviewOwed)?.id, "grant that waits for a review");
+  const owed = async () => (await ground.ada.grants({ limit: 200 })).items.find((grant) => grant.reviewOwed)?.id;
+  const before = await owed();
+  if (before !== undefined) return before;
+  await fileRequest((await ground.newcomer("firefighter")).client, { ...writeWish(), breakGlass: true });
+  return sure(await owed(), "grant that waits for a review");
 }

@@ -221,9 +221,9 @@ for (const version of testVersions) {
       expect(await resource.logins()).toEqual([]);
     });
 
-    test.runIf(version === 18)(
-      "roles that another administrator made are named, with what hands them over",
-      async () => {
+    // On 15 every CREATEROLE may give every role.
+    if (version === 18)
+      test("roles that another administrator made are named, with what hands them over", async () => {
         const provider = resource.open();
         const order = resource.order("read");
         await provider.create(order, signal());
@@ -239,8 +239,7 @@ for (const version of testVersions) {
         await resource.su(missing[0]?.fix ?? "");
         await heir.end(order.nativeName, signal());
         expect(await resource.logins()).toEqual([]);
-      },
-    );
+      });
 
     test("2,000 tables: inspected, made and refreshed in seconds, keys still quick", async () => {
       const big = await testResource(cluster);

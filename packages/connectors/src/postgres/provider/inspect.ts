@@ -13,7 +13,7 @@ import type { Admin } from "./admin.ts";
 import { grantsIn, planSql, PlanRow } from "./bundle-plan.ts";
 import { missing, missingGrants, nameList, plain } from "./missing.ts";
 import { nativeActions } from "./native-actions.ts";
-import { publicInventory, publicWarnings } from "./public-inventory.ts";
+import { publicInventory, publicSummary, publicWarnings } from "./public-inventory.ts";
 import { quoteIdentVisibly as quoteIdent } from "./quoting.ts";
 import { inspectFlaws } from "./role-safety.ts";
 import { rowsOf, type Server } from "./server.ts";
@@ -84,7 +84,7 @@ export async function inspect(
     roles,
     missing: lacking.slice(0, maxListed),
     warnings: warnings.slice(0, maxListed).map((warning) => plain(warning, 1_000)),
-    publicPrivileges: inventory,
+    publicPrivileges: { summary: publicSummary(inventory), ...inventory },
     offers: offered.map(({ name }) => {
       const why = flaws.get(name);
       return {

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { startTestCluster, testServer, testVersions, type TestCluster } from "@cardea/testing/cluster";
+import { PublicPrivileges } from "@cardea/core/documents/public-privileges";
 import type { Pattern } from "@cardea/core/documents/pattern";
 import type { Provider } from "../../connector.ts";
 import type { PostgresConfig } from "../spec/config.ts";
@@ -459,9 +460,8 @@ for (const [version, ownLogins] of makings) {
         await provider.end(stuck, signal());
       });
 
-      test.runIf(version === 15)(
-        "on a bundle (15: a member can become it): found at every end, moved, and the bundle goes on",
-        async () => {
+      if (version === 15)
+        test("on a bundle (15: a member can become it): found at every end, moved, and the bundle goes on", async () => {
           const one = resource.order("everything");
           const two = resource.order("everything");
           const client = await resource.client(await provider.create(one, signal()));
@@ -489,12 +489,10 @@ for (const [version, ownLogins] of makings) {
           await provider.create(one, signal());
           for (const { nativeName } of [one, two]) await provider.end(nativeName, signal());
           await resource.su("select lo_unlink(777), lo_unlink(778)");
-        },
-      );
+        });
 
-      test.runIf(version === 15)(
-        "PUBLIC's CREATE makes every role unsafe on 15, where a member could create as the role",
-        async () => {
+      if (version === 15)
+        test("PUBLIC's CREATE makes every role unsafe on 15, where a member could create as the role", async () => {
           await resource.su("grant create on schema public to public");
           const { roles, warnings } = await provider.inspect(signal());
           expect(Object.keys(roles)).not.toContain("read");
@@ -503,8 +501,7 @@ for (const [version, ownLogins] of makings) {
             code: "resource_role_unsafe",
           });
           await resource.su("revoke create on schema public from public");
-        },
-      );
+        });
     });
 
     describe("what PUBLIC gives", () => {
@@ -534,6 +531,20 @@ for (const [version, ownLogins] of makings) {
         expect(first.warnings.join("\n")).toContain(
           `every login may call 1 functions of \`${database()}\` that run with their owner's rights`,
         );
+        const { summary } = PublicPrivileges.parse(first.publicPrivileges);
+        expect(summary).toEqual(
+          expect.arrayContaining([
+            expect.stringMatching(/^connect to the databases .*`postgres`/),
+            `make temporary tables in \`${database()}\``,
+            `use the schemas \`public\` of \`${database()}\``,
+            `select on \`public.open_to_all\` of \`${database()}\``,
+            `update on \`public.open_to_all\` of \`${database()}\``,
+            `call, with their owner's rights, the functions \`public.danger()\` of \`${database()}\``,
+            expect.stringMatching(/^call 3?[0-9]{3,4} functions of the system and 1 others of /),
+            `write functions in \`plpgsql\`, \`sql\` in \`${database()}\`, where they may create any`,
+          ]),
+        );
+        expect(summary.join("\n")).not.toMatch(/create (schemas )?in/);
         await resource.su("drop table open_to_all; drop function danger()");
       });
 

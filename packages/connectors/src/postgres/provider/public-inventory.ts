@@ -3,7 +3,7 @@
  * and without anything that moves by itself, since its digest is part of the resource's description.
  */
 import { z } from "zod";
-import { nameList } from "./missing.ts";
+import { nameList, plain } from "./missing.ts";
 import { rowsOf, type Server } from "./server.ts";
 
 const InDatabase = z.object({
@@ -24,8 +24,8 @@ const InDatabase = z.object({
 
 export interface PublicInventory {
   /** Databases that every login may connect to. */
-  readonly connect: readonly string[];
-  readonly databases: readonly z.infer<typeof InDatabase>[];
+  readonly connect: string[];
+  readonly databases: z.infer<typeof InDatabase>[];
 }
 
 const system = "(n.nspname ~ '^pg_' or n.nspname = 'information_schema')";
@@ -70,6 +70,44 @@ export async function publicInventory(server: Server, signal: AbortSignal): Prom
     connect: rowsOf(z.object({ name: z.string() }), connect[0]).map((row) => row.name),
     databases: databases.flatMap(([rows]) => [...rowsOf(InDatabase, rows)]),
   };
+}
+
+/** The inventory in words that go on from "everybody may"; short enough to be read, with everything counted that is not named. */
+export function publicSummary({ connect, databases }: PublicInventory): string[] {
+  const lines = [
+    ...(connect.length > 0 ? [`connect to the databases ${nameList(connect)}`] : []),
+    ...databases.flatMap((inventory) => summaryOf(inventory)),
+  ].map((line) => plain(line, maxLine));
+  return lines.length <= maxLines
+    ? lines
+    : [...lines.slice(0, maxLines - 1), `do ${lines.length - maxLines + 1} more things, which the inventory names`];
+}
+
+const maxLines = 100;
+const maxLine = 1_000;
+
+function summaryOf(inventory: z.infer<typeof InDatabase>): string[] {
+  const { schemas, relations, functions, definerFunctions, languages } = inventory;
+  const database = `\`${inventory.database}\``;
+  const others = Object.values(functions).reduce((sum, count) => sum + count, 0);
+  const privileges = [...new Set(Object.values(relations).flat())].sort();
+  return [
+    ...(inventory.create ? [`create schemas in ${database}`] : []),
+    ...(inventory.temporaryTables ? [`make temporary tables in ${database}`] : []),
+    ...(schemas.create.length > 0 ? [`create in the schemas ${nameList(schemas.create)} of ${database}`] : []),
+    ...(schemas.usage.length > 0 ? [`use the schemas ${nameList(schemas.usage)} of ${database}`] : []),
+    ...privileges.map((privilege) => {
+      const on = Object.entries(relations).filter(([, given]) => given.includes(privilege));
+      return `${privilege} on ${nameList(on.map(([name]) => name).sort())} of ${database}`;
+    }),
+    ...(definerFunctions.length > 0
+      ? [`call, with their owner's rights, the functions ${nameList(definerFunctions)} of ${database}`]
+      : []),
+    `call ${inventory.systemFunctions} functions of the system and ${others} others of ${database}`,
+    ...(languages.length > 0
+      ? [`write functions in ${nameList(languages)} in ${database}, where they may create any`]
+      : []),
+  ];
 }
 
 /** The inventory's sharpest points, for people. */

@@ -51,6 +51,8 @@ create index grants_state_idx on grants (state, id);
 create index grants_not_before_idx on grants (not_before) where state = 'scheduled';
 create index grants_not_after_idx on grants (not_after) where state in ('scheduled', 'issuing', 'active');
 create index grants_review_owed_idx on grants (id) where review_due_at is not null and reviewed_at is null;
+create index grants_reviewed_requester_idx on grants (requester) where review_due_at is not null;
+create index grants_reviewed_on_behalf_of_idx on grants (on_behalf_of) where review_due_at is not null and on_behalf_of is not null;
 create index grants_judged_idx on grants (judged_policy, judged_roster) where state in ('scheduled', 'issuing', 'active');
 
 comment on table grants is 'approved requests with their absolute windows; the signed document decides, never a column';
@@ -61,6 +63,15 @@ comment on column grants.judged_roster is 'newest roster version under which it 
 comment on column grants.created_event is 'event id of its grant.created entry in the log';
 comment on column grants.sealed is 'the secret, sealed to the requester by the outpost; taken away at the end';
 comment on column grants.review_due_at is 'break-glass: until when somebody else must have looked back';
+
+create table grant_rosters (
+  grant_id text not null,
+  document text not null,
+  constraint grant_rosters_pkey primary key (grant_id),
+  constraint grant_rosters_grant_fkey foreign key (grant_id) references grants (id)
+);
+
+comment on table grant_rosters is 'who requester and approvers were at the approval: entries with their proofs to a signed head; a table of its own, because grants change and this does not';
 
 create table leases (
   id text not null,

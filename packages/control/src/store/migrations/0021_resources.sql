@@ -38,3 +38,12 @@ create table resource_specs (
 );
 
 comment on table resource_specs is 'every specification that a resource ever had, signed by its outpost: requests name the one they were decided under';
+
+create table public_privileges (
+  digest text not null,
+  document text not null,
+  reported_at timestamptz not null,
+  constraint public_privileges_pkey primary key (digest)
+);
+
+comment on table public_privileges is 'what resources give to every login, in the versions that their specifications name by digest';

@@ -3,6 +3,7 @@ import { AuditLeaf } from "../../documents/audit-leaf.ts";
 import { Decision } from "../../documents/decision.ts";
 import { Policy } from "../../documents/policy.ts";
 import { JsonValue, Name, plainText, Time } from "../../documents/primitives.ts";
+import { PublicPrivileges } from "../../documents/public-privileges.ts";
 import { ResourceSpec } from "../../documents/resource-spec.ts";
 import { SealedKey } from "../delivery.ts";
 import { EventId, OutpostId, RequestId, ResourceId } from "../../contract/ids.ts";
@@ -32,6 +33,8 @@ export const ResourceView = z.object({
   version: z.string().optional(),
   spec: ResourceSpec.optional(),
   specDigest: z.string().optional(),
+  /** What every login there has anyway. Of one resource, and for those who could get a login there or operate Cardea. */
+  publicPrivileges: PublicPrivileges.optional(),
   offers: z.array(RoleOffer),
 });
 export type ResourceView = z.infer<typeof ResourceView>;
