@@ -8,6 +8,7 @@ import { auditTypes } from "@cardea/core/contract/audit-types";
 import { errors } from "@cardea/core/contract/errors";
 import { FromControl, FromOutpost, Task } from "@cardea/core/wire/link";
 import type { DocumentType } from "@cardea/core/documents/digest";
+import { limitNames } from "@cardea/core/documents/resource-spec";
 import { transitions } from "@cardea/core/lifecycle/states";
 import { openCheckpoint } from "@cardea/core/log/checkpoint";
 import { parseVerifierKey } from "@cardea/core/log/note";
@@ -120,16 +121,16 @@ describe("reference pages are equal to the code", () => {
     const actions = sectionOf(page, "## Actions");
     expect(codeIn(actions.split("\n\n")[0] ?? "")).toEqual(spec?.actionNames);
     for (const facet of Object.keys(spec?.capabilities.facets ?? {})) expect(codeIn(actions)).toContain(facet);
-    expect(Object.keys(spec?.capabilities.vias ?? {})).toEqual(["direct"]);
+    const { gateway, direct, ...others } = spec?.capabilities.vias ?? {};
+    expect(others).toEqual({});
     const words = { native: "PostgreSQL", none: "nobody", gateway: "the gateway" };
-    const expected = Object.entries(spec?.capabilities.vias.direct ?? {}).map(([limit, enforcer]) => [
+    const expected = limitNames.map((limit) => [
       code(limit),
-      words[enforcer],
+      words[gateway?.[limit] ?? "none"],
+      words[direct?.[limit] ?? "none"],
     ]);
-    const shown = codeRows(sectionOf(page, "## Who enforces what")).map((row) => row.slice(0, 2));
-    expect(new Map(shown.map(([limit, by]) => [limit, by]))).toEqual(
-      new Map(expected.map(([limit, by]) => [limit, by])),
-    );
+    const shown = codeRows(sectionOf(page, "## Who enforces what")).map((row) => row.slice(0, 3));
+    expect(shown.sort()).toEqual(expected.sort());
   });
 
   it("link-protocol.md: every task and every message", () => {
@@ -163,7 +164,7 @@ const forTests = new Set(["CARDEA_PAUSE_AT", "CARDEA_TORTURE"]);
 const given = ["CARDEA_KEY_FILE"];
 
 async function variablesRead(): Promise<Set<string>> {
-  const found = new Set(given);
+  const found = new Set([...given, ...(await gatewayVariables())]);
   for (const name of await readdir(join(repositoryRoot, "packages"))) {
     const files = await readdir(join(repositoryRoot, "packages", name, "src"), { recursive: true }).catch(() => []);
     for (const file of files.filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))) {
@@ -173,6 +174,15 @@ async function variablesRead(): Promise<Set<string>> {
     }
   }
   return found;
+}
+
+/** A gateway's variables are put together from its kind. */
+async function gatewayVariables(): Promise<string[]> {
+  const source = await readFile(join(repositoryRoot, "packages/outpost/src/gateway/settings.ts"), "utf8");
+  const names = [...source.matchAll(/\bof\("([A-Z_]+)"\)/g)].map(([, name = ""]) => name);
+  expect(names).toContain("LISTEN");
+  const kinds = Object.keys(connectors).filter((kind) => connectors[kind]?.gateway !== undefined);
+  return kinds.flatMap((kind) => names.map((name) => `CARDEA_GATEWAY_${kind.toUpperCase()}_${name}`));
 }
 
 describe("examples are what production would accept", () => {
@@ -216,7 +226,7 @@ describe("examples are what production would accept", () => {
   it.each(resources)("resources %s", async (place, text) => {
     const file = join(directory, `${place.replaceAll(/[^a-z0-9]/gi, "-")}.yaml`);
     await writeFile(file, text);
-    const entries = await readConfigFile(file, connectors);
+    const { entries } = await readConfigFile(file, connectors);
     expect(entries.length).toBeGreaterThan(0);
     expect(entries.flatMap(({ configured }) => (configured.ok ? [] : [configured.detail]))).toEqual([]);
   });

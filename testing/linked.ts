@@ -17,6 +17,7 @@ import type { ResourceConfig } from "@cardea/connectors/connector";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
 import { startOutpost, type Outpost, type OutpostOptions } from "@cardea/outpost/start";
+import type { GatewaySection } from "@cardea/outpost/gateway/settings";
 import type { Tuning } from "@cardea/outpost/settings";
 import type { TestCluster } from "./cluster.ts";
 import { startTestControl, type TestControl } from "./control.ts";
@@ -130,13 +131,17 @@ export const quickTuning: Partial<Tuning> = {
 export async function startLinkedOutpost(
   linked: LinkedControl,
   resources: readonly ResourceConfig[],
-  change: Partial<OutpostOptions> & { readonly tuning?: Partial<Tuning> } = {},
+  change: Partial<OutpostOptions> & {
+    readonly tuning?: Partial<Tuning>;
+    /** Its gateways, as in `outpost.yaml`. */
+    readonly gateway?: GatewaySection;
+  } = {},
 ): Promise<LinkedOutpost> {
   const dataDir = await mkdtemp(join(tmpdir(), "cardea-test-outpost-"));
   const configFile = join(dataDir, "outpost.yaml");
+  const { tuning, gateway, ...over } = change;
   // JSON is YAML.
-  await writeFile(configFile, JSON.stringify({ resources }));
-  const { tuning, ...over } = change;
+  await writeFile(configFile, JSON.stringify({ resources, ...(gateway !== undefined && { gateway }) }));
   const options: OutpostOptions = {
     dataDir,
     configFile,

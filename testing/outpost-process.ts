@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ResourceConfig } from "@cardea/connectors/connector";
+import type { GatewaySection } from "@cardea/outpost/gateway/settings";
 import type { Tuning } from "@cardea/outpost/settings";
 import { quickTuning, type LinkedControl } from "./linked.ts";
 
@@ -30,10 +31,11 @@ export async function makeOutpostHome(
   linked: LinkedControl,
   resources: readonly ResourceConfig[],
   tuning: Partial<Tuning> = {},
+  gateway: GatewaySection = {},
 ): Promise<OutpostHome> {
   const dataDir = await mkdtemp(join(tmpdir(), "cardea-test-outpost-"));
   const configFile = join(dataDir, "outpost.yaml");
-  await writeFile(configFile, JSON.stringify({ resources }));
+  await writeFile(configFile, JSON.stringify({ resources, gateway }));
   const enrolmentToken = await linked.token();
   const options = {
     dataDir,

@@ -44,7 +44,7 @@ describe("the README", () => {
 
   it("says of each refusal which it is", () => {
     for (const text of typed.filter((line) => line.includes("#")))
-      expect(text).toMatch(/# refused(: [a-z_]+| by PostgreSQL)$/);
+      expect(text).toMatch(/# refused(: [a-z_]+| by PostgreSQL| by the gateway)$/);
   });
 });
 

@@ -26,7 +26,7 @@ export async function startWholeStack(
 ): Promise<WholeStack> {
   const home = await makeStackHome();
   try {
-    const stack = await startStack({ ...options, dataDirectory: home.path, port: 0, samplePort: 0 });
+    const stack = await startStack({ ...options, dataDirectory: home.path, port: 0, samplePort: 0, gatewayPort: 0 });
     const as = signedIn(stack);
     const trust = await (await as("alice")).trust();
     return {

@@ -19,7 +19,7 @@ const endsWithinMs = 30_000;
 /** Starts it on free ports and waits until it says that it is ready. @throws Error with what it printed, where it ends first */
 export async function startDev(): Promise<DevProcess> {
   const home = await makeStackHome();
-  const [port, samplePort] = [await freePort(), await freePort()];
+  const [port, samplePort, gatewayPort] = [await freePort(), await freePort(), await freePort()];
   const server = join(dirname(createRequire(import.meta.url).resolve("@cardea/server/dev/dev")), "..", "main.js");
   const child = spawn(process.execPath, [server, "dev"], {
     env: {
@@ -27,6 +27,7 @@ export async function startDev(): Promise<DevProcess> {
       CARDEA_DATA: home.path,
       CARDEA_LISTEN_PORT: String(port),
       CARDEA_SAMPLE_PORT: String(samplePort),
+      CARDEA_GATEWAY_PORT: String(gatewayPort),
     },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -23,9 +23,14 @@ describe("`npm start`", () => {
 
   beforeAll(async () => {
     home = await makeStackHome();
-    const [port, sample] = [await freePort(), await freePort()];
+    const [port, sample, gateway] = [await freePort(), await freePort(), await freePort()];
     const dataDirectory = join(home.path, "data");
-    env = { CARDEA_DATA: dataDirectory, CARDEA_LISTEN_PORT: String(port), CARDEA_SAMPLE_PORT: String(sample) };
+    env = {
+      CARDEA_DATA: dataDirectory,
+      CARDEA_LISTEN_PORT: String(port),
+      CARDEA_SAMPLE_PORT: String(sample),
+      CARDEA_GATEWAY_PORT: String(gateway),
+    };
     running = await start();
   }, startMs);
 
@@ -112,8 +117,13 @@ describe("`npm start` in a terminal", () => {
     async () => {
       await using home = await makeStackHome();
       const CARDEA_DATA = join(home.path, "data");
-      const [port, sample] = [await freePort(), await freePort()];
-      const env = { CARDEA_DATA, CARDEA_LISTEN_PORT: String(port), CARDEA_SAMPLE_PORT: String(sample) };
+      const [port, sample, gateway] = [await freePort(), await freePort(), await freePort()];
+      const env = {
+        CARDEA_DATA,
+        CARDEA_LISTEN_PORT: String(port),
+        CARDEA_SAMPLE_PORT: String(sample),
+        CARDEA_GATEWAY_PORT: String(gateway),
+      };
       for (let turn = 0; turn < 3; turn += 1) {
         await using program = startByNpm({ env });
         await program.says("Cardea is ready", startMs);

@@ -15,6 +15,7 @@ import { addPolicyCommands } from "./commands/policy.ts";
 import { addRequestCommands } from "./commands/requests.ts";
 import { addResourceCommands } from "./commands/resources.ts";
 import { addServerCommands } from "./commands/server.ts";
+import { addSessionCommands } from "./commands/sessions.ts";
 import { addSignInCommands } from "./commands/sign-in.ts";
 import { version } from "./version.ts";
 import { newContext, type Context, type GlobalOptions, type World } from "./context.ts";
@@ -52,6 +53,7 @@ export function buildProgram(world: World, setExitCode: (code: number) => void):
   addAccessCommands(registry);
   addRequestCommands(registry);
   addGrantCommands(registry);
+  addSessionCommands(registry);
   program.commandsGroup("Approving:");
   addApprovalCommands(registry);
   program.commandsGroup("Proving:");

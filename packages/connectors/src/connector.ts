@@ -10,8 +10,12 @@ import type { MissingPrivilege } from "@cardea/core/wire/link";
 import type { PublicPrivileges } from "@cardea/core/documents/public-privileges";
 import type { Capabilities, RoleSpec } from "@cardea/core/documents/resource-spec";
 import type { Pattern } from "@cardea/core/documents/pattern";
+import type { Via } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
+import type { Result } from "@cardea/core/lib/result";
+import type { Arrival, Gateway, GatewayHost, GatewaySurroundings } from "./gateway.ts";
+import type { SecureContext } from "node:tls";
 
 /** What every resource's configuration has, whatever its kind (one entry of `outpost.yaml`). */
 export interface ResourceConfig {
@@ -73,6 +77,11 @@ export interface LeaseOrder {
   readonly patterns: readonly Pattern[];
   /** Sessions open at once. */
   readonly sessions?: number;
+  /**
+   * `gateway`: the login is one session's, whose every action Cardea judges, so a role may be given that is too much for a holder who speaks to
+   * the resource directly, and native privileges may be wider than `patterns` where they cannot say the same. Default: `direct`.
+   */
+  readonly via?: Via;
 }
 
 export interface CreatedLogin {
@@ -118,10 +127,37 @@ export interface Provider {
   end(nativeName: string, signal: AbortSignal): Promise<Ended>;
   /** Removes unused bundles and lists what bears our mark. */
   listOwn(signal: AbortSignal): Promise<Listing>;
+  /** What a gateway needs to know of the resource; absent where the connector has no gateway. */
+  readonly behindGateway?: BehindGateway;
   close(): Promise<void>;
+}
+
+/** Where the gateways of a kind are reached, for those who hold a key. */
+export interface GatewayAddress {
+  readonly host: string;
+  readonly port: number;
+  /** How a client knows the gateway: by an authority of its own (PEM), by one that everybody knows, or not at all. */
+  readonly tls: { readonly ca: string } | "public" | "none";
+}
+
+export interface BehindGateway {
+  /** What a delivered key's endpoint says. */
+  endpoint(address: GatewayAddress): DeliveredKey["endpoint"];
+  /** How a session reaches what its client asked for, once a login is made for it; refused where there is no such thing. */
+  reach(arrival: Pick<Arrival, "database" | "resource">): Promise<Result<(login: CreatedLogin) => unknown>>;
+}
+
+/** What a listener is opened with, whatever the wire. */
+export interface ListenerSettings {
+  readonly tls?: { secureContext(): SecureContext };
+  readonly requireTls: boolean;
+  /** Networks (CIDR) of proxies that name the client. */
+  readonly proxies: readonly string[];
 }
 
 export interface Connector<Config extends ResourceConfig = ResourceConfig> {
   readonly spec: ConnectorSpec<Config>;
   open(config: Config, host: ProviderHost): Provider;
+  /** Opens a gateway, for all resources of the kind. What `host` admits is reached as this connector's own providers said. */
+  gateway?(host: GatewayHost<unknown>, settings: ListenerSettings, surroundings: GatewaySurroundings): Promise<Gateway>;
 }

@@ -2,10 +2,9 @@
  * Who this outpost is: its keys, and since it enrolled its id, the trust document that it pins and its mark seed. Each is a 0600 file in the
  * data directory, written whole or not at all. Whoever reads them can be this outpost; nothing else of ours holds a secret at rest.
  */
-import { mkdir, open, readFile, rename } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { z } from "zod";
-import { CardeaError } from "@cardea/core/contract/errors";
 import { OutpostId } from "@cardea/core/contract/ids";
 import { Base64Url, Name } from "@cardea/core/documents/primitives";
 import { Trust } from "@cardea/core/documents/trust";
@@ -13,6 +12,7 @@ import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 import { ed25519PublicKey } from "@cardea/core/lib/crypto";
 import type { Random } from "@cardea/core/lib/random";
 import { sealKeyPair, type SealKeyPair } from "./sealing.ts";
+import { readWhole, writeWhole } from "./whole-file.ts";
 
 /** Keys that exist before the outpost is enrolled. */
 export interface Keys {
@@ -42,7 +42,7 @@ const membershipFile = "membership.json";
 export async function openKeys(directory: string, random: Random): Promise<Keys> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, keysFile);
-  let found = await read(path, KeyFile);
+  let found = await readWhole(path, KeyFile);
   if (found === undefined) {
     found = { v: 1, identity: toBase64Url(random.bytes(32)), seal: toBase64Url(random.bytes(32)) };
     await writeWhole(path, JSON.stringify(found));
@@ -57,45 +57,9 @@ export async function openKeys(directory: string, random: Random): Promise<Keys>
 
 /** `undefined` before the outpost is enrolled. @throws CardeaError `data_directory_invalid` */
 export function readMembership(directory: string): Promise<Membership | undefined> {
-  return read(join(directory, membershipFile), Membership);
+  return readWhole(join(directory, membershipFile), Membership);
 }
 
 export function writeMembership(directory: string, membership: Membership): Promise<void> {
   return writeWhole(join(directory, membershipFile), JSON.stringify(membership));
-}
-
-async function read<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
-  const text = await readFile(path, "utf8").catch((error: unknown) => {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw new CardeaError("data_directory_invalid", `\`${path}\` cannot be read`, { cause: error });
-  });
-  if (text === undefined) return undefined;
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new CardeaError(
-      "data_directory_invalid",
-      `\`${path}\` is damaged; restore it, or enrol the outpost anew under its name`,
-      { cause: error },
-    );
-  }
-}
-
-/** A crash leaves the old file or the new one: the name moves only after the content is on the disk, and the move itself is flushed. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
-  const file = await open(temporary, "w", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const directory = await open(dirname(path), "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

@@ -36,6 +36,8 @@ export interface Tuning {
   readonly replacedMs: number;
   /** Without a word from the control plane for so long the link is taken for broken. */
   readonly silenceMs: number;
+  /** At a stop, logins of sessions are ended for so long before the rest is left to the next start. */
+  readonly stopMs: number;
   /** Events wait so long for company; receipts do not. */
   readonly eventDelayMs: number;
 }
@@ -58,5 +60,6 @@ export const defaultTuning: Tuning = {
   redialMs: { first: 100, max: 3_000 },
   replacedMs: 30_000,
   silenceMs: 30_000,
+  stopMs: 3_000,
   eventDelayMs: 200,
 };

@@ -1,6 +1,6 @@
 /**
  * The outpost enforces: it alone holds resources' credentials, makes keys from evidence that it verifies itself, and takes them back by its own
- * clock. This file puts one together; `server` calls it in a process of its own. It decides nothing and serves nobody but its control plane.
+ * clock. This file puts one together; `server` calls it in a process of its own. It decides nothing, and serves its control plane and who holds a key.
  */
 import { join } from "node:path";
 import type { Logger } from "pino";
@@ -9,6 +9,11 @@ import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
 import { enrolOutpost } from "./enrol.ts";
 import { openKeys, readMembership } from "./identity.ts";
+import { Admission } from "./gateway/admission.ts";
+import { KeyEnder } from "./gateway/key-ender.ts";
+import { Listeners } from "./gateway/listener.ts";
+import { Sessions } from "./gateway/sessions.ts";
+import { readGatewaySettings } from "./gateway/settings.ts";
 import { Ender } from "./leases/ender.ts";
 import type { Teller } from "./leases/events.ts";
 import { InHand } from "./leases/in-hand.ts";
@@ -16,10 +21,11 @@ import { Issuer } from "./leases/issuer.ts";
 import { Reconciler } from "./leases/reconciler.ts";
 import { LinkClient } from "./link/client.ts";
 import { linkAddress } from "./link/dial.ts";
-import type { Connectors } from "./resources/config.ts";
+import { readConfigFile, type Connectors } from "./resources/config.ts";
 import { Registry } from "./resources/registry.ts";
 import { defaultTuning, type OutpostSettings, type Tuning } from "./settings.ts";
 import { sweepGrants } from "./store/grants.ts";
+import { sweepDocuments } from "./store/keys.ts";
 import { leaseCounts } from "./store/leases.ts";
 import { lockDirectory } from "./store/lock.ts";
 import { Spool } from "./store/spool.ts";
@@ -79,6 +85,9 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     connectors = builtIn,
   } = options;
   const tuning: Tuning = { ...defaultTuning, ...settings.tuning };
+  const file = configFile === undefined ? { entries: [], gateway: {} } : await readConfigFile(configFile, connectors);
+  const kinds = Object.keys(connectors).filter((kind) => connectors[kind]?.gateway !== undefined);
+  const gateways = readGatewaySettings(kinds, file.gateway, settings.environment, configFile);
   const closing = new AbortController();
   const keys = await openKeys(dataDir, random);
   const closers: (() => Promise<void>)[] = [];
@@ -127,7 +136,9 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
       keys,
       membership,
       connectors,
+      entries: file.entries,
       configFile,
+      gatewayKinds: new Set(gateways.map(({ kind }) => kind)),
       environment: settings.environment,
       tuning,
       clock,
@@ -139,11 +150,13 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
 
     const teller: Teller = { spool, outpost: membership.outpost };
     const inHand = new InHand();
+    const sessions = new Sessions();
     const ender = new Ender({
       store,
       teller,
       steady,
       inHand,
+      sessions,
       hostFor: (id) => registry.hostFor(id),
       tuning,
       clock,
@@ -151,6 +164,7 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
       log,
     });
     closers.push(() => ender.close());
+    const listeners = new Listeners({ settings: gateways, connectors, dataDir, clock, random, log });
     const issuer = new Issuer({
       store,
       teller,
@@ -158,6 +172,7 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
       steady,
       ender,
       inHand,
+      listeners,
       hostOf: (id) => registry.hostOf(id),
       tuning,
       clock,
@@ -166,7 +181,29 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     });
     closers.push(() => issuer.close());
     const reconciler = new Reconciler({ store, teller, ender, steady, monotonic, tuning, clock, log });
-    const desk = new TaskDesk({ store, spool, issuer, ender, registry, log });
+    const keyEnder = new KeyEnder({ store, teller, steady, ender, inHand, sessions, tuning, clock, log });
+    const admission = await Admission.open({
+      store,
+      teller,
+      trust,
+      steady,
+      ender,
+      keyEnder,
+      inHand,
+      sessions,
+      hostOf: (id) => registry.hostOf(id),
+      tuning,
+      clock,
+      random,
+      log,
+    });
+    closers.push(async () => {
+      await listeners.close("the gateway is being stopped: connect again shortly");
+      await admission.settle();
+      await ender.idle(AbortSignal.timeout(tuning.stopMs));
+      await keyEnder.close();
+    });
+    const desk = new TaskDesk({ store, spool, issuer, ender, keyEnder, registry, log });
     closers.push(() => desk.close());
     closers.push(() => {
       registry.stop();
@@ -199,7 +236,9 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     });
     closers.push(() => link.close());
 
+    await keyEnder.start();
     ender.start();
+    await listeners.open(admission);
     registry.start({
       report: (report) => link.report(report),
       answered: (host, signal) => reconciler.reconcile(host, signal),
@@ -217,12 +256,13 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
   }
 }
 
-/** Forgets grants that are long over. Answers with the way to end it. */
+/** Forgets grants that are long over, and what no key rests on. Answers with the way to end it. */
 function startSweeping(store: Store, clock: Clock, log: Logger): () => Promise<void> {
   let sweeping: Promise<void> = Promise.resolve();
   let closed = false;
   const sweep = async (): Promise<void> => {
     while (!closed && (await sweepGrants(store, clock.now())));
+    if (!closed) await store.write(() => sweepDocuments(store));
   };
   const timer = setInterval(() => {
     sweeping = sweeping

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { CardeaError, errors } from "@cardea/core/contract/errors";
 import type { Task, TaskResult } from "@cardea/core/wire/link";
 import { never } from "@cardea/core/lib/never";
+import type { KeyEnder } from "./gateway/key-ender.ts";
 import type { Ender } from "./leases/ender.ts";
 import type { Issuer } from "./leases/issuer.ts";
 import type { Registry } from "./resources/registry.ts";
@@ -14,6 +15,7 @@ export interface TaskOptions {
   readonly spool: Spool;
   readonly issuer: Issuer;
   readonly ender: Ender;
+  readonly keyEnder: KeyEnder;
   readonly registry: Registry;
   readonly log: Logger;
 }
@@ -44,13 +46,14 @@ export class TaskDesk {
   }
 
   async #do(task: Exclude<Task, { type: "issue" }>): Promise<void> {
-    const { store, spool, ender, registry } = this.#options;
+    const { store, spool, ender, keyEnder, registry } = this.#options;
     switch (task.type) {
       case "end":
-        await ender.end(task.id, task.grant, task.why);
+        if (keyEnder.has(task.grant)) await keyEnder.end(task.grant, task.why, task.id);
+        else await ender.end(task.id, task.grant, task.why);
         return;
       case "close":
-        // Sessions through gateways do not exist yet, so there is none to close.
+        await keyEnder.closeSession(task.session, task.why);
         await store.write(() => spool.receipt(task.id, { type: "closed" }));
         return;
       case "check":

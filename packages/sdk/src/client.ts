@@ -7,8 +7,9 @@ import * as grants from "@cardea/core/wire/api/grants";
 import * as operations from "@cardea/core/wire/api/operations";
 import * as people from "@cardea/core/wire/api/people";
 import * as requests from "@cardea/core/wire/api/requests";
+import * as sessions from "@cardea/core/wire/api/sessions";
 import { CardeaError } from "@cardea/core/contract/errors";
-import type { GrantId, RequestId, SubjectId } from "@cardea/core/contract/ids";
+import type { GrantId, RequestId, SessionId, SubjectId } from "@cardea/core/contract/ids";
 import { Evidence } from "@cardea/core/documents/evidence";
 import { Trust } from "@cardea/core/documents/trust";
 import { z } from "zod";
@@ -104,6 +105,10 @@ export class CardeaClient {
   release = (id: GrantId) => this.#post(`/v1/grants/${id}/release`, {}, grants.GrantView);
   revoke = (id: GrantId, comment = "") => this.#post(`/v1/grants/${id}/revoke`, { comment }, grants.GrantView);
   review = (id: GrantId, body: grants.CastReview) => this.#post(`/v1/grants/${id}/reviews`, body, grants.GrantView);
+
+  sessions = (query: Query = {}) => this.#get("/v1/sessions", sessions.SessionsPage, query);
+  session = (id: SessionId) => this.#get(`/v1/sessions/${id}`, sessions.SessionView);
+  endSession = (id: SessionId, comment = "") => this.#post(`/v1/sessions/${id}/end`, { comment }, sessions.SessionView);
 
   policy = () => this.#get("/v1/policy", operations.PolicyView);
   planPolicy = (source: string) => this.#post("/v1/policy/plans", { source }, operations.PolicyPlan);

@@ -22,7 +22,7 @@ export interface Place {
 }
 
 type Home = Awaited<ReturnType<typeof makeStackHome>>;
-type Ports = Pick<SupervisorOrder, "port" | "samplePort">;
+type Ports = Pick<SupervisorOrder, "port" | "samplePort" | "gatewayPort">;
 
 export class Supervision implements AsyncDisposable {
   readonly #home: Home;
@@ -45,8 +45,8 @@ export class Supervision implements AsyncDisposable {
 
   /** A place for one installation; nothing runs yet. */
   static async prepare(): Promise<Supervision> {
-    const [port, samplePort] = [await freePort(), await freePort()];
-    return new Supervision(await makeStackHome(), { port, samplePort });
+    const [port, samplePort, gatewayPort] = [await freePort(), await freePort(), await freePort()];
+    return new Supervision(await makeStackHome(), { port, samplePort, gatewayPort });
   }
 
   get dataDirectory(): string {

@@ -5,6 +5,7 @@ export const SupervisorOrder = z.strictObject({
   dataDirectory: z.string(),
   port: z.int(),
   samplePort: z.int(),
+  gatewayPort: z.int(),
   /** Names of the outpost's pause points, as its environment has them. */
   pauseAt: z.string().optional(),
 });

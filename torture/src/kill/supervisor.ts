@@ -11,11 +11,18 @@ function say(message: FromSupervisor): void {
   process.send?.(message);
 }
 
-async function supervise({ dataDirectory, port, samplePort, pauseAt }: SupervisorOrder): Promise<AsyncDisposable> {
+async function supervise({
+  dataDirectory,
+  port,
+  samplePort,
+  gatewayPort,
+  pauseAt,
+}: SupervisorOrder): Promise<AsyncDisposable> {
   const stack = await startStack({
     dataDirectory,
     port,
     samplePort,
+    gatewayPort,
     env: { CARDEA_LOG_LEVEL: "warn", ...(pauseAt !== undefined && { CARDEA_TORTURE: "1", CARDEA_PAUSE_AT: pauseAt }) },
     onLine: (name, line) => {
       const point = /^paused at (\S+)$/.exec(line)?.[1];

@@ -11,6 +11,7 @@ import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import { CardeaError, type ErrorCode } from "@cardea/core/contract/errors";
 import type { WishOptions } from "../commands/wish-options.ts";
 import type { Context } from "../context.ts";
+import { keepAuthority } from "../keys/authority.ts";
 import { forgetDeliveryKey } from "../keys/delivery-store.ts";
 import { fileRequest, takeKey, untilDecided } from "../keys/obtain.ts";
 import { connectionUri, fillTemplate, libpqAddress, libpqEnvironment, passfileLine } from "../keys/render.ts";
@@ -27,15 +28,21 @@ export interface RunOptions extends WishOptions {
 /** The client that `connect` opens for a kind of resource, and how it takes a key. */
 interface Client {
   readonly program: string;
-  readonly environment: (key: DeliveredKey) => Record<string, string>;
+  readonly environment: Handover;
 }
 
 const clients: Readonly<Record<string, Client>> = {
-  postgres: { program: "psql", environment: libpqEnvironment },
+  postgres: { program: "psql", environment: (key, { caFile }) => libpqEnvironment(key, caFile) },
 };
 
-/** How a key is handed to a program; may write files into the private folder, which is removed with the key. */
-type Handover = (key: DeliveredKey, directory: string) => Record<string, string> | Promise<Record<string, string>>;
+/** The private folder of one child process, removed with the key, and where in it the gateway's authority is. */
+interface Place {
+  readonly directory: string;
+  readonly caFile: string | undefined;
+}
+
+/** How a key is handed to a program; may write files into the private folder. */
+type Handover = (key: DeliveredKey, place: Place) => Record<string, string> | Promise<Record<string, string>>;
 
 export async function connect(
   context: Context,
@@ -79,8 +86,11 @@ async function withKey(
   try {
     await chmod(directory, 0o700);
     const { grant, key } = await takeKey(context, decided);
-    context.terminal.note(`${grant.id}: ${resource} as ${grant.role ?? "approved"} until ${key.notAfter}`);
-    const environment = { ...context.environment, ...(await child.environment(key, directory)) };
+    context.terminal.note(
+      `${grant.id}: ${resource} as ${grant.role ?? "approved"} until ${key.notAfter}${key.via === "gateway" ? ", through the gateway" : ""}`,
+    );
+    const place = { directory, caFile: await keepAuthority(key, directory) };
+    const environment = { ...context.environment, ...(await child.environment(key, place)) };
     return await runChild({ ...child, environment });
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -115,20 +125,22 @@ async function handover(context: Context, form: string): Promise<Handover> {
     await writeFile(path, text, { mode: 0o600 });
     return path;
   };
-  if (form === "env") return libpqEnvironment;
-  if (form === "uri") return (key) => ({ DATABASE_URL: connectionUri(key) });
+  if (form === "env") return (key, { caFile }) => libpqEnvironment(key, caFile);
+  if (form === "uri") return (key, { caFile }) => ({ DATABASE_URL: connectionUri(key, caFile) });
   if (form === "pgpass")
-    return async (key, directory) => ({
-      ...libpqAddress(key),
+    return async (key, { directory, caFile }) => ({
+      ...libpqAddress(key, caFile),
       PGPASSFILE: await kept(directory, "pgpass", `${passfileLine(key)}\n`),
     });
   if (form === "json")
-    return async (key, directory) => ({
+    return async (key, { directory }) => ({
       CARDEA_KEY_FILE: await kept(directory, "key.json", `${JSON.stringify(key)}\n`),
     });
   if (form.startsWith("template:")) {
     const template = await readUserFile(context, form.slice("template:".length));
-    return async (key, directory) => ({ CARDEA_KEY_FILE: await kept(directory, "key", fillTemplate(template, key)) });
+    return async (key, { directory, caFile }) => ({
+      CARDEA_KEY_FILE: await kept(directory, "key", fillTemplate(template, key, caFile)),
+    });
   }
   throw new CardeaError("usage", `--key-as: \`${form}\` is none of env, uri, pgpass, json, template:PATH`);
 }

@@ -156,6 +156,13 @@ const requestViews: Readonly<Record<string, Readonly<Record<string, string>>>> =
 
 const sources: Readonly<Record<string, (context: Context, command: string) => Promise<readonly Candidate[]>>> = {
   resource: resourceNames,
+  session: async (context) => {
+    const { items } = await (await context.client()).sessions({ limit: 50, state: "open" });
+    return items.map(({ id, requester, resource, sourceIp = "?" }) => ({
+      word: id,
+      about: `${requester.name} on ${resource}, from ${sourceIp}`,
+    }));
+  },
   role: () => Promise.resolve([]),
   request: async (context, command) => {
     const { items } = await (await context.client()).requests({ limit: 50, ...requestViews[command] });

@@ -110,6 +110,7 @@ function grantTable(grants: readonly GrantView[], terminal: Terminal, nowMs: num
     const remarks = [
       ...(grant.why === undefined ? [] : [`(${grant.why})`]),
       ...(grant.lease?.stuck === true ? [terminal.style("red", "stuck")] : []),
+      ...(grant.sessions === undefined || grant.sessions.open === 0 ? [] : [`${grant.sessions.open} open`]),
       ...(grant.reviewOwed ? [terminal.style("yellow", "review owed")] : []),
     ];
     return [

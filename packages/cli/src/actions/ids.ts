@@ -1,5 +1,5 @@
 import { CardeaError } from "@cardea/core/contract/errors";
-import { GrantId, RequestId } from "@cardea/core/contract/ids";
+import { GrantId, RequestId, SessionId } from "@cardea/core/contract/ids";
 
 /** @throws CardeaError `usage` */
 export function requestId(text: string): RequestId {
@@ -13,5 +13,12 @@ export function grantId(text: string): GrantId {
   // A key has its grant's id under another prefix.
   const parsed = GrantId.safeParse(text.replace(/^key_/, "gra_"));
   if (!parsed.success) throw new CardeaError("usage", `\`${text}\` is not a grant or key id (gra_…, key_…)`);
+  return parsed.data;
+}
+
+/** @throws CardeaError `usage` */
+export function sessionId(text: string): SessionId {
+  const parsed = SessionId.safeParse(text);
+  if (!parsed.success) throw new CardeaError("usage", `\`${text}\` is not a session id (ses_…)`);
   return parsed.data;
 }

@@ -4,6 +4,7 @@ import type { WishOptions } from "../commands/wish-options.ts";
 import type { Context } from "../context.ts";
 import { forgetDeliveryKey } from "../keys/delivery-store.ts";
 import { fileRequest, takeKey, untilDecided } from "../keys/obtain.ts";
+import { keepAuthority } from "../keys/authority.ts";
 import { connectionUri } from "../keys/render.ts";
 import { requestTable, requestWords } from "../output/request-words.ts";
 import { fields } from "../output/table.ts";
@@ -75,7 +76,8 @@ export async function showKey(context: Context, id: string, { show, uri, timeout
   const { grant, key } = await takeKey(context, await untilDecided(context, await client.request(asked), limit));
   const { secret, ...rest } = key;
   if (uri === true) {
-    context.terminal.result({ ...key, uri: connectionUri(key) }, connectionUri(key));
+    const kept = connectionUri(key, await keepAuthority(key, (await context.home()).directory));
+    context.terminal.result({ ...key, uri: kept }, kept);
     return;
   }
   const shown = show === true;
@@ -84,7 +86,9 @@ export async function showKey(context: Context, id: string, { show, uri, timeout
     ["until", key.notAfter],
     ["user", key.user],
     ["password", shown ? secret : "(--show prints it, --uri a connection string)"],
-    ...Object.entries(key.endpoint).map(([name, value]) => [name, String(value)] as const),
+    ["via", key.via],
+    // An authority is many lines, for programs: `--json` has it, `--uri` keeps it in a file.
+    ...Object.entries(key.endpoint).flatMap(([name, value]) => (name === "ca" ? [] : [[name, String(value)] as const])),
   ]);
   context.terminal.result(shown ? key : rest, words);
 }

@@ -70,6 +70,18 @@ describe("a delivered key", () => {
     );
   });
 
+  it("names the file of the authority that it came with, wherever a client looks for it", () => {
+    fc.assert(
+      fc.property(key, text, (one, file) => {
+        expect(new URL(connectionUri(one, file)).searchParams.get("sslrootcert")).toBe(file);
+        expect(libpqEnvironment(one, file)["PGSSLROOTCERT"]).toBe(file);
+        expect(libpqAddress(one)).not.toHaveProperty("PGSSLROOTCERT");
+        expect(connectionUri(one)).not.toContain("sslrootcert");
+        expect(fillTemplate("{{caFile}}", one, file)).toBe(file);
+      }),
+    );
+  });
+
   it("is in the environment whole, or without its secret", () => {
     fc.assert(
       fc.property(key, (one) => {

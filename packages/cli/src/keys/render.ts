@@ -8,21 +8,28 @@ export function passfileLine(key: DeliveredKey): string {
   return [host, port, database, key.user, key.secret].map((field) => field.replace(/[\\:]/g, "\\$&")).join(":");
 }
 
-/** A connection URI as libpq and drivers read it (RFC 3986 escapes everything that means something). */
-export function connectionUri(key: DeliveredKey): string {
+/**
+ * A connection URI as libpq and drivers read it (RFC 3986 escapes everything that means something).
+ * @param caFile where the authority that the key came with was written
+ */
+export function connectionUri(key: DeliveredKey, caFile?: string): string {
   const { host, port, database, sslmode } = endpointOf(key);
   const authority = host.includes(":") ? `[${host}]` : uriPart(host);
-  const query = sslmode === "" ? "" : `?sslmode=${uriPart(sslmode)}`;
-  return `postgresql://${uriPart(key.user)}:${uriPart(key.secret)}@${authority}:${port}/${uriPart(database)}${query}`;
+  const query = [
+    ...(sslmode === "" ? [] : [`sslmode=${uriPart(sslmode)}`]),
+    ...(caFile === undefined ? [] : [`sslrootcert=${uriPart(caFile)}`]),
+  ].join("&");
+  const address = `postgresql://${uriPart(key.user)}:${uriPart(key.secret)}@${authority}:${port}/${uriPart(database)}`;
+  return query === "" ? address : `${address}?${query}`;
 }
 
 /** What libpq and most drivers read by themselves. */
-export function libpqEnvironment(key: DeliveredKey): Record<string, string> {
-  return { ...libpqAddress(key), PGPASSWORD: key.secret };
+export function libpqEnvironment(key: DeliveredKey, caFile?: string): Record<string, string> {
+  return { ...libpqAddress(key, caFile), PGPASSWORD: key.secret };
 }
 
 /** The same without the secret. */
-export function libpqAddress(key: DeliveredKey): Record<string, string> {
+export function libpqAddress(key: DeliveredKey, caFile?: string): Record<string, string> {
   const { host, port, database, sslmode } = endpointOf(key);
   return {
     PGHOST: host,
@@ -30,11 +37,12 @@ export function libpqAddress(key: DeliveredKey): Record<string, string> {
     PGDATABASE: database,
     PGUSER: key.user,
     ...(sslmode !== "" && { PGSSLMODE: sslmode }),
+    ...(caFile !== undefined && { PGSSLROOTCERT: caFile }),
   };
 }
 
-/** Fills `{{user}}`, `{{secret}}`, `{{host}}`, `{{port}}`, `{{database}}`, `{{uri}}`, `{{notAfter}}`; other braces stay. */
-export function fillTemplate(template: string, key: DeliveredKey): string {
+/** Fills `{{user}}`, `{{secret}}`, `{{host}}`, `{{port}}`, `{{database}}`, `{{caFile}}`, `{{uri}}`, `{{notAfter}}`; other braces stay. */
+export function fillTemplate(template: string, key: DeliveredKey, caFile?: string): string {
   const { host, port, database } = endpointOf(key);
   const values = new Map(
     Object.entries({
@@ -43,7 +51,8 @@ export function fillTemplate(template: string, key: DeliveredKey): string {
       host,
       port,
       database,
-      uri: connectionUri(key),
+      caFile: caFile ?? "",
+      uri: connectionUri(key, caFile),
       notAfter: key.notAfter,
     }),
   );

@@ -9,6 +9,7 @@ import type { Actor, Control } from "../control.ts";
 import { currentRoster } from "../people/roster.ts";
 import { manyGrants, type GrantFilter } from "../store/grants.ts";
 import { isReviewer, maybeSee, type SeenGrant } from "./see.ts";
+import { useOf } from "./use.ts";
 import { grantView } from "./view.ts";
 
 const live: readonly GrantState[] = ["scheduled", "issuing", "active", "ending"];
@@ -27,13 +28,17 @@ export async function listGrants(
   let before = cursorOf(query.cursor);
   for (let looked = 0; looked < maxLookedAt; looked += rowsAtOnce) {
     const rows = await manyGrants(control.db, control.keys, { ...filterOf(actor, query), before, limit: rowsAtOnce });
+    const uses = await useOf(
+      control,
+      rows.flatMap((row) => ("altered" in row ? [] : [row])),
+    );
     for (const row of rows) {
       const seen =
         "altered" in row ? undefined : await unlessAltered(control, maybeSee(control.db, control, actor, roster, row));
       if ("altered" in row) await reportAltered(control, row.altered);
       if (seen !== undefined && belongs(actor, seen, query)) {
         if (items.length === query.limit) return { items, next: items.at(-1)?.id };
-        items.push(grantView(roster, seen.grant));
+        items.push(grantView(roster, seen.grant, uses.get(seen.grant.id)));
       }
       before = "altered" in row ? row.altered : row.id;
     }

@@ -19,24 +19,27 @@ import { grantIds } from "./ids.ts";
 type Issued = Extract<TaskResult, { type: "issued" }>;
 type EndedResult = Extract<TaskResult, { type: "ended" }>;
 
-/** The outpost made the key. @throws CardeaError `link_message_invalid` for a grant of another outpost */
+/** The outpost made the key: a login with a lease, or one of a gateway, whose sessions have the leases. @throws CardeaError `link_message_invalid` for a grant of another outpost */
 export async function grantIssued(tx: Tx, control: Control, outpost: OutpostId, result: Issued): Promise<void> {
   const grant = await ownGrant(tx, control, outpost, result.grant);
   const { lease, nativeName, at } = result;
-  const isNew = await insertLiveLease(tx, { id: lease, grant: grant.id, outpost: grant.outpost, nativeName, at });
-  if (!isNew) await noteLease(tx, grant, lease, { state: "live", nativeName, at });
+  if (lease !== undefined) {
+    const isNew = await insertLiveLease(tx, { id: lease, grant: grant.id, outpost: grant.outpost, nativeName, at });
+    if (!isNew) await noteLease(tx, grant, lease, { state: "live", nativeName, at });
+  }
+  const shown = lease === undefined ? {} : { lease_id: lease };
   if (grant.state === "issuing") {
-    await changeGrant(tx, grant.id, { state: "active", lease_id: lease, sealed: result.sealed, issued_at: at });
-  } else if (grant.state === "ending" && grant.lease === undefined) {
+    await changeGrant(tx, grant.id, { ...shown, state: "active", sealed: result.sealed, issued_at: at });
+  } else if (grant.state === "ending" && grant.issuedAt === undefined) {
     // Revoked while it was being made: the task to end it is under way already.
-    await changeGrant(tx, grant.id, { lease_id: lease, issued_at: at });
+    await changeGrant(tx, grant.id, { ...shown, issued_at: at });
   } else {
-    if (grant.lease === undefined) await changeGrant(tx, grant.id, { lease_id: lease });
+    if (lease !== undefined && grant.lease === undefined) await changeGrant(tx, grant.id, shown);
     return;
   }
   await record(tx, control, {
     type: "grant.issued",
-    ids: { ...grantIds(grant), lease },
+    ids: { ...grantIds(grant), ...(lease !== undefined && { lease }) },
     data: { grant: grant.signed.digest, nativeName },
     at,
   });
@@ -131,7 +134,7 @@ async function noteLeaseEvent(
   tx: Tx,
   grant: StoredGrant,
   lease: LeaseId,
-  { type, at, data }: LinkEvent,
+  { type, at, ids, data }: LinkEvent,
 ): Promise<void> {
   const state = stateAfter[type];
   if (state === undefined) return;
@@ -141,6 +144,7 @@ async function noteLeaseEvent(
     at,
     nativeName: typeof nativeName === "string" ? nativeName : undefined,
     detail: typeof detail === "string" ? detail : undefined,
+    ofSession: ids["session"] !== undefined,
     ...(type === "lease.stuck" && { stuck: true }),
   });
 }
@@ -149,6 +153,8 @@ interface LeaseNews {
   readonly state: LeaseState;
   readonly nativeName: string | undefined;
   readonly at: LinkEvent["at"];
+  /** One of many of its grant: it is the one shown with it only where it is stuck. */
+  readonly ofSession?: boolean;
   readonly stuck?: boolean;
   readonly detail?: string | undefined;
 }
@@ -159,7 +165,8 @@ const forward: readonly LeaseState[] = ["intended", "live", "ending", "gone"];
 async function noteLease(tx: Tx, grant: StoredGrant, id: LeaseId, news: LeaseNews): Promise<void> {
   const lease = await oneLeaseLocked(tx, { id, grant: grant.id, outpost: grant.outpost, at: news.at });
   if (lease.grant !== grant.id) throw new CardeaError("link_message_invalid", `lease \`${id}\` is another grant's`);
-  if (grant.lease === undefined) await changeGrant(tx, grant.id, { lease_id: id });
+  if (news.ofSession === true ? news.stuck === true : grant.lease === undefined)
+    await changeGrant(tx, grant.id, { lease_id: id });
   const steps = forward
     .slice(forward.indexOf(lease.state) + 1, forward.indexOf(news.state) + 1)
     .filter((step) => step !== "live" || news.state === "live");
@@ -172,7 +179,8 @@ async function noteLease(tx: Tx, grant: StoredGrant, id: LeaseId, news: LeaseNew
   });
 }
 
-async function ownGrant(tx: Tx, control: Control, outpost: OutpostId, id: GrantId): Promise<StoredGrant> {
+/** @throws CardeaError `link_message_invalid` for a grant of another outpost */
+export async function ownGrant(tx: Tx, control: Control, outpost: OutpostId, id: GrantId): Promise<StoredGrant> {
   const grant = await maybeOneGrantLocked(tx, control.keys, id);
   if (grant === undefined || grant.outpost !== outpost)
     throw new CardeaError("link_message_invalid", `grant \`${id}\` is not one of this outpost`);

@@ -47,7 +47,8 @@ export async function revokeGrant(
   return endView(grant);
 }
 
-function mayRevoke(actor: Actor, seen: SeenGrant): boolean {
+/** Its requester, whoever voted on it or may approve such a request, its reviewers, administrators. */
+export function mayRevoke(actor: Actor, seen: SeenGrant): boolean {
   if (actor.permissions.includes("admin") || isConcerned(seen.request.document, actor.subject)) return true;
   return hasVoted(seen.votes, actor.subject) || isReviewer(seen, actor.subject) || isApprover(actor, seen);
 }

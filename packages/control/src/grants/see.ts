@@ -44,13 +44,23 @@ export async function maybeSee(
   roster: RosterView,
   grant: StoredGrant,
 ): Promise<SeenGrant | undefined> {
-  const request = await originOf(db, control, grant);
-  const votes = await manyVotes(db, control.keys, grant.request);
-  const seen = { grant, request, votes, roster };
+  const seen = await withOrigin(db, control, roster, grant);
   return isVisible(actor, seen) ? seen : undefined;
 }
 
-function isVisible(actor: Actor, seen: SeenGrant): boolean {
+/** The grant with what it came from, whoever looks. @throws CardeaError `evidence_mismatch`, `evidence_signature` where a row was altered */
+export async function withOrigin(
+  db: Tx | Control["db"],
+  control: Control,
+  roster: RosterView,
+  grant: StoredGrant,
+): Promise<SeenGrant> {
+  const request = await originOf(db, control, grant);
+  const votes = await manyVotes(db, control.keys, grant.request);
+  return { grant, request, votes, roster };
+}
+
+export function isVisible(actor: Actor, seen: SeenGrant): boolean {
   if (actor.permissions.includes("auditor") || actor.permissions.includes("admin")) return true;
   return (
     isConcerned(seen.request.document, actor.subject) ||

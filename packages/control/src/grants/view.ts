@@ -4,8 +4,10 @@ import { keyIdOf } from "@cardea/core/documents/grant";
 import type { RosterView } from "../people/roster.ts";
 import { subjectRef } from "../requests/subject-ref.ts";
 import type { StoredGrant } from "../store/grants.ts";
+import type { SessionCounts } from "../store/sessions.ts";
 
-export function grantView(roster: RosterView, grant: StoredGrant): GrantView {
+/** With `counts` (of a gateway's key) it says how much the key is in use. */
+export function grantView(roster: RosterView, grant: StoredGrant, counts?: SessionCounts): GrantView {
   const { signed, lease } = grant;
   return {
     id: grant.id,
@@ -23,6 +25,7 @@ export function grantView(roster: RosterView, grant: StoredGrant): GrantView {
     ...(lease !== undefined && {
       lease: { state: lease.state, stuck: lease.stuck, ...(lease.detail !== undefined && { detail: lease.detail }) },
     }),
+    ...(counts !== undefined && { sessions: counts }),
     reviewOwed: grant.reviewDueAt !== undefined && grant.reviewedAt === undefined,
     ...(grant.issuedAt !== undefined && { issuedAt: grant.issuedAt }),
     ...(grant.endedAt !== undefined && { endedAt: grant.endedAt }),

@@ -40,6 +40,9 @@ import { removeResource } from "../resources/remove.ts";
 import { checkResource } from "../resources/check.ts";
 import { listResources, showResource } from "../resources/list.ts";
 import { createEnrolmentToken, listOutposts } from "../resources/outposts.ts";
+import { endSession } from "../sessions/end.ts";
+import { listSessions } from "../sessions/list.ts";
+import { showSession } from "../sessions/show.ts";
 import { waitForNews } from "./long-poll.ts";
 
 type EndpointOf<Name extends EndpointName> = (typeof endpoints)[Name];
@@ -130,6 +133,11 @@ export const handlers: Handlers = {
     return showGrant(control, caller.actor, params.id);
   },
   reviewGrant: ({ control, caller, params, body }) => reviewGrant(control, caller.actor, params.id, body),
+
+  listSessions: ({ control, caller, query }) => listSessions(control, caller.actor, query),
+  showSession: ({ control, caller, params }) => showSession(control, caller.actor, params.id),
+  endSession: ({ control, caller, params, body }) =>
+    endSession(control, caller.actor, params.id, body ?? { comment: "" }),
 
   listResources: ({ control, caller, query }) => listResources(control, caller.actor, query),
   showResource: ({ control, caller, params }) => showResource(control, caller.actor, params.name),

@@ -20,7 +20,7 @@ import { Drain } from "./drain.ts";
 import { applyMessages, type Message } from "./inbox.ts";
 import type { Frame, Frames } from "./frames.ts";
 import { takeReport } from "./report.ts";
-import { assembleState } from "./state.ts";
+import { assembleState, type Carried } from "./state.ts";
 import { TaskSender } from "./task-sender.ts";
 
 /** A ping, and with its answer a state, as often. */
@@ -35,6 +35,12 @@ const maxBatch = 200;
 const maxQueued = 2_000;
 /** RFC 6455, section 7.4.2: codes from 4000 on are the application's. */
 const replacedCode = 4_001;
+
+const nothingCarried: Carried = {
+  checkpointSize: 0,
+  policyVersion: 0,
+  people: { rosterVersion: 0, subjects: new Set() },
+};
 
 type Pong = Extract<FromOutpost, { kind: "pong" }>;
 type Report = Extract<FromOutpost, { kind: "report" }>;
@@ -52,8 +58,8 @@ export class LinkConnection {
   readonly #rest: Drain<LinkEvent | Report>;
   #stating: Promise<void> = Promise.resolve();
   #heardAtMs: number;
-  /** What the outpost has of the log, the policy it was sent, and whether a checkpoint went out since the last ping. */
-  readonly #sent = { checkpointSize: 0, policyVersion: 0, sincePing: false };
+  /** What the outpost has of the log, the policy and the people it was sent, and whether a checkpoint went out since the last ping. */
+  readonly #sent = { ...nothingCarried, sincePing: false };
   /** Set by the first pong; before it nobody knows where a proof would have to begin. */
   #placed = false;
   #pinged = false;
@@ -227,13 +233,8 @@ export class LinkConnection {
   }
 
   async #assembleAndSend(): Promise<void> {
-    const { state, checkpointSize, policyVersion } = await assembleState(
-      this.#control,
-      this.#sent.checkpointSize,
-      this.#sent.policyVersion,
-    );
-    this.#sent.checkpointSize = checkpointSize;
-    this.#sent.policyVersion = policyVersion;
+    const { state, carried } = await assembleState(this.#control, this.outpost.id, this.#sent);
+    Object.assign(this.#sent, carried);
     this.#sent.sincePing = true;
     this.#statedAtMs = this.#control.clock.now();
     this.#send(state);

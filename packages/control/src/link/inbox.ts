@@ -11,6 +11,7 @@ import { never } from "@cardea/core/lib/never";
 import type { Control, Tx } from "../control.ts";
 import { record, recordAll } from "../audit/record.ts";
 import { grantEnded, grantIssued, issueFailed, leaseEvent } from "../grants/outcomes.ts";
+import { sessionEvent } from "../sessions/outcomes.ts";
 import { closeTasks, maybeOneTask, noteInbox, postponeTask } from "../store/tasks.ts";
 import { manyGrantsOf } from "../store/outposts.ts";
 import { transact } from "../store/transaction.ts";
@@ -32,6 +33,9 @@ const outpostTypes: ReadonlySet<AuditType> = new Set<AuditType>([
   "lease.gone",
   "lease.stuck",
   "lease.misused",
+  "session.opened",
+  "session.closed",
+  "grant.ended",
   "resource.stranger",
   "security.refused",
 ]);
@@ -73,7 +77,7 @@ async function apply(tx: Tx, control: Control, outpost: Enrolment, messages: rea
   for (const message of messages) {
     if (!fresh.has(message.id)) continue;
     if (message.kind === "receipt") await applyReceipt(tx, control, outpost, message);
-    else if (notedOnly.has(message.type)) notes.push(message);
+    else if (isNote(message)) notes.push(message);
     else await applyEvent(tx, control, outpost, message);
   }
   await noteEvents(tx, control, outpost, notes);
@@ -86,6 +90,11 @@ const notedOnly: ReadonlySet<AuditType> = new Set<AuditType>([
   "resource.stranger",
   "security.refused",
 ]);
+
+/** Of a session's lease no receipt tells. */
+function isNote({ type, ids }: LinkEvent): boolean {
+  return notedOnly.has(type) && !(type === "lease.live" && ids["session"] !== undefined);
+}
 
 async function noteEvents(tx: Tx, control: Control, outpost: Enrolment, events: readonly LinkEvent[]): Promise<void> {
   if (events.length === 0) return;
@@ -188,13 +197,20 @@ async function applyEvent(tx: Tx, control: Control, outpost: Enrolment, told: Li
     });
     return;
   }
-  await leaseEvent(tx, control, outpost.id, event);
+  if (event.type === "session.opened" || event.type === "session.closed")
+    await sessionEvent(tx, control, outpost.id, event.type, event);
+  // The end of a grant is logged where it is applied, in the control plane's own words.
+  else if (event.type !== "grant.ended") await leaseEvent(tx, control, outpost.id, event);
   await endedByItself(tx, control, outpost, event);
 }
 
-/** An outpost ends leases by its own clock too, without a task; `over` says that nothing of the grant is left then. */
+/**
+ * An outpost ends grants by itself too, without a task: by its own clock, and where a key is spent. Of a direct key the end of its lease says so
+ * (`over`: nothing of the grant is left then); a gateway's key has no lease of its own, so it is said in so many words.
+ */
 async function endedByItself(tx: Tx, control: Control, outpost: Enrolment, event: LinkEvent): Promise<void> {
-  if (event.type !== "lease.gone" || event.data["over"] !== true) return;
+  const withLease = event.type === "lease.gone" && event.data["over"] === true && event.ids["session"] === undefined;
+  if (!withLease && event.type !== "grant.ended") return;
   const grant = GrantId.safeParse(event.ids["grant"]);
   const why = EndReason.safeParse(event.data["why"]);
   if (grant.success && why.success)

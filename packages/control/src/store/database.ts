@@ -6,6 +6,7 @@ import type { PeopleTables } from "./people.ts";
 import type { PolicyTables } from "./policies.ts";
 import type { RequestTables } from "./requests.ts";
 import type { ResourceTables } from "./resources.ts";
+import type { SessionTables } from "./sessions.ts";
 import type { TaskTables } from "./tasks.ts";
 import type { NotificationTables } from "./notifications.ts";
 import type { ApiTables } from "./api-state.ts";
@@ -22,5 +23,6 @@ export interface Database
     ResourceTables,
     ConfigurationTables,
     TaskTables,
+    SessionTables,
     NotificationTables,
     ApiTables {}

@@ -354,3 +354,16 @@ function stored(keys: ControlKeys, row: GrantRow): StoredGrant {
           },
   };
 }
+
+/** Who holds live grants at an outpost. */
+export async function manyHolders(db: Db, outpost: OutpostId): Promise<SubjectId[]> {
+  const rows = await db
+    .selectFrom("grants")
+    .select("requester")
+    .distinct()
+    .where("outpost", "=", outpost)
+    .where("state", "in", ["issuing", "active"])
+    .orderBy("requester")
+    .execute();
+  return rows.map((row) => row.requester);
+}

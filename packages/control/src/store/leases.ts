@@ -57,7 +57,7 @@ export async function insertLiveLease(
     readonly id: LeaseId;
     readonly grant: GrantId;
     readonly outpost: OutpostId;
-    readonly nativeName: string;
+    readonly nativeName: string | undefined;
     readonly at: Time;
   },
 ): Promise<boolean> {
@@ -69,7 +69,7 @@ export async function insertLiveLease(
       outpost: lease.outpost,
       state: "live",
       previous_state: "intended",
-      native_name: lease.nativeName,
+      native_name: lease.nativeName ?? null,
       changed_at: lease.at,
     })
     .onConflict((conflict) => conflict.column("id").doNothing())

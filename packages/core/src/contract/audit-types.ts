@@ -23,6 +23,7 @@ export const auditTypes = {
   "key.sealed": "the secret was sealed to the requester's delivery key",
   "key.delivered": "the sealed secret was fetched",
   "session.opened": "a connection was made with a key",
+  "session.ending": "somebody asked for a connection to be closed",
   "session.closed": "a connection made with a key ended",
   "lease.intended": "a native login is about to be made",
   "lease.live": "a native login exists",

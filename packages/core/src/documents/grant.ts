@@ -48,6 +48,12 @@ export function keyIdOf(grant: GrantId): KeyId {
   return `key_${grant.slice("gra_".length)}` as KeyId;
 }
 
+/** The grant whose key it is. */
+export function grantOf(key: KeyId): GrantId {
+  // See `keyIdOf`.
+  return `gra_${key.slice("key_".length)}` as GrantId;
+}
+
 /** One execution of an approved action, written once it has ended. */
 export const Run = z.strictObject({
   v: z.literal(1),

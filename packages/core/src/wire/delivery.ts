@@ -14,13 +14,23 @@ export type SealedKey = z.infer<typeof SealedKey>;
 
 export const hpkeInfo = "cardea/delivery/v1";
 
-/** What the requester finds inside. The endpoint's fields are the connector's. */
+/** Long enough for a certificate authority of a gateway in PEM, and for all of an endpoint to fit into the ciphertext. */
+const maxEndpointText = 8_000;
+
+/**
+ * What the requester finds inside. The endpoint's fields are the connector's; `ca` is always the PEM of the authority that signed the gateway's
+ * certificate, where that is not one that everybody knows. `via: gateway`: `user` is the key's id and `secret` the key (`contract/gateway-key.ts`),
+ * which opens that gateway and nothing else.
+ */
 export const DeliveredKey = z.strictObject({
   via: Via,
   kind: z.string().max(63),
   user: z.string().max(128),
   secret: z.string().max(1_000),
-  endpoint: z.record(z.string().max(64), z.union([z.string().max(1_000), z.number(), z.array(z.string().max(1_000))])),
+  endpoint: z.record(
+    z.string().max(64),
+    z.union([z.string().max(maxEndpointText), z.number(), z.array(z.string().max(1_000))]),
+  ),
   notAfter: Time,
 });
 export type DeliveredKey = z.infer<typeof DeliveredKey>;

@@ -135,8 +135,9 @@ export const TaskResult = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("issued"),
     grant: GrantId,
-    lease: LeaseId,
-    nativeName: z.string().max(128),
+    /** The login that the key is. A key of a gateway is none: each of its sessions has a lease of its own. */
+    lease: LeaseId.optional(),
+    nativeName: z.string().max(128).optional(),
     sealed: SealedKey,
     at: Time,
   }),

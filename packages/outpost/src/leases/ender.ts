@@ -11,6 +11,9 @@ import type { EndReason } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
+import { endOf } from "../gateway/words.ts";
+import type { Sessions } from "../gateway/sessions.ts";
+import { settleSession } from "../gateway/settle.ts";
 import { backoffMs } from "../jitter.ts";
 import type { ResourceHost } from "../resources/host.ts";
 import type { Tuning } from "../settings.ts";
@@ -35,6 +38,8 @@ export interface EnderOptions {
   readonly teller: Teller;
   readonly steady: SteadyClock;
   readonly inHand: InHand;
+  /** A session's client is told before its login goes. */
+  readonly sessions: Sessions;
   /** Every resource has a host here, configured or not. */
   readonly hostFor: (resource: ResourceId) => ResourceHost;
   readonly tuning: Tuning;
@@ -42,6 +47,9 @@ export interface EnderOptions {
   readonly random: Random;
   readonly log: Logger;
 }
+
+/** A gateway that does not close a session within this time has it closed at the resource. */
+const politeMs = 1_000;
 
 /** How an unknown grant that was asked to end is remembered: longer than any window. */
 const rememberMs = 400 * 86_400_000;
@@ -102,6 +110,12 @@ export class Ender {
     this.poke();
   }
 
+  /** Inside `Store.write`: a session's login is to go. */
+  beginSession(lease: LeaseId, why: EndReason): void {
+    const current = this.#options.store.leases.get(lease);
+    if (current !== undefined && current.state !== "ending") this.#begin(current, { why, over: false });
+  }
+
   /** Inside `Store.write`: what an unfinished attempt may have made is to go; the grant may be issued again afterwards. */
   beginUnfinished(lease: LeaseId): void {
     const current = this.#options.store.leases.get(lease);
@@ -115,8 +129,9 @@ export class Ender {
       const current = store.leases.get(lease);
       if (current?.state !== "live") return;
       tellMisuse(teller, current, what);
-      noteGrant(store, current.grant, { state: "over", lease, untilMs: current.deadlineMs });
-      this.#begin(current, { why: "voided", over: true });
+      const over = current.session === undefined;
+      if (over) noteGrant(store, current.grant, { state: "over", lease, untilMs: current.deadlineMs });
+      this.#begin(current, { why: "voided", over });
     });
     this.poke();
   }
@@ -140,6 +155,12 @@ export class Ender {
       this.poke();
     });
     return gone();
+  }
+
+  /** Waits until no session's login is being ended, or for the signal. */
+  async idle(signal: AbortSignal): Promise<void> {
+    const { store } = this.#options;
+    for (const { value } of [...store.sessions.getRange({})]) await this.finished(value.lease, signal);
   }
 
   /** Takes up what is due, as far as each resource has room, and sleeps until the next is. */
@@ -193,6 +214,7 @@ export class Ender {
     const { tuning } = this.#options;
     const lease = await this.#record(id);
     if (lease === undefined) return;
+    if (lease.session !== undefined) await this.#options.sessions.close(lease.session, endOf(lease.why), politeMs);
     await pausePoint("end.called");
     try {
       const ended = await host.call("ending a login", tuning.endMs, this.#closing.signal, (provider, within) =>
@@ -216,6 +238,8 @@ export class Ender {
       const current = store.leases.get(id);
       if (current === undefined || current.state === "ending") return current;
       if (current.state === "intended") return this.#begin(current, { why: "voided", over: false });
+      // Its key ends by a clock of its own.
+      if (current.session !== undefined) return this.#begin(current, { why: "expired", over: false });
       noteGrant(store, current.grant, { state: "over", lease: id, untilMs: current.deadlineMs });
       return this.#begin(current, { why: "expired", over: true });
     });
@@ -239,7 +263,7 @@ export class Ender {
       changeLease(store, current, joined);
       return joined;
     }
-    const { id, grant, resource, nativeName, deadlineMs } = current;
+    const { id, grant, resource, nativeName, deadlineMs, session } = current;
     // What somebody revokes or releases is not to wait behind a storm of what merely ran out.
     const nextAttemptMs = why === "expired" ? Math.min(deadlineMs, steady.deadlineMs()) : 1;
     const ending: EndingLease = {
@@ -255,6 +279,7 @@ export class Ender {
       attempts: 0,
       nextAttemptMs,
       stuck: false,
+      ...(session !== undefined && { session }),
     };
     changeLease(store, current, ending);
     tellEnding(teller, ending);
@@ -262,17 +287,24 @@ export class Ender {
   }
 
   async #gone(id: LeaseId, { closedSessions, misuse }: Ended): Promise<void> {
-    const { store, teller } = this.#options;
+    const { store, teller, clock, sessions } = this.#options;
+    const ending = store.leases.get(id);
     await store.write(() => {
       const lease = store.leases.get(id);
       if (lease?.state !== "ending") return;
       if (misuse.length > 0) tellMisuse(teller, lease, misuse);
       tellGone(teller, lease, closedSessions);
       removeLease(store, lease);
+      if (lease.session !== undefined) {
+        settleSession({ store, teller, clock }, lease.grant, lease.session);
+        return;
+      }
       for (const task of lease.tasks) this.#receipt(task, lease.grant, lease.why);
       const used = store.grants.get(lease.grant);
       if (used?.state === "over") noteGrant(store, lease.grant, { state: "over", untilMs: used.untilMs });
     });
+    const session = ending?.session;
+    if (session !== undefined) sessions.leave(session);
     for (const done of this.#waiters.get(id) ?? []) done();
   }
 

@@ -9,8 +9,8 @@ export interface Teller {
   readonly outpost: OutpostId;
 }
 
-function idsOf({ outpost }: Teller, lease: LeaseRecord): Record<string, string> {
-  return { outpost, resource: lease.resource, grant: lease.grant, lease: lease.id };
+function idsOf({ outpost }: Teller, { id: lease, resource, grant, session }: LeaseRecord): Record<string, string> {
+  return { outpost, resource, grant, lease, ...(session !== undefined && { session }) };
 }
 
 export function tellLease(teller: Teller, type: "lease.intended" | "lease.live", lease: LeaseRecord): void {

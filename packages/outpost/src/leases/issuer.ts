@@ -1,5 +1,5 @@
 /**
- * Makes keys. A grant is issued once, from evidence that is judged here: the intent is durable before the login is made, and the secret leaves
+ * Makes keys: logins at the resource, and by `gateway/key-issuer.ts` keys of gateways. A grant is issued once, from evidence that is judged here: the intent is durable before the login is made, and the secret leaves
  * only sealed, after the login's record is durable. A crash anywhere leaves an intent, which is ended before anything is made for the same
  * grant again; so there are never two live leases of one grant, and what recovery does is what every failed attempt does.
  */
@@ -26,9 +26,11 @@ import type { Store } from "../store/store.ts";
 import { pausePoint } from "../pause-points.ts";
 import type { SteadyClock } from "../trust/steady-clock.ts";
 import type { TrustState } from "../trust/trust-state.ts";
+import { issueKey, type KeyIssuerOptions } from "../gateway/key-issuer.ts";
 import type { Ender } from "./ender.ts";
 import { tellLease, type Teller } from "./events.ts";
 import type { InHand } from "./in-hand.ts";
+import { whyOutdated } from "./outdated.ts";
 
 export type IssueTask = Extract<Task, { type: "issue" }>;
 
@@ -39,6 +41,8 @@ export interface IssuerOptions {
   readonly steady: SteadyClock;
   readonly ender: Ender;
   readonly inHand: InHand;
+  /** Where keys of gateways lead. */
+  readonly listeners: KeyIssuerOptions["listeners"];
   readonly hostOf: (resource: IntendedLease["resource"]) => ResourceHost | undefined;
   readonly tuning: Tuning;
   readonly clock: Clock;
@@ -96,10 +100,11 @@ export class Issuer {
       return;
     }
     await pausePoint("issue.verified");
-    const { host } = ordered.value;
+    const { host, verified } = ordered.value;
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#options.tuning.createMs)]);
     try {
-      await host.issuing.run(signal, () => this.#make(ordered.value));
+      if (verified.evidence.grant.via === "gateway") await issueKey(this.#options, ordered.value);
+      else await host.issuing.run(signal, () => this.#make(ordered.value));
     } catch (error) {
       if (this.#closing.signal.aborted) return;
       await this.#fail(task.id, refusalOf(error));
@@ -118,14 +123,13 @@ export class Issuer {
     const { grant, request, spec } = verified.evidence;
     if (grant.id !== task.grant) return refused("evidence_mismatch", "the task names another grant than its evidence");
     const { deliverTo } = request.asked;
-    if (!("role" in grant.permissions) || grant.via !== "direct")
-      return refused("evidence_grant", "only roles can be issued here, and only as direct keys");
+    if (!("role" in grant.permissions)) return refused("evidence_grant", "only roles can be issued as keys");
     if (deliverTo === undefined)
       return refused("delivery_key_required", "the request names no key to seal the secret to");
     const host = hostOf(spec.id);
     if (host === undefined) return refused("resource_unknown", `\`${spec.name}\` is not configured at this outpost`);
     await host.lookedAt(AbortSignal.any([this.#closing.signal, AbortSignal.timeout(tuning.createMs)]));
-    const not = host.whyNotIssuing() ?? whyOutdated(host, verified, grant.permissions.role);
+    const not = host.whyNotIssuing() ?? whyOutdated(host, spec, grant.permissions.role);
     if (not !== undefined) return not;
     return ok({
       task: task.id,
@@ -283,16 +287,6 @@ export class Issuer {
     log.info({ task, code: refusal.code }, `not issued: ${refusal.detail}`);
     await store.write(() => teller.spool.failure(task, failureOf(refusal)));
   }
-}
-
-/** What the request was decided on must still be what the resource is: its labels and owners, and what the role can do. */
-function whyOutdated(host: ResourceHost, { evidence }: Verified, role: string): Refused<ErrorCode> | undefined {
-  const now = host.found?.spec;
-  const then = evidence.spec;
-  const essence = ({ kind, labels, owners, capabilities, roles }: typeof then) =>
-    canonicalJson({ kind, labels, owners, capabilities, role: roles[role] });
-  if (now !== undefined && essence(now) === essence(then)) return undefined;
-  return refused("evidence_mismatch", `\`${then.name}\` has changed since the request was made; ask again`);
 }
 
 /** Refusals that pass with time, though their codes in general do not. */

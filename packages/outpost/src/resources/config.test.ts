@@ -15,7 +15,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 
 async function read(text: string) {
   await writeFile(path, text);
-  return await readConfigFile(path, connectors);
+  return (await readConfigFile(path, connectors)).entries;
 }
 
 const good = `

@@ -7,6 +7,7 @@ import type { Connector, ResourceConfig, SecretReference } from "@cardea/connect
 import { CardeaError } from "@cardea/core/contract/errors";
 import { Name } from "@cardea/core/documents/primitives";
 import { ok, refused, type Result } from "@cardea/core/lib/result";
+import { GatewaySection } from "../gateway/settings.ts";
 
 export type Connectors = Readonly<Record<string, Connector>>;
 
@@ -23,11 +24,20 @@ export interface Entry {
 }
 
 const maxFileBytes = 1_048_576;
-const ConfigFile = z.strictObject({ resources: z.array(z.unknown()).max(1_000).default([]) });
+const ConfigFile = z.strictObject({
+  resources: z.array(z.unknown()).max(1_000).default([]),
+  gateway: GatewaySection.default({}),
+});
 const EntryHead = z.looseObject({ name: Name, kind: z.string().max(63) });
 
+/** What `outpost.yaml` says. */
+export interface OutpostFile {
+  readonly entries: readonly Entry[];
+  readonly gateway: GatewaySection;
+}
+
 /** Reads `outpost.yaml`. One bad entry does not stop the others. @throws CardeaError `resource_config_invalid` for a file that cannot be read as one */
-export async function readConfigFile(path: string, connectors: Connectors): Promise<Entry[]> {
+export async function readConfigFile(path: string, connectors: Connectors): Promise<OutpostFile> {
   const text = await readFile(path, "utf8").catch((error: unknown) => {
     throw new CardeaError("resource_config_invalid", `\`${path}\` cannot be read`, { cause: error });
   });
@@ -51,7 +61,7 @@ export async function readConfigFile(path: string, connectors: Connectors): Prom
       throw new CardeaError("resource_config_invalid", `\`${path}\` has two resources with the name \`${name}\``);
     seen.add(name);
   }
-  return entries;
+  return { entries, gateway: file.data.gateway };
 }
 
 /** @throws CardeaError `resource_config_invalid` where aliases multiply beyond reason, the one thing that the library throws for here */

@@ -2,7 +2,7 @@
  * One resource as the rest of the outpost meets it: its provider behind bounded time and a breaker, room for issuing that endings cannot take,
  * and what the last look found. A resource that is not configured any more, but still has leases, is a host without a provider.
  */
-import type { Inspection, Provider } from "@cardea/connectors/connector";
+import type { BehindGateway, Inspection, Provider } from "@cardea/connectors/connector";
 import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
 import type { ResourceId } from "@cardea/core/contract/ids";
 import type { ResourceReport } from "@cardea/core/wire/link";
@@ -60,6 +60,11 @@ export class ResourceHost {
     this.issuing = new Lane(Math.max(1, Math.ceil(concurrency / 2)));
     this.endings = Math.max(1, Math.floor(concurrency / 2));
     this.breaker = new Breaker({ ...breaker, onOpen: onTrouble });
+  }
+
+  /** What gateways need of it; absent where there is no gateway of its kind. */
+  get behindGateway(): BehindGateway | undefined {
+    return this.#provider?.behindGateway;
   }
 
   get found(): Found | undefined {

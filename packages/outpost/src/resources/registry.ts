@@ -23,27 +23,25 @@ import type { Keys, Membership } from "../identity.ts";
 import { backoffMs } from "../jitter.ts";
 import { openSealed } from "../sealing.ts";
 import type { Tuning } from "../settings.ts";
+import { hasKeys } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import type { Monotonic } from "../trust/monotonic.ts";
 import { judgeAuthority } from "./authority.ts";
-import {
-  readConfigFile,
-  readEntry,
-  secretsFor,
-  type Configured,
-  type Connectors,
-  type Entry,
-  type SecretSource,
-} from "./config.ts";
+import { readEntry, secretsFor, type Configured, type Connectors, type Entry, type SecretSource } from "./config.ts";
 import { ResourceHost, type Found } from "./host.ts";
 import { Lane } from "./lane.ts";
+import { withoutGateway } from "./offer.ts";
 
 export interface RegistryOptions {
   readonly store: Store;
   readonly keys: Keys;
   readonly membership: Membership;
   readonly connectors: Connectors;
+  /** Entries of `outpost.yaml`, and where it is: secrets lie beside it. */
+  readonly entries: readonly Entry[];
   readonly configFile: string | undefined;
+  /** Kinds that have a gateway at this outpost. */
+  readonly gatewayKinds: ReadonlySet<string>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly tuning: Tuning;
   readonly clock: Clock;
@@ -91,11 +89,10 @@ export class Registry {
     this.#controlKey = fromBase64Url(options.membership.trust.controlKey);
   }
 
-  /** Opens everything that is configured; looks at nothing yet. @throws CardeaError `resource_config_invalid` for an unreadable file */
+  /** Opens everything that is configured; looks at nothing yet. */
   static async open(options: RegistryOptions): Promise<Registry> {
     const registry = new Registry(options);
-    const { configFile, store, connectors } = options;
-    const entries = configFile === undefined ? [] : await readConfigFile(configFile, connectors);
+    const { configFile, entries, store } = options;
     for (const entry of entries) registry.#keep(entry, { from: "file", path: configFile ?? "" });
     const sealed = [...store.configurations.getRange({})];
     for (const { key, value } of sealed) {
@@ -203,7 +200,8 @@ export class Registry {
         `\`${name}\` is configured in \`outpost.yaml\` of this outpost; remove it there`,
       );
     const left = store.names.getKeysCount({ start: [id, ""], end: [id, "~"], limit: 1 });
-    if (left > 0) throw new CardeaError("resource_in_use", `\`${name}\` still has keys; revoke them first`);
+    if (left > 0 || hasKeys(store, id))
+      throw new CardeaError("resource_in_use", `\`${name}\` still has keys; revoke them first`);
     await store.write(() => store.configurations.removeSync(name));
     this.#kept.delete(id);
     if (kept !== undefined) await this.#discard(kept);
@@ -342,7 +340,10 @@ export class Registry {
   }
 
   #signed(host: ResourceHost, { config, connector }: Configured, inspection: Found["inspection"]): Found {
-    const { keys } = this.#options;
+    const { keys, gatewayKinds } = this.#options;
+    const { capabilities } = connector.spec;
+    const { roles } = inspection;
+    const offer = gatewayKinds.has(config.kind) ? { capabilities, roles } : withoutGateway({ capabilities, roles });
     const kept = PublicPrivileges.safeParse(inspection.publicPrivileges);
     const spec = ResourceSpec.parse({
       v: 1,
@@ -352,8 +353,7 @@ export class Registry {
       outpost: this.self,
       labels: config.labels,
       owners: { groups: [...config.owners.groups] },
-      capabilities: connector.spec.capabilities,
-      roles: inspection.roles,
+      ...offer,
       publicPrivileges: digestOf("public-privileges", inspection.publicPrivileges),
     });
     const specDigest = digestOf("spec", spec);

@@ -11,8 +11,8 @@ interface GrantCommon {
 export type GrantRecord = GrantCommon &
   (
     | { readonly state: "issuing"; readonly lease: LeaseId }
-    /** The receipt is given again for the same task; it holds ciphertext only. */
-    | { readonly state: "issued"; readonly lease: LeaseId; readonly task: TaskId; readonly receipt: Receipt }
+    /** The receipt is given again for the same task; it holds ciphertext only. A gateway's key has no lease. */
+    | { readonly state: "issued"; readonly lease?: LeaseId; readonly task: TaskId; readonly receipt: Receipt }
     /** Never to be issued (again); `lease` as long as something of it is left. */
     | { readonly state: "over"; readonly lease?: LeaseId }
   );

@@ -2,7 +2,7 @@
  * Leases as the outpost keeps them. A lease that is gone is not here any more. Changes run inside `Store.write`; each keeps the record, its
  * place in the order of what is due, and the counts together.
  */
-import type { GrantId, LeaseId, ResourceId, TaskId } from "@cardea/core/contract/ids";
+import type { GrantId, LeaseId, ResourceId, SessionId, TaskId } from "@cardea/core/contract/ids";
 import type { EndReason, LeaseCounts } from "@cardea/core/wire/link";
 import { canMove } from "@cardea/core/lifecycle/states";
 import type { Store } from "./store.ts";
@@ -13,6 +13,8 @@ interface LeaseCommon {
   readonly resource: ResourceId;
   readonly nativeName: string;
   readonly deadlineMs: number;
+  /** The session through a gateway that it was made for: it ends with that, and its grant goes on. */
+  readonly session?: SessionId;
 }
 
 /** Durable before the login is made; whoever finds one that nobody works on ends it. */

@@ -1,6 +1,6 @@
 /**
  * Everything that the outpost must not forget, in one LMDB environment: leases and when each is due, which grants were used, what was seen of
- * policy, roster and log, resources' sealed configurations, and what is still to be told. Only this process opens it.
+ * policy, roster and log, keys of gateways with their sessions, resources' sealed configurations, and what is still to be told. Only this process opens it.
  *
  * Every change goes through `write`, whose promise resolves when the change is on the disk; whoever has an effect outside awaits it first.
  * Changes asked for in one turn of the event loop share one transaction and one flush (0.45 ms here), whether one or thousands. The flush
@@ -11,10 +11,14 @@ import { mkdirSync } from "node:fs";
 import { open, type Database, type RootDatabase } from "lmdb";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { SealedKey } from "@cardea/core/wire/delivery";
-import type { GrantId, LeaseId, ResourceId } from "@cardea/core/contract/ids";
+import type { GrantId, LeaseId, ResourceId, SessionId } from "@cardea/core/contract/ids";
+import type { Digest } from "@cardea/core/documents/digest";
+import type { Policy } from "@cardea/core/documents/policy";
+import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
 import type { LinkEvent, Receipt } from "@cardea/core/wire/link";
 import type { KnownConfiguration } from "../resources/authority.ts";
 import type { GrantRecord } from "./grants.ts";
+import type { KeyRecord, SessionRecord } from "./keys.ts";
 import type { LeaseRecord } from "./leases.ts";
 
 /** Counts up when what is stored changes in form. */
@@ -41,6 +45,14 @@ export class Store {
   /** The newest configuration or removal that the control plane signed for each resource; never forgotten. */
   readonly configured: Database<KnownConfiguration, ResourceId>;
   readonly facts: Database<unknown, string>;
+  /** Keys of gateways, by grant. */
+  readonly keys: Database<KeyRecord, GrantId>;
+  /** `[deadline, grant]`: open keys in the order in which they end. */
+  readonly keysDue: Database<true, [number, GrantId]>;
+  /** `[grant, session]`. */
+  readonly sessions: Database<SessionRecord, [GrantId, SessionId]>;
+  /** What keys rest on, by digest. */
+  readonly documents: Database<Policy | ResourceSpec, Digest>;
   readonly #root: RootDatabase;
   readonly #listeners = new Set<() => void>();
   #waiting: Waiting[] = [];
@@ -57,6 +69,10 @@ export class Store {
     this.configurations = root.openDB({ name: "configurations" });
     this.configured = root.openDB({ name: "configured" });
     this.facts = root.openDB({ name: "facts" });
+    this.keys = root.openDB({ name: "keys" });
+    this.keysDue = root.openDB({ name: "keys-due" });
+    this.sessions = root.openDB({ name: "sessions" });
+    this.documents = root.openDB({ name: "documents" });
   }
 
   /** Opens or makes the store in this directory (0700). @throws CardeaError `data_directory_invalid`, `store_failed` */

@@ -10,7 +10,7 @@ import { Policy } from "@cardea/core/documents/policy";
 import { Base64Url, timeMs } from "@cardea/core/documents/primitives";
 import { verifyDigest } from "@cardea/core/documents/signature";
 import type { Trust } from "@cardea/core/documents/trust";
-import { openRoster } from "@cardea/core/evidence/roster";
+import { openRoster, type ProvenRoster } from "@cardea/core/evidence/roster";
 import { fromBase64Url, parseBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 import { ok, refused, type Result } from "@cardea/core/lib/result";
 import { openCheckpoint, type LogIdentity } from "@cardea/core/log/checkpoint";
@@ -42,6 +42,8 @@ export interface JudgedState {
   readonly seen: Seen;
   /** The policy in force, where the state carried one. */
   readonly policy: Policy | undefined;
+  /** Those whom the state says something of. */
+  readonly people: ProvenRoster;
 }
 
 /** The clocks of two processes of one control plane may differ by so much: a state that is older by less is taken, and moves no time back. */
@@ -82,6 +84,7 @@ export function judgeState(state: LinkState, before: Seen, trust: Trust): Result
   if (!checkpoint.ok) return checkpoint;
   return ok({
     policy: policy?.policy,
+    people: proven.value,
     seen: {
       ...(checkpoint.value !== undefined && { checkpoint: checkpoint.value }),
       ...(policySeen !== undefined && { policy: policySeen }),

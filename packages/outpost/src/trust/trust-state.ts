@@ -2,20 +2,26 @@
  * What the outpost believes, in one place: the pinned trust document and what was seen under it. States move it forward, evidence is judged by
  * it. Memory is ahead of the store only until the next durable write, which every effect outside awaits.
  */
+import { decisionStands, type Fallen } from "@cardea/core/approval/still-stands";
 import type { ErrorCode } from "@cardea/core/contract/errors";
 import type { Consistency, LinkState } from "@cardea/core/wire/link";
-import type { OutpostId } from "@cardea/core/contract/ids";
+import type { OutpostId, SubjectId } from "@cardea/core/contract/ids";
 import type { Digest } from "@cardea/core/documents/digest";
 import type { Policy } from "@cardea/core/documents/policy";
 import { timeMs } from "@cardea/core/documents/primitives";
+import type { Request } from "@cardea/core/documents/request";
+import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
+import type { RosterEntry } from "@cardea/core/documents/roster";
 import { anyVerifies } from "@cardea/core/documents/signature";
 import type { Trust } from "@cardea/core/documents/trust";
+import { openRoster } from "@cardea/core/evidence/roster";
 import { verifyEvidence, type Verified } from "@cardea/core/evidence/verify";
 import { fromBase64Url } from "@cardea/core/lib/base64url";
 import { parseCheckpoint } from "@cardea/core/log/checkpoint";
 import type { TreeHead } from "@cardea/core/log/merkle";
 import { ok, refused, type Refused, type Result } from "@cardea/core/lib/result";
 import type { Store } from "../store/store.ts";
+import { People } from "./people.ts";
 import { joinLog, judgeState, readPolicy, readSeen, writeSeen, type Seen } from "./seen.ts";
 import type { SteadyClock } from "./steady-clock.ts";
 
@@ -27,6 +33,14 @@ export interface TrustOptions {
   readonly steady: SteadyClock;
 }
 
+/** What a grant was decided on. */
+export interface Standing {
+  readonly request: Request;
+  /** The policy that decided. */
+  readonly policy: Policy;
+  readonly spec: ResourceSpec;
+}
+
 export class TrustState {
   readonly #store: Store;
   readonly #trust: Trust;
@@ -35,6 +49,7 @@ export class TrustState {
   readonly #steady: SteadyClock;
   #seen: Seen;
   #policy: Policy | undefined;
+  readonly #people = new People();
   /** The specification that was last found to be one that this outpost signed. */
   #ownSpec: Digest | undefined;
 
@@ -57,10 +72,11 @@ export class TrustState {
   async accept(state: LinkState): Promise<Result<undefined, ErrorCode>> {
     const judged = judgeState(state, this.#seen, this.#trust);
     if (!judged.ok) return judged;
-    const { seen, policy } = judged.value;
+    const { seen, policy, people } = judged.value;
     this.#steady.compare(timeMs(state.at));
     this.#seen = seen;
     this.#policy = policy ?? this.#policy;
+    if (seen.roster !== undefined) this.#people.note(seen.roster, people);
     await this.#store.write(() => writeSeen(this.#store, this.#seen, policy));
     return ok(undefined);
   }
@@ -105,7 +121,21 @@ export class TrustState {
     const checkpoint = joinLog(signedHead(verified.evidence.log.checkpoint), consistency, this.#seen.checkpoint);
     if (!checkpoint.ok) return checkpoint;
     this.#seen = { ...this.#seen, checkpoint: checkpoint.value };
+    const proven = openRoster(roster);
+    // `verifyEvidence` has opened it before.
+    if (proven.ok)
+      this.#people.note({ version: roster.head.version, digest: verified.digests.rosterHead }, proven.value);
     return verified;
+  }
+
+  /** Whether what a grant rests on still stands, as policy and people were last seen; the decision that the issuer found good is asked again. */
+  stands({ request, policy, spec }: Standing): Result<undefined, "state_stale" | Fallen> {
+    const known = this.#policy;
+    if (known === undefined || this.#people.version === undefined)
+      return refused("state_stale", "the control plane has not said yet what policy and people are; try again shortly");
+    const current = known.version < policy.version ? policy : known;
+    const entries = (subject: SubjectId): RosterEntry | undefined => this.#people.entry(subject);
+    return decisionStands({ request, spec, policy, current, entries, nowMs: this.#steady.deadlineMs() });
   }
 
   #isOwnSpec(digest: Digest, signatures: Verified["evidence"]["signatures"]): boolean {

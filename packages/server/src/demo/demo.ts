@@ -18,7 +18,7 @@ export async function main(): Promise<number> {
   try {
     await using stack = await tell.step(
       "start: control plane, outpost and a shop's database, each a process of its own",
-      () => startStack({ dataDirectory, port: 0, samplePort: 0 }),
+      () => startStack({ dataDirectory, port: 0, samplePort: 0, gatewayPort: 0 }),
     );
     await using story = new Story(stack);
     await cycle(tell, story);

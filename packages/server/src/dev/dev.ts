@@ -16,6 +16,7 @@ export async function main(): Promise<number> {
     dataDirectory: settings.dataDirectory,
     port: settings.listen.port,
     samplePort: settings.samplePort,
+    gatewayPort: settings.gatewayPort,
     onStep: (words) => process.stdout.write(`  ${words}\n`),
     onLine: lineWriter(logDirectory),
   });
@@ -42,6 +43,7 @@ function welcome(stack: Stack, samplePort: number, tookMs: number): string {
   Cardea is ready in development mode (${(tookMs / 1_000).toFixed(1)} s).
 
     API             ${stack.url}   (reference: ${stack.url}/docs)
+    gateway         127.0.0.1:${String(stack.gatewayPort)}, PostgreSQL; user and password are a key's
     sample database 127.0.0.1:${String(samplePort)}, database shop; asked for as sample-shop
     people          ${people}
     data and logs   ${stack.dataDirectory}

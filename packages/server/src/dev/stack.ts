@@ -16,7 +16,7 @@ import { lockDataDirectory } from "../processes/data-lock.ts";
 import { systemEnvironment, systemRandom } from "../processes/system.ts";
 import { Teardown } from "../processes/teardown.ts";
 import { ControlReady, OutpostReady } from "../programs/ready.ts";
-import { freePort } from "../processes/free-port.ts";
+import { freePort, untilPortFree } from "../processes/free-port.ts";
 import { sampleOutpostConfig, sampleResource } from "../sample/resource.ts";
 import { seedInstallation, untilResourceReady } from "../sample/seed.ts";
 import { ensureShop } from "../sample/shop.ts";
@@ -27,6 +27,7 @@ export interface StackOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly samplePort: number;
+  readonly gatewayPort: number;
   /** What the processes say, line by line, and what happens to them. */
   readonly onLine?: (name: string, line: string) => void;
   readonly onStep?: (words: string) => void;
@@ -39,6 +40,8 @@ export interface Stack extends AsyncDisposable {
   readonly dataDirectory: string;
   /** Where `--as NAME` finds the sample people's device keys. */
   readonly peopleDirectory: string;
+  /** Where keys of the gateway are used, on loopback. */
+  readonly gatewayPort: number;
   readonly shop: Cluster;
   readonly database: Cluster;
   readonly control: Child;
@@ -73,7 +76,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     }).then((cluster) => undo.use(cluster)),
   ]);
   const passwordFile = join(dataDirectory, "sample", "admin-password");
-  await prepareShop(dataDirectory, passwordFile, shop);
+  const gatewayPort = options.gatewayPort === 0 ? await freePort() : options.gatewayPort;
+  await prepareShop(dataDirectory, passwordFile, shop, gatewayPort);
 
   step("starting the control plane");
   const port = options.port === 0 ? await freePort() : options.port;
@@ -104,6 +108,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const peopleDirectory = join(dataDirectory, "dev", "people");
   const { enrolmentToken } = await seedInstallation({ url, setupToken, peopleDirectory, onStep: step });
   step("starting the outpost");
+  await untilPortFree(gatewayPort, "CARDEA_GATEWAY_PORT");
   const outpost = await Child.start({
     ...shared,
     name: "outpost",
@@ -125,6 +130,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     url,
     dataDirectory,
     peopleDirectory,
+    gatewayPort,
     shop,
     database,
     control: control.child,
@@ -135,7 +141,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 }
 
 /** The shop's database, its administrator's password (made once) and the outpost's configuration. */
-async function prepareShop(dataDirectory: string, passwordFile: string, shop: Cluster): Promise<void> {
+async function prepareShop(
+  dataDirectory: string,
+  passwordFile: string,
+  shop: Cluster,
+  gatewayPort: number,
+): Promise<void> {
   await mkdir(join(dataDirectory, "sample"), { recursive: true, mode: 0o700 });
   let adminPassword: string;
   try {
@@ -146,7 +157,6 @@ async function prepareShop(dataDirectory: string, passwordFile: string, shop: Cl
   }
   await ensureShop({ superuser: (name) => shop.connection(name), adminPassword });
   const { host, port } = shop.connection();
-  await writeFile(join(dataDirectory, "outpost.yaml"), sampleOutpostConfig({ host, port, passwordFile }), {
-    mode: 0o600,
-  });
+  const config = sampleOutpostConfig({ host, port, passwordFile }, gatewayPort);
+  await writeFile(join(dataDirectory, "outpost.yaml"), config, { mode: 0o600 });
 }

@@ -25,7 +25,7 @@ rules:
     resources: { labels: { env: sample } }
     permits: { roles: [write] }
     require: { justification: { minLength: 10 } }
-    limits: { maxDuration: 2h, via: [gateway, direct] }
+    limits: { maxDuration: 2h, via: [direct, gateway] }
     effect: review
     approvals:
       - { count: 1, from: { groups: [dba] } }
@@ -38,7 +38,7 @@ rules:
     resources: { labels: { env: sample } }
     permits: { roles: [write] }
     require: { justification: { minLength: 10 } }
-    limits: { maxDuration: 30m, via: [gateway, direct] }
+    limits: { maxDuration: 30m, via: [direct, gateway] }
     effect: allow
     breakGlass: { review: { within: 24h, from: { groups: [security] } } }
 `;

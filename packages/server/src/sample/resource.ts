@@ -1,12 +1,13 @@
 export const sampleResource = "sample-shop";
 
-/** The sample resource as an outpost's configuration: the shop in the second embedded PostgreSQL. */
-export function sampleOutpostConfig(shop: {
-  readonly host: string;
-  readonly port: number;
-  readonly passwordFile: string;
-}): string {
+/** The sample outpost's configuration: the shop in the second embedded PostgreSQL, and the gateway before it. */
+export function sampleOutpostConfig(
+  shop: { readonly host: string; readonly port: number; readonly passwordFile: string },
+  gatewayPort: number,
+): string {
   return `# Made by development mode; the form is that of docs/reference/resources-and-roles.md.
+gateway:
+  postgres: { listen: "127.0.0.1:${String(gatewayPort)}" }
 resources:
   - name: ${sampleResource}
     kind: postgres

@@ -54,6 +54,8 @@ export interface Settings {
   readonly databaseUrl: string | undefined;
   readonly mail: { readonly url: string; readonly from: string } | undefined;
   readonly origin: string | undefined;
+  /** Development: where the outpost's PostgreSQL gateway listens, and the sample database. */
+  readonly gatewayPort: number;
   readonly samplePort: number;
   readonly logLevel: string;
 }
@@ -88,6 +90,7 @@ export async function readSettings(environment: NodeJS.ProcessEnv, workingDirect
         ? undefined
         : { url: mailUrl, from: environment["CARDEA_MAIL_FROM"] ?? file.mail?.from ?? "cardea@localhost" },
     origin: environment["CARDEA_LOG_ORIGIN"] ?? file.log?.origin,
+    gatewayPort: port(environment, "CARDEA_GATEWAY_PORT", 7432),
     samplePort: port(environment, "CARDEA_SAMPLE_PORT", 7433),
     logLevel: environment["CARDEA_LOG_LEVEL"] ?? "info",
   };

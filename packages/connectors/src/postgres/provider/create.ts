@@ -57,7 +57,7 @@ export async function createLogin(
     ]);
     if (made.status === "fulfilled") {
       try {
-        await judge(context, membership, roles, made.value.at(-2), settled(looked), signal);
+        await judge(context, order, membership, roles, made.value.at(-2), settled(looked), signal);
         return { user: order.nativeName, secret: (await secret).secret, endpoint: endpoint(config) };
       } catch (error) {
         // The login is there and nobody has its secret. A crash here leaves it to recovery, which ends it in the same way.
@@ -174,6 +174,7 @@ async function look(
 
 async function judge(
   { server, admin }: CreateContext,
+  { via }: LeaseOrder,
   membership: Membership,
   roles: readonly string[],
   memberOf: readonly unknown[] | undefined,
@@ -188,7 +189,7 @@ async function judge(
       `\`${admin.user}\` could not make the login a member of \`${lacksRole}\``,
     );
   }
-  for (const [role, why] of flaws)
+  for (const [role, why] of via === "gateway" ? [] : flaws)
     throw new CardeaError("resource_role_unsafe", `\`${role}\` may not be given to a direct key: ${why}`);
   if (membership.kind === "bundle" && !current) await ensureBundle(server, admin, membership.bundle, signal);
 }

@@ -71,11 +71,19 @@ export async function inspect(
         flaws.has(member) ? [`\`${member}\`: ${flaws.get(member) ?? ""}`] : [],
       );
       if (unsafe.length > 0)
-        warnings.push(`the role \`${name}\` cannot be given to direct keys and is left out: ${unsafe.join("; ")}`);
-      else roles[name] = { patterns, vias: ["direct"], narrows: [], ...described };
+        warnings.push(
+          `the role \`${name}\` cannot be given to direct keys, only through the gateway: ${unsafe.join("; ")}`,
+        );
+      // A native role is given whole; what approvers took away from it only the gateway can refuse.
+      roles[name] = {
+        patterns,
+        vias: unsafe.length > 0 ? ["gateway"] : ["gateway", "direct"],
+        narrows: ["gateway"],
+        ...described,
+      };
     } else {
       lacking.push(...(await grantLacks(server, admin, patterns, signal)));
-      roles[name] = { patterns, vias: ["direct"], narrows: ["direct"], ...described };
+      roles[name] = { patterns, vias: ["gateway", "direct"], narrows: ["gateway", "direct"], ...described };
     }
   }
   lacking.push(...orphanedMarks(natives, ours, admin, host.markKey));

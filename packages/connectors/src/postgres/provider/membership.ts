@@ -13,25 +13,27 @@ export type Membership =
   { readonly kind: "member"; readonly roles: readonly string[] } | { readonly kind: "bundle"; readonly bundle: Bundle };
 
 /**
- * Which native roles enforce exactly the order's permissions.
+ * Which native roles enforce exactly the order's permissions; behind a gateway, which judges what is left out, at least allow them.
  * @throws CardeaError `role_unknown`; `narrowing_unenforceable` where native privileges cannot say what approvers left
  */
 export function membershipOf(
   config: PostgresConfig,
   markKey: Uint8Array,
-  order: Pick<LeaseOrder, "role" | "patterns">,
+  order: Pick<LeaseOrder, "role" | "patterns" | "via">,
 ): Membership {
   const role: RoleConfig | undefined = Object.hasOwn(config.roles, order.role) ? config.roles[order.role] : undefined;
   if (role === undefined) throw new CardeaError("role_unknown", `the resource has no role \`${order.role}\``);
   if ("member" in role) {
-    if (samePatterns(order.patterns, rolePatterns(role, config.connect.databases)))
+    if (order.via === "gateway" || samePatterns(order.patterns, rolePatterns(role, config.connect.databases)))
       return { kind: "member", roles: role.member };
     throw new CardeaError(
       "narrowing_unenforceable",
       `the role \`${order.role}\` is an existing native role and cannot be narrowed`,
     );
   }
-  const grants = toGrants(order.patterns);
+  const narrowed = toGrants(order.patterns);
+  const grants =
+    narrowed.ok || order.via !== "gateway" ? narrowed : toGrants(rolePatterns(role, config.connect.databases));
   if (!grants.ok)
     throw new CardeaError(
       "narrowing_unenforceable",

@@ -168,6 +168,21 @@ for (const [version, ownLogins] of makings) {
         expect(await resource.marked()).toEqual([]);
       });
 
+      test("behind a gateway, which refuses the rest, the role is given whole where it cannot be narrowed", async () => {
+        const select = resource.order("write").patterns[0];
+        if (select === undefined) throw new Error("a pattern");
+        for (const [role, patterns] of [
+          ["read", [select]],
+          ["write", [{ name: "sql.select" }]],
+        ] as const) {
+          const behind = resource.order(role, { patterns, via: "gateway" });
+          expect((await provider.create(behind, signal())).user).toBe(behind.nativeName);
+          await provider.end(behind.nativeName, signal());
+        }
+        await provider.listOwn(signal());
+        expect(await resource.marked()).toEqual([]);
+      });
+
       test("whose comment was changed is not trusted: it is neither refreshed nor widened", async () => {
         const order = resource.order("everything");
         await provider.create(order, signal());
@@ -495,7 +510,7 @@ for (const [version, ownLogins] of makings) {
         test("PUBLIC's CREATE makes every role unsafe on 15, where a member could create as the role", async () => {
           await resource.su("grant create on schema public to public");
           const { roles, warnings } = await provider.inspect(signal());
-          expect(Object.keys(roles)).not.toContain("read");
+          expect(roles["read"]?.vias).toEqual(["gateway"]);
           expect(warnings.join("\n")).toMatch(/every login may create in the schemas `public`/);
           await expect(provider.create(resource.order("write"), signal())).rejects.toMatchObject({
             code: "resource_role_unsafe",

@@ -3,8 +3,18 @@
  * the only caller. It keeps nothing that matters in memory: what bears our mark at the server explains itself, and an ending is the
  * same after a crash. It never touches a role that is not ours, and of those of others' making only their memberships.
  */
-import type { CreatedLogin, Ended, Inspection, LeaseOrder, Listing, Provider, ProviderHost } from "../../connector.ts";
+import type {
+  BehindGateway,
+  CreatedLogin,
+  Ended,
+  Inspection,
+  LeaseOrder,
+  Listing,
+  Provider,
+  ProviderHost,
+} from "../../connector.ts";
 import type { PostgresConfig } from "../spec/config.ts";
+import { behindGateway } from "./behind-gateway.ts";
 import { readAdmin, type Admin } from "./admin.ts";
 import { createLogin } from "./create.ts";
 import { EndBatch } from "./end-batch.ts";
@@ -24,6 +34,7 @@ const endingMs = 60_000;
 const adminKeptMs = 60_000;
 
 export class PostgresProvider implements Provider {
+  readonly behindGateway: BehindGateway;
   readonly #config: PostgresConfig;
   readonly #host: ProviderHost;
   readonly #server: Server;
@@ -38,6 +49,7 @@ export class PostgresProvider implements Provider {
   constructor(config: PostgresConfig, host: ProviderHost, ownLogins: number = loginsEach) {
     this.#config = config;
     this.#host = host;
+    this.behindGateway = behindGateway(config, host);
     this.#server = new Server(config, host);
     this.#makers = new Makers(this.#server, host.markKey, ownLogins);
     this.#ends = new EndBatch(async (names) => {

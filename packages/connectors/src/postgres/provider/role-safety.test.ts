@@ -62,10 +62,10 @@ for (const version of testVersions) {
         return refusal;
       };
 
-      /** That the role is left out at registration and refused at issue, both for the same reason. */
+      /** That the role is not offered directly at registration and refused at issue, both for the same reason. */
       const expectRefused = async (provider: Provider, why: string): Promise<void> => {
         const { roles, warnings, offers } = await provider.inspect(signal());
-        expect(roles).toEqual({});
+        expect(Object.values(roles).map(({ vias }) => vias)).toEqual([["gateway"]]);
         expect(warnings.find((warning) => warning.includes("cannot be given to direct keys"))).toContain(why);
         expect(offers.find((offer) => offer.nativeRole === role)).toMatchObject({
           safeForDirect: false,
@@ -176,7 +176,10 @@ for (const version of testVersions) {
         for (const name of names) {
           await resource.su(`grant ${name} to ${role}`);
           const { roles, offers } = await provider.inspect(signal());
-          expect(roles, name).toEqual({});
+          expect(
+            Object.values(roles).map(({ vias }) => vias),
+            name,
+          ).toEqual([["gateway"]]);
           const why = offers.find((offer) => offer.nativeRole === role)?.why;
           expect(why).toContain(`it is a member of \`${name}\`, which `);
           expect(why).not.toContain("newer than Cardea knows");
@@ -184,6 +187,11 @@ for (const version of testVersions) {
         }
         await resource.su(`grant pg_read_all_data to ${role}`);
         await expectRefused(provider, "`pg_read_all_data`, which reads every table of every database");
+        // Behind a gateway each statement is judged.
+        const patterns = (await provider.inspect(signal())).roles["tested"]?.patterns ?? [];
+        const behind = resource.order("tested", { patterns, via: "gateway" });
+        expect((await provider.create(behind, signal())).user).toBe(behind.nativeName);
+        await provider.end(behind.nativeName, signal());
         // The administrator inherits it too.
         await resource.su(`revoke pg_read_all_data from ${role}`);
       });

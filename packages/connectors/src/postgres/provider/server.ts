@@ -9,7 +9,7 @@
  */
 import { isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ClientConfig } from "pg";
+import type { ConnectionOptions } from "node:tls";
 import { z } from "zod";
 import { OutsideError } from "@cardea/core/contract/errors";
 import { toBase32 } from "@cardea/core/lib/base32";
@@ -134,27 +134,31 @@ export class Server {
         database,
         user,
         password: password === undefined ? "" : await this.#host.secret(password),
-        ssl: await this.#ssl(),
+        ssl: await tlsOptions(this.#config.connect, this.#host),
         name,
         limits: this.#limits,
       },
       signal,
     );
   }
+}
 
-  async #ssl(): Promise<Exclude<ClientConfig["ssl"], undefined>> {
-    const { host, tls } = this.#config.connect;
-    const mode = tlsMode(this.#config.connect);
-    if (mode === "disable") return false;
-    const ca = tls?.ca === undefined ? {} : { ca: await this.#host.secret(tls.ca) };
-    switch (mode) {
-      case "require":
-        return { rejectUnauthorized: false, ...ca };
-      case "verify-ca":
-        return { rejectUnauthorized: true, checkServerIdentity: () => undefined, ...ca };
-      case "verify-full":
-        return { rejectUnauthorized: true, ...(isIP(host) === 0 ? { servername: host } : {}), ...ca };
-    }
+/** The TLS options of a connection to the server; `false` where it is not encrypted. */
+export async function tlsOptions(
+  connect: PostgresConfig["connect"],
+  { secret }: Pick<ProviderHost, "secret">,
+): Promise<false | ConnectionOptions> {
+  const { host, tls } = connect;
+  const mode = tlsMode(connect);
+  if (mode === "disable") return false;
+  const ca = tls?.ca === undefined ? {} : { ca: await secret(tls.ca) };
+  switch (mode) {
+    case "require":
+      return { rejectUnauthorized: false, ...ca };
+    case "verify-ca":
+      return { rejectUnauthorized: true, checkServerIdentity: () => undefined, ...ca };
+    case "verify-full":
+      return { rejectUnauthorized: true, ...(isIP(host) === 0 ? { servername: host } : {}), ...ca };
   }
 }
 

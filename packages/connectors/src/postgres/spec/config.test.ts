@@ -100,9 +100,17 @@ describe("a resource's configuration", () => {
 });
 
 describe("what the kind can do", () => {
-  test("is stated in core's terms: direct keys, whose addresses and uses nothing limits", () => {
+  test("is stated in core's terms: keys of a gateway, which enforces all but holds, and direct ones, whose addresses and uses nothing limits", () => {
     expect(Capabilities.parse(postgresSpec.capabilities)).toEqual(postgresSpec.capabilities);
     expect(postgresSpec.capabilities.vias).toEqual({
+      gateway: {
+        expiry: "gateway",
+        sessions: "gateway",
+        closesSessions: "gateway",
+        sourceIps: "gateway",
+        uses: "gateway",
+        hold: "none",
+      },
       direct: {
         expiry: "native",
         sessions: "native",

@@ -13,6 +13,14 @@ export const postgresSpec: ConnectorSpec<PostgresConfig> = {
   actionNames,
   capabilities: {
     vias: {
+      gateway: {
+        expiry: "gateway",
+        sessions: "gateway",
+        closesSessions: "gateway",
+        sourceIps: "gateway",
+        uses: "gateway",
+        hold: "none",
+      },
       direct: {
         /** `VALID UNTIL` stops new logins; the outpost's end closes what is open. */
         expiry: "native",

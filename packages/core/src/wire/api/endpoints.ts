@@ -7,7 +7,7 @@ import { z } from "zod";
 import { Evidence } from "../../documents/evidence.ts";
 import { Name } from "../../documents/primitives.ts";
 import { Trust } from "../../documents/trust.ts";
-import { CredentialId, EventId, GrantId, RequestId, SubjectId, TokenId } from "../../contract/ids.ts";
+import { CredentialId, EventId, GrantId, RequestId, SessionId, SubjectId, TokenId } from "../../contract/ids.ts";
 import { Meta, PageQuery, WaitQuery, type Page } from "./conventions.ts";
 import { CastReview, GrantQuery, GrantsPage, GrantsQuery, GrantView, KeyView, RevokeGrant } from "./grants.ts";
 import {
@@ -49,12 +49,14 @@ import {
   type Permission,
 } from "./people.ts";
 import { CastVote, RequestQuery, RequestsPage, RequestsQuery, RequestView, SubmitRequest } from "./requests.ts";
+import { EndSession, SessionsPage, SessionsQuery, SessionView } from "./sessions.ts";
 
 export interface Endpoint {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Parameters in braces: `/v1/requests/{id}`. */
   readonly path: `/v1/${string}`;
-  readonly group: "requests" | "grants" | "resources" | "policy" | "people" | "sign-in" | "log" | "operations";
+  readonly group:
+    "requests" | "grants" | "sessions" | "resources" | "policy" | "people" | "sign-in" | "log" | "operations";
   readonly summary: string;
   /** `public`: without a sign-in. Otherwise any one of these permissions opens the door; the use case may ask for more. */
   readonly access: "public" | readonly Permission[];
@@ -80,6 +82,7 @@ const Nothing = z.strictObject({}).optional();
 const JsonSchema = z.record(z.string(), z.unknown());
 const request = z.strictObject({ id: RequestId });
 const grant = z.strictObject({ id: GrantId });
+const session = z.strictObject({ id: SessionId });
 const subject = z.strictObject({ id: SubjectId });
 const named = z.strictObject({ name: Name });
 
@@ -264,6 +267,35 @@ export const endpoints = {
     params: grant,
     body: CastReview,
     reply: GrantView,
+  },
+
+  listSessions: {
+    method: "GET",
+    path: "/v1/sessions",
+    group: "sessions",
+    summary: "connections made with keys, newest first",
+    access: everybody,
+    query: SessionsQuery,
+    reply: SessionsPage,
+  },
+  showSession: {
+    method: "GET",
+    path: "/v1/sessions/{id}",
+    group: "sessions",
+    summary: "one session",
+    access: everybody,
+    params: session,
+    reply: SessionView,
+  },
+  endSession: {
+    method: "POST",
+    path: "/v1/sessions/{id}/end",
+    group: "sessions",
+    summary: "close one session; its key stays",
+    access: everybody,
+    params: session,
+    body: EndSession.optional(),
+    reply: SessionView,
   },
 
   listResources: {

@@ -30,6 +30,8 @@ export const GrantView = z.object({
       detail: z.string().optional(),
     })
     .optional(),
+  /** Of a gateway's key, where a grant is shown by itself or listed: connections open now, and all that were ever made. */
+  sessions: z.object({ open: z.int(), opened: z.int() }).optional(),
   reviewOwed: z.boolean(),
   issuedAt: Time.optional(),
   endedAt: Time.optional(),

@@ -1,0 +1,47 @@
+/**
+ * What an outpost tells of sessions, beside the ids `outpost, resource, grant, key, session, lease`: the data of the events `session.opened`
+ * and `session.closed`. Texts are as the client sent them, so they are cleaned where they are kept or shown.
+ */
+import { z } from "zod";
+
+/** Why a session is over: the host's reasons first, then what happened to its connections. */
+export const SessionCloseReason = z.enum([
+  "deadline",
+  "revoked",
+  "released",
+  "killed",
+  "recorder",
+  "shutdown",
+  "policy",
+  "client",
+  "vanished",
+  "resource",
+  "protocol",
+  "fault",
+]);
+export type SessionCloseReason = z.infer<typeof SessionCloseReason>;
+
+export const SessionOpened = z.object({
+  /** The client's address, as the gateway knows it. */
+  sourceIp: z.string().max(64),
+  database: z.string().max(256).exactOptional(),
+  /** As the client calls itself. */
+  application: z.string().max(1_000).exactOptional(),
+  /** The TLS version; absent in the clear. */
+  tls: z.string().max(32).exactOptional(),
+});
+export type SessionOpened = z.infer<typeof SessionOpened>;
+
+const count = z.int().min(0).exactOptional();
+
+export const SessionClosed = z.object({
+  why: SessionCloseReason,
+  words: z.string().max(2_000).exactOptional(),
+  /** Actions passed on, and actions refused. Absent, as the other numbers are, where a crash took them with it. */
+  actions: count,
+  refused: count,
+  rows: count,
+  bytesIn: count,
+  bytesOut: count,
+});
+export type SessionClosed = z.infer<typeof SessionClosed>;

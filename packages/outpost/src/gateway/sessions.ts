@@ -1,0 +1,78 @@
+/**
+ * The sessions of this process, from the moment that one takes a place until its client is gone. Kept in memory only: with the process every
+ * connection ends, and what a session left at the resource is found in the store.
+ */
+import type { SessionEnd } from "@cardea/connectors/gateway";
+import type { GrantId, SessionId } from "@cardea/core/contract/ids";
+
+export interface Place {
+  readonly id: SessionId;
+  readonly grant: GrantId;
+  /** Aborted with a `SessionEnd`. */
+  readonly closed: AbortSignal;
+}
+
+interface Held extends Place {
+  readonly closing: AbortController;
+  readonly gone: Promise<void>;
+  readonly leave: () => void;
+}
+
+export class Sessions {
+  readonly #held = new Map<SessionId, Held>();
+  readonly #counts = new Map<GrantId, number>();
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** Sessions of a grant that are open or being opened. */
+  count(grant: GrantId): number {
+    return this.#counts.get(grant) ?? 0;
+  }
+
+  /** Takes a place, before anything is awaited: of two that come at once for the last one, one is told so. */
+  take(grant: GrantId, id: SessionId): Place {
+    const closing = new AbortController();
+    let leave = (): void => undefined;
+    const gone = new Promise<void>((resolve) => (leave = resolve));
+    const held: Held = { id, grant, closing, closed: closing.signal, gone, leave };
+    this.#held.set(id, held);
+    this.#counts.set(grant, this.count(grant) + 1);
+    return held;
+  }
+
+  /** The client is gone, or never came in. */
+  leave(id: SessionId): void {
+    const held = this.#held.get(id);
+    if (held === undefined) return;
+    this.#held.delete(id);
+    const left = this.count(held.grant) - 1;
+    if (left === 0) this.#counts.delete(held.grant);
+    else this.#counts.set(held.grant, left);
+    held.leave();
+  }
+
+  /** Asks for the end of a session, and waits for it so long at most. */
+  async close(id: SessionId, end: SessionEnd, withinMs: number): Promise<void> {
+    const held = this.#held.get(id);
+    if (held === undefined) return;
+    // The first reason stands: an aborted controller does not change its mind.
+    held.closing.abort(end);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, withinMs);
+    });
+    await Promise.race([held.gone, late]);
+    clearTimeout(timer);
+  }
+
+  /** Asks for the end of all sessions of a grant, at once. */
+  closeAll(grant: GrantId, end: SessionEnd): void {
+    for (const held of this.#held.values()) if (held.grant === grant) held.closing.abort(end);
+  }
+
+  has(id: SessionId): boolean {
+    return this.#held.has(id);
+  }
+}
