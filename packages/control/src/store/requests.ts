@@ -10,6 +10,9 @@ import { readSigned, signedColumns, type Signed } from "./signed.ts";
 
 type Db = Control["db"] | Tx;
 
+/** Not as a parameter: a prepared statement would not know that the indexes of pending requests serve it. */
+const pending = sql.lit<RequestState>("pending");
+
 /** jsonb, written as text. */
 type JsonColumn = ColumnType<unknown, string, string>;
 
@@ -154,7 +157,7 @@ export async function onePendingCount(tx: Tx, requester: SubjectId): Promise<num
     .selectFrom("requests")
     .select((eb) => eb.fn.countAll<number>().as("count"))
     .where("requester", "=", requester)
-    .where("state", "=", "pending")
+    .where("state", "=", pending)
     .executeTakeFirstOrThrow();
   return row.count;
 }
@@ -193,7 +196,7 @@ export async function manyDueRequests(db: Db, due: Due, now: Time, limit: number
   const rows = await db
     .selectFrom("requests")
     .select("id")
-    .where("state", "=", "pending")
+    .where("state", "=", pending)
     .where(due, "<=", now)
     .orderBy(due)
     .limit(limit)
@@ -206,7 +209,7 @@ export async function manyUnjudgedRequests(db: Db, version: number, limit: numbe
   const rows = await db
     .selectFrom("requests")
     .select("id")
-    .where("state", "=", "pending")
+    .where("state", "=", pending)
     .where("judged_policy", "<", version)
     .orderBy("id")
     .limit(limit)

@@ -30,6 +30,9 @@ export type WaitingTask = z.infer<typeof WaitingTask>;
 
 type TaskState = "open" | "done" | "failed";
 
+/** Not as a parameter: a prepared statement would not know that the index of open tasks serves it. */
+const open = sql.lit<TaskState>("open");
+
 interface TasksTable {
   id: TaskId;
   outpost: OutpostId;
@@ -86,25 +89,20 @@ export async function enqueueTask(
       created_at: now,
     })
     .onConflict((conflict) =>
-      conflict
-        .columns(["grant_id", "type"])
-        // Not as a parameter: with one a prepared statement's index cannot be inferred.
-        .where("state", "=", sql.lit("open"))
-        .where("grant_id", "is not", null)
-        .doNothing(),
+      conflict.columns(["grant_id", "type"]).where("state", "=", open).where("grant_id", "is not", null).doNothing(),
     )
     .returning("id")
     .executeTakeFirst();
   control.wake.signal("tasks", tx);
   if (inserted !== undefined || grant === null) return id;
-  const open = await tx
+  const earlier = await tx
     .selectFrom("tasks")
     .select("id")
     .where("grant_id", "=", grant)
     .where("type", "=", task.type)
-    .where("state", "=", "open")
+    .where("state", "=", open)
     .executeTakeFirst();
-  return open?.id ?? id;
+  return earlier?.id ?? id;
 }
 
 export interface TakenTask {
@@ -135,7 +133,7 @@ export async function takeTasks(
         .selectFrom("tasks")
         .select("id")
         .where("outpost", "=", outpost)
-        .where("state", "=", "open")
+        .where("state", "=", open)
         .where("next_at", "<=", now)
         .orderBy("next_at")
         .orderBy("id")
@@ -158,7 +156,7 @@ export async function takeTasks(
 
 /** Puts a taken task back, to be sent at `at`. */
 export async function postponeTask(db: Db, id: TaskId, at: Time): Promise<void> {
-  await db.updateTable("tasks").set({ next_at: at }).where("id", "=", id).where("state", "=", "open").execute();
+  await db.updateTable("tasks").set({ next_at: at }).where("id", "=", id).where("state", "=", open).execute();
 }
 
 /** A new link knows nothing of what an old one was sent: everything open is due again. */
@@ -167,7 +165,7 @@ export async function resendTasks(db: Db, outpost: OutpostId, now: Time): Promis
     .updateTable("tasks")
     .set({ next_at: now })
     .where("outpost", "=", outpost)
-    .where("state", "=", "open")
+    .where("state", "=", open)
     .where("next_at", ">", now)
     .execute();
 }
@@ -178,14 +176,14 @@ export async function moveEndings(tx: Tx, from: OutpostId, to: OutpostId, now: T
     .updateTable("tasks")
     .set({ outpost: to, next_at: now })
     .where("outpost", "=", from)
-    .where("state", "=", "open")
+    .where("state", "=", open)
     .where("type", "=", "end")
     .execute();
   await tx
     .updateTable("tasks")
     .set({ state: "failed", done_at: now, code: "outpost_unknown" })
     .where("outpost", "=", from)
-    .where("state", "=", "open")
+    .where("state", "=", open)
     .execute();
 }
 
@@ -195,7 +193,7 @@ export async function maybeOneNextTaskTime(db: Db, outpost: OutpostId): Promise<
     .selectFrom("tasks")
     .select("next_at")
     .where("outpost", "=", outpost)
-    .where("state", "=", "open")
+    .where("state", "=", open)
     .orderBy("next_at")
     .limit(1)
     .executeTakeFirst();
@@ -231,7 +229,7 @@ export async function closeTasks(
   const query = db
     .updateTable("tasks")
     .set({ state: closing.state, done_at: closing.at, code: closing.code ?? null, detail: closing.detail ?? null })
-    .where("state", "=", "open");
+    .where("state", "=", open);
   // An outpost closes its own tasks only.
   await (
     "id" in which

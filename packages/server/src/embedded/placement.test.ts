@@ -62,6 +62,19 @@ describe.skipIf(!isRoot)("as root, whose server runs under another account", () 
     expect(await mode(checkout)).toBe("700");
   });
 
+  test("servers that start side by side share one copy, and nothing half made stays", async () => {
+    const dir = await scratchDir();
+    const found = await binariesOf(18);
+    const root = join(dir, "checkout", "native");
+    await cp(found.root, root, { recursive: true, verbatimSymlinks: true });
+    await chmod(join(dir, "checkout"), 0o700);
+    const binaries = { ...found, root, initdb: join(root, "bin/initdb"), postgres: join(root, "bin/postgres") };
+    const made = await Promise.all([1, 2, 3].map(() => readableBinaries(binaries, nobody, join(dir, "shared"))));
+    expect(new Set(made.map((one) => one.root)).size).toBe(1);
+    expect(await readdir(join(dir, "shared"))).toEqual([expect.stringMatching(/^postgresql-18\.[^.]+-[0-9a-z]+$/)]);
+    expect(await canReach(made[0]?.root ?? "", nobody, ["bin/postgres", "share", "lib"])).toBe(true);
+  });
+
   test("its data is elsewhere when it could not reach it, by a pointer that stays", async () => {
     const dir = await scratchDir();
     const home = join(dir, "home");

@@ -12,6 +12,7 @@ import {
   cp,
   lstat,
   mkdir,
+  mkdtemp,
   readdir,
   readFile,
   realpath,
@@ -155,7 +156,8 @@ export async function readableBinaries(
   const copy = join(home, `postgresql-${binaries.version}-${size.toString(36)}${Math.trunc(mtimeMs).toString(36)}`);
   if ((await stat(copy).catch(() => undefined)) === undefined) {
     await makeShared(home);
-    const work = `${copy}.new-${process.pid}`;
+    // Its own for each attempt: the servers of one start are made side by side.
+    const work = await mkdtemp(`${copy}.new-`);
     try {
       await cp(binaries.root, work, {
         recursive: true,
