@@ -122,7 +122,7 @@ function checkWindow(
   return ok(undefined);
 }
 
-function proven({ request, votes, policy, log }: Evidence): string[] {
+function proven({ request, votes, policy }: Evidence): string[] {
   const { decision, asked } = request;
   return [
     `the control plane signed request, votes, grant, policy and roster`,
