@@ -63,7 +63,7 @@ export async function obtainGatewayKey(
 }
 
 /** How `pg` connects with it: encrypted, and sure of whom it speaks to. */
-export function configOf({ user, secret, endpoint }: DeliveredKey, change: Partial<ClientConfig> = {}): ClientConfig {
+function configOf({ user, secret, endpoint }: DeliveredKey, change: Partial<ClientConfig> = {}): ClientConfig {
   const { host, port, databases, ca } = endpoint;
   return {
     host: String(host),

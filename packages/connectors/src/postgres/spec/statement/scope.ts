@@ -148,7 +148,7 @@ export function readAll(reads: readonly ColumnRead[]): void {
 }
 
 /** A column of a source, system columns of a table included. */
-export function columnOf(source: Source, name: string): Column | undefined {
+function columnOf(source: Source, name: string): Column | undefined {
   const column = source.columns.find((candidate) => candidate.name === name);
   if (column !== undefined) return column;
   return source.use !== undefined && isSystemColumn(name)

@@ -72,20 +72,6 @@ export interface FactQuery {
   readonly take: (answers: readonly unknown[]) => void;
 }
 
-/** Names without a schema that most sessions use: asked for in one go at a session's start they save round trips later. */
-export const commonNames: readonly WantedName[] = [
-  ...words("operator", "= <> < > <= >= + - * / || ~~ !~~ ~~* ~ ->> ->"),
-  ...words(
-    "function",
-    "count sum min max avg now lower upper length trim concat array_agg string_agg json_agg jsonb_agg date_trunc round version current_setting set_config current_schema",
-  ),
-  ...words("type", "text regclass date timestamptz jsonb json uuid bytea name oid"),
-];
-
-function words(is: WantedName["is"], text: string): readonly WantedName[] {
-  return text.split(" ").map((name) => ({ is, name }));
-}
-
 export class SessionFacts implements Catalog {
   readonly #relations = new Map<string, RelationFact | "missing">();
   readonly #functions = new Map<string, readonly FunctionFact[]>();

@@ -249,7 +249,7 @@ type Field =
 export type Shape = ReadonlyMap<string, Field>;
 
 /** Every known kind and its fields. */
-export const shapes: ReadonlyMap<string, Shape> = new Map(
+const shapes: ReadonlyMap<string, Shape> = new Map(
   [names, expressions, queries, statements, definitions, administration]
     .flatMap((text) => text.trim().split("\n"))
     .map((line) => {
