@@ -121,7 +121,10 @@ function createApp(control: Control, { tls, trustedProxies }: HttpOptions): Fast
 /** Who kept a connection from before is told to come back, on another one: what answers there is the next process. */
 function refuseWhileStopping(app: FastifyInstance): void {
   let stopping = false;
-  app.addHook("preClose", async () => void (stopping = true));
+  app.addHook("preClose", (done) => {
+    stopping = true;
+    done();
+  });
   app.addHook("onRequest", async (_request, reply) => {
     if (!stopping) return;
     void reply.header("connection", "close");
