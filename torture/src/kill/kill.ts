@@ -6,7 +6,9 @@
  */
 import { parseArgs } from "node:util";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CardeaError } from "@cardea/core/contract/errors";
 import { pausePoints } from "@cardea/outpost/pause-points";
+import type { CardeaClient } from "@cardea/sdk/client";
 import type { ExerciseOptions, ExerciseResult } from "@cardea/testing/exercise";
 import { diceOf, type Dice } from "./dice.ts";
 import { atGate, gates, type Gate } from "./gates.ts";
@@ -177,10 +179,22 @@ class Torture implements AsyncDisposable {
     await this.workload.stop();
     await this.#supervision.stop();
     await this.#supervision.start();
-    const auditor = await this.#supervision.people()("ada");
+    const auditor = await this.#auditor();
     const verdict = await judge(this.#supervision.place, auditor, this.#witness, this.workload);
     await this.#witness.stop();
     return verdict;
+  }
+
+  /** The auditor, signed in; a connection from before may still lead to the process that is stopping. */
+  async #auditor(): Promise<CardeaClient> {
+    for (let turn = 1; ; turn += 1) {
+      try {
+        return await this.#supervision.people()("ada");
+      } catch (error) {
+        if (turn === 20 || !(error instanceof CardeaError) || error.code !== "unreachable") throw error;
+        await sleep(250);
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -432,6 +432,26 @@ describe("every answer", () => {
     }
   });
 
+  test("while it stops it tells whoever still comes to try again, in the usual form", async () => {
+    const stopping = await start();
+    const { hostname, port } = new URL(stopping.url);
+    const socket = connect(Number(port), hostname);
+    let heard = "";
+    socket.setEncoding("utf8").on("data", (text: string) => (heard += text));
+    socket.write("GET /v1/meta HTTP/1.1\r\nhost: here\r\n");
+    await sleep(100);
+    const closed = stopping.close();
+    await sleep(50);
+    socket.write("\r\n");
+    await once(socket, "close");
+    await closed;
+    expect(heard).toMatch(/^HTTP\/1\.1 503 [^]*connection: close\r\n/i);
+    expect(Problem.parse(JSON.parse(heard.slice(heard.indexOf("\r\n\r\n"))))).toMatchObject({
+      code: "unreachable",
+      retryable: true,
+    });
+  });
+
   test("leaves no token, invitation or secret in the log", async () => {
     const created = await call("POST", "/v1/people", { token: admin.token, body: { name: "quiet" } });
     await call("GET", `/v1/whoami?token=${admin.token}`, { token: admin.token });

@@ -51,6 +51,7 @@ export async function startHttp(control: Control, options: HttpOptions): Promise
   const entrance = new Entrance(control, { ...defaultRates, ...options.rates });
   const app = createApp(control, options);
   watch(app, control, metrics);
+  refuseWhileStopping(app);
   await registerOpenApi(app, control);
   registerEndpoints(app, control, entrance);
   registerLogFiles(app, control, entrance);
@@ -84,7 +85,8 @@ function createApp(control: Control, { tls, trustedProxies }: HttpOptions): Fast
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
     forceCloseConnections: "idle",
-    return503OnClosing: true,
+    // `refuseWhileStopping` answers in the form that callers know.
+    return503OnClosing: false,
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false, caseSensitive: true },
     trustProxy: trustedProxies === undefined || trustedProxies.length === 0 ? false : [...trustedProxies],
     // A caller's own request id is not taken over: it would let them write into our log.
@@ -114,6 +116,20 @@ function createApp(control: Control, { tls, trustedProxies }: HttpOptions): Fast
   const known = knownRoutes(app);
   app.setNotFoundHandler((request, reply) => answerProblem(control, request, reply, notFound(known, request)));
   return app;
+}
+
+/** Who kept a connection from before is told to come back, on another one: what answers there is the next process. */
+function refuseWhileStopping(app: FastifyInstance): void {
+  let stopping = false;
+  app.addHook("preClose", (done) => {
+    stopping = true;
+    done();
+  });
+  app.addHook("onRequest", async (_request, reply) => {
+    if (!stopping) return;
+    void reply.header("connection", "close");
+    throw new CardeaError("unreachable", "the control plane is stopping; try again in a moment");
+  });
 }
 
 /** Headers, log and figures of every answer. */
