@@ -401,7 +401,7 @@ for (const version of testVersions) {
 
         await resource.su(harm(role));
         const after = await risky.inspect(signal());
-        expect(after.roles).toEqual({});
+        expect(after.roles["risky"]?.vias).toEqual(["gateway"]);
         expect(after.warnings.find((warning) => warning.includes("`risky`"))).toMatch(words);
         expect(after.offers.find((offer) => offer.nativeRole === role)).toMatchObject({
           safeForDirect: false,
