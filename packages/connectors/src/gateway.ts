@@ -62,7 +62,7 @@ export interface Arrival {
 
 /**
  * How the secret is shown. Where the protocol sends it, it is here. Where it is proven by a challenge, the host finds the key's verifier
- * and calls `prove` with it, exactly once and whatever it found: `standInVerifier` (`postgres/gateway/scram-verifier.ts`) serves for an unknown key.
+ * and calls `prove` with it, exactly once and whatever it found; for an unknown key with one that stands in.
  */
 export type Credential =
   | { readonly kind: "secret"; readonly secret: string }
