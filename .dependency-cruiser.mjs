@@ -12,7 +12,18 @@ const outsideThePackages = "(^|/)(testing|bench|torture)/";
 const conformance = `${src("connectors")}conformance/`;
 
 /** The folders of the core, lowest first: each imports itself and what stands before it. */
-const coreLayers = ["lib", "log", "contract", "documents", "wire", "lifecycle", "policy", "approval", "evidence"];
+const coreLayers = [
+  "lib",
+  "log",
+  "contract",
+  "documents",
+  "recording",
+  "wire",
+  "lifecycle",
+  "policy",
+  "approval",
+  "evidence",
+];
 
 /** What a package may import of the others. */
 const mayImport = {

@@ -54,6 +54,12 @@ export const errors = {
   request_expired: row(409, 5, "the request expired before it was decided"),
   request_pending: row(409, 4, "the request is still waiting for approval", true),
 
+  action_refused: row(422, 2, "this action cannot be asked for"),
+  binding_changed: row(409, 1, "what the action's names stand for is not what was shown or approved; it did not run"),
+  hold_gone: row(409, 5, "nobody waits for this action any more; it did not run"),
+  run_unknown: row(502, 1, "the action may have been done, and nobody knows yet"),
+  result_too_large: row(422, 2, "the action's answer is longer than allowed; it was not done"),
+
   // Votes
   self_approval: row(403, 3, "nobody approves their own or their agent's request"),
   not_an_approver: row(403, 3, "the open stage does not ask for you"),
@@ -76,6 +82,10 @@ export const errors = {
   policy_invalid: row(422, 2, "the policy is invalid"),
   policy_stale: row(409, 1, "the policy changed since the plan was made; plan again", true),
   condition_failed: row(403, 3, "a condition could not be evaluated, so it refuses"),
+
+  // Recordings
+  recording_unavailable: row(404, 2, "there is no recording of this session, or its key is gone"),
+  recording_broken: row(422, 1, "the recording is not the one whose digest the log holds"),
 
   // Evidence and trust
   evidence_invalid: row(422, 1, "the evidence does not have the required form"),

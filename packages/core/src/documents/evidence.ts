@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AuditLeaf } from "./audit-leaf.ts";
 import { Digest } from "./digest.ts";
-import { Grant } from "./grant.ts";
+import { Grant, Run } from "./grant.ts";
 import { Policy } from "./policy.ts";
 import { Base64Url, JsonValue } from "./primitives.ts";
 import { PublicPrivileges } from "./public-privileges.ts";
@@ -28,7 +28,9 @@ export const Evidence = z.strictObject({
   request: Request,
   votes: z.array(Vote).max(200),
   grant: Grant,
-  /** Signatures by the digest of the document that they are over. */
+  /** How the grant's action went, once it is over and for who looks back; proves nothing of the grant, and a grant holds without it. */
+  run: Run.optional(),
+  /** Signatures by the digest of the document that they are over; of a held action also the outpost's over `asked`. */
   signatures: z.record(z.string(), z.array(Signature).max(10)),
   policy: Policy,
   /** The policy that decides now, where the request's rule says `onPolicyChange: end` or deny rules have changed. */

@@ -2,8 +2,8 @@ import { z } from "zod";
 import { GrantId, RunId, SessionId, type KeyId } from "../contract/ids.ts";
 import { Digest } from "./digest.ts";
 import { Pattern, Patterns } from "./pattern.ts";
-import { Cidr, JsonValue, Name, plainText, Time, Via } from "./primitives.ts";
-import { Action } from "./request.ts";
+import { Cidr, Name, plainText, Time, Via } from "./primitives.ts";
+import { Action, ActionBinding } from "./request.ts";
 
 /**
  * The policy's answer for every single action, compiled once so that a gateway needs no round trip. Looked at in the
@@ -54,15 +54,16 @@ export function grantOf(key: KeyId): GrantId {
   return `gra_${key.slice("key_".length)}` as GrantId;
 }
 
-/** One execution of an approved action, written once it has ended. */
+/** One execution of an approved action, written once it has ended and signed by the outpost that ran it. */
 export const Run = z.strictObject({
   v: z.literal(1),
   id: RunId,
   grant: Digest,
   session: SessionId.optional(),
-  binding: z.record(z.string().max(64), JsonValue),
+  binding: ActionBinding,
   outcome: z.enum(["done", "failed", "unknown"]),
   rowCount: z.int().min(0).optional(),
+  /** Of the sealed answer (digest type `sealed`): the answer itself could be guessed from a digest of it. */
   resultDigest: Digest.optional(),
   at: Time,
 });

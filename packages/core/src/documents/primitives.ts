@@ -79,3 +79,4 @@ export type SubjectKind = z.infer<typeof SubjectKind>;
 
 /** Values that facts and claims may hold; depth and size are capped where a document is parsed. */
 export const JsonValue = z.json();
+export type JsonValue = z.infer<typeof JsonValue>;

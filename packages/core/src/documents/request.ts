@@ -1,15 +1,30 @@
 import { z } from "zod";
 import { CredentialId, GrantId, OutpostId, RequestId, ResourceId, SessionId, SubjectId } from "../contract/ids.ts";
+import { canonicalJson } from "./canonical.ts";
 import { Decision } from "./decision.ts";
 import { Digest } from "./digest.ts";
 import { Base64Url, Cidr, Duration, JsonValue, Name, plainText, SubjectKind, Time, Via } from "./primitives.ts";
+
+/** Characters of JSON: beyond it an action is no request that a person could read. */
+const maxActionLength = 512 * 1024;
+
+function actionPart(maxLength: number) {
+  return z
+    .record(z.string().max(64), JsonValue)
+    .refine((part) => JSON.stringify(part).length <= maxLength, `longer than ${String(maxLength)} characters of JSON`);
+}
+
+/** What the requester asks for: for SQL database, statement and parameters. */
+const ActionWhat = actionPart(maxActionLength);
+/** What the connector found out about it: everything that it touches and what its names stand for. */
+export const ActionBinding = actionPart(maxActionLength / 2);
 
 /** One thing done at a resource, as data. What it binds to beyond these fields is the connector's and stands in `binding`. */
 export const Action = z.strictObject({
   type: Name,
   name: z.string().max(100),
-  what: z.record(z.string().max(64), JsonValue),
-  binding: z.record(z.string().max(64), JsonValue).optional(),
+  what: ActionWhat,
+  binding: ActionBinding.optional(),
 });
 export type Action = z.infer<typeof Action>;
 
@@ -46,10 +61,11 @@ export const Asked = z.strictObject({
   window: z.strictObject({ start: Time.optional(), duration: Duration }),
   limits: AskedLimits.optional(),
   via: Via.optional(),
-  /** The HPKE public key (P-256, uncompressed point) that the secret will be sealed to. */
+  /** The HPKE public key (P-256, uncompressed point) that the secret, or an action's answer, will be sealed to. */
   deliverTo: Base64Url.length(87).optional(),
   extends: GrantId.optional(),
   breakGlass: z.literal(true).optional(),
+  /** A session that keeps the action waiting. Its outpost asks in the requester's name, and signs `asked`. */
   within: z.strictObject({ grant: GrantId, session: SessionId }).optional(),
 });
 export type Asked = z.infer<typeof Asked>;
@@ -86,6 +102,11 @@ export const Request = z.strictObject({
   decision: Decision,
 });
 export type Request = z.infer<typeof Request>;
+
+/** Two are the same action if and only if these texts are equal. */
+export function actionText({ type, name, what, binding }: Action): string {
+  return canonicalJson({ type, name, what, binding });
+}
 
 /** The asked role's name, or `undefined` for an action request. */
 export function askedRole(ask: Ask): string | undefined {

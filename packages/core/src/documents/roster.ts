@@ -30,7 +30,12 @@ export const RosterEntry = z.strictObject({
 export type RosterEntry = z.infer<typeof RosterEntry>;
 
 /** An outpost that is enrolled now, under the name that it alone has. */
-export const RosterOutpost = z.strictObject({ name: Name, id: OutpostId });
+export const RosterOutpost = z.strictObject({
+  name: Name,
+  id: OutpostId,
+  /** Its identity: the raw Ed25519 public key, by which what it signed can be checked later. Absent of one that enrolled long ago. */
+  key: Base64Url.length(43).optional(),
+});
 export type RosterOutpost = z.infer<typeof RosterOutpost>;
 
 /** The signed head over all entries: an RFC 6962 tree whose leaves are the entries' canonical bytes, ordered by subject id. */

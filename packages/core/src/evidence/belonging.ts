@@ -5,8 +5,11 @@ import { ok, refused, type Result } from "../lib/result.ts";
 /** The documents' digests, always computed here and never taken from a message. */
 export interface Digests {
   readonly request: Digest;
+  /** Of what a session asks for; absent where its requester asked outside of one. */
+  readonly asked: Digest | undefined;
   readonly votes: readonly Digest[];
   readonly grant: Digest;
+  readonly run: Digest | undefined;
   readonly policy: Digest;
   readonly current: Digest | undefined;
   readonly spec: Digest;

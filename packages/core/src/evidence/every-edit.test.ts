@@ -7,24 +7,22 @@ import { describe, expect, it } from "vitest";
 import { parseBase64Url } from "../lib/base64url.ts";
 import { timeMs } from "../documents/primitives.ts";
 import { honestKeys, evidenceOf, noDropRule, changeRule, sampleScene, sampleTrust } from "./samples.ts";
+import { heldScene } from "./held-samples.ts";
 import { samplePolicy } from "../policy/samples.ts";
 import { verifyEvidence } from "./verify.ts";
 
 const trust = sampleTrust(honestKeys);
-// With a newer policy, so that every part of evidence is there.
-const scene = sampleScene({ current: samplePolicy([noDropRule, changeRule()], 2) });
-const good: unknown = evidenceOf(scene);
-const nowMs = timeMs(scene.grant.window.notBefore) + 1_000;
+/** With a newer policy, so that every part of evidence is there. */
+const current = samplePolicy([noDropRule, changeRule()], 2);
+const scenes = {
+  "a role": sampleScene({ current }),
+  "an action that a session held, with its run": heldScene({ current }),
+};
 
 type Path = readonly (string | number)[];
 
 /** What proves nothing and so may differ: the name of the key beside a signature, which only helps to find it. */
 const unbound = (path: Path): boolean => path[0] === "signatures" && path.at(-1) === "credential";
-
-const verdict = (evidence: unknown) => {
-  const outcome = verifyEvidence(evidence, trust, nowMs, { purpose: "issue" });
-  return outcome.ok ? "accepted" : outcome.code;
-};
 
 /** A base64url text whose last character holds bits that belong to no byte: not the one canonical text of anything. */
 function isLoose(value: unknown): boolean {
@@ -46,8 +44,10 @@ function at(root: unknown, path: Path): unknown {
   return path.reduce((value, key) => (value as Record<string | number, unknown>)[key], root);
 }
 
+type Edit = (holder: Record<string | number, unknown>, key: string | number) => void;
+
 /** A copy with the member at the path as `edit` leaves it; `edit` is given its holder. */
-function edited(path: Path, edit: (holder: Record<string | number, unknown>, key: string | number) => void): unknown {
+function copyWith(good: unknown, path: Path, edit: Edit): unknown {
   const copy = structuredClone(good);
   const key = path.at(-1);
   if (key === undefined) throw new TypeError("the whole is not a member");
@@ -69,9 +69,16 @@ function similar(value: unknown): unknown[] {
   return [other(first) + value.slice(1), value.slice(0, -1) + other(last), value.slice(0, -1), `${value}a`];
 }
 
-const paths = [...pathsOf(good)].filter((path) => !unbound(path));
+describe.each(Object.entries(scenes))("evidence of %s, of which one thing was altered, is refused", (_, scene) => {
+  const good: unknown = evidenceOf(scene);
+  const nowMs = timeMs(scene.grant.window.notBefore) + 1_000;
+  const paths = [...pathsOf(good)].filter((path) => !unbound(path));
+  const edited = (path: Path, edit: Edit): unknown => copyWith(good, path, edit);
+  const verdict = (evidence: unknown): string => {
+    const outcome = verifyEvidence(evidence, trust, nowMs, { purpose: "issue" });
+    return outcome.ok ? "accepted" : outcome.code;
+  };
 
-describe("evidence of which one thing was altered is refused", () => {
   it("the honest evidence itself is accepted, and has hundreds of values", () => {
     expect(verdict(good)).toBe("accepted");
     expect(paths.length).toBeGreaterThan(400);
@@ -95,8 +102,9 @@ describe("evidence of which one thing was altered is refused", () => {
   });
 
   it("whichever field or element is left out", () => {
-    // Which policy is in force an outpost knows by itself, and what everybody may is nothing of the grant's; who leaves them out hides nothing.
-    for (const path of paths.filter((one) => !["current", "publicPrivileges"].includes(one.join(".")))) {
+    // Which policy is in force an outpost knows by itself, and what everybody may is nothing of the grant's; who leaves
+    // them out hides nothing; nor does how the run went, whose signature then is over nothing.
+    for (const path of paths.filter((one) => !["current", "publicPrivileges", "run"].includes(one.join(".")))) {
       const result = verdict(
         edited(path, (holder, key) =>
           Array.isArray(holder) ? holder.splice(Number(key), 1) : Reflect.deleteProperty(holder, key),

@@ -10,7 +10,7 @@ import type { GrantId } from "../contract/ids.ts";
 import { commitTo, leafBytes, type AuditLeaf } from "../documents/audit-leaf.ts";
 import { digestOf, type Digest } from "../documents/digest.ts";
 import type { Evidence, LogProof } from "../documents/evidence.ts";
-import type { Grant } from "../documents/grant.ts";
+import type { Grant, Run } from "../documents/grant.ts";
 import { PolicyAction, ReviewRule, type Policy, type Rule } from "../documents/policy.ts";
 import type { Time } from "../documents/primitives.ts";
 import type { Asked, Facts, Request } from "../documents/request.ts";
@@ -138,9 +138,13 @@ export interface Scene {
   readonly rosterVersion: number;
   /** Who they were at the approval, where they are others now. */
   readonly then?: Pick<Scene, "people" | "rosterVersion">;
+  /** Seed of the resource's outpost, where the roster holds its key. */
+  readonly outpost?: Uint8Array;
   readonly request: Request;
   readonly votes: readonly Vote[];
   readonly grant: Grant;
+  /** How the grant's action went. */
+  readonly run?: Run;
 }
 
 /** Where a scene departs from the honest one. Each step is made from what comes before it, so that all digests agree. */
@@ -150,6 +154,7 @@ export interface SceneChanges {
   readonly current?: Policy;
   readonly spec?: ResourceSpec;
   readonly people?: readonly RosterEntry[];
+  readonly outpost?: Uint8Array;
   readonly asked?: Partial<Asked>;
   readonly facts?: Facts;
   /** After policy decided, before anybody voted. */
@@ -188,6 +193,7 @@ export function sampleScene(changes: SceneChanges = {}): Scene {
     spec,
     people,
     rosterVersion: 1,
+    ...(changes.outpost && { outpost: changes.outpost }),
     request,
     votes,
     grant: changes.grant?.(compiled) ?? compiled,
@@ -232,6 +238,7 @@ function grantOf(
 export function evidenceOf(scene: Scene): Evidence {
   const { keys, policy, current, spec, request, votes, grant } = scene;
   const roster = provenTo(scene, rosterOf(scene));
+  const outposts = outpostSignatures(scene);
   const digests = [
     digestOf("request", request),
     ...votes.map((vote) => digestOf("vote", vote)),
@@ -245,7 +252,8 @@ export function evidenceOf(scene: Scene): Evidence {
     request,
     votes: [...votes],
     grant,
-    signatures: Object.fromEntries(digests.map((digest) => [digest, [signAs(keys, digest)]])),
+    ...(scene.run && { run: scene.run }),
+    signatures: { ...Object.fromEntries(digests.map((digest) => [digest, [signAs(keys, digest)]])), ...outposts },
     policy,
     ...(current && { current }),
     spec,
@@ -259,12 +267,22 @@ export function evidenceOf(scene: Scene): Evidence {
   };
 }
 
+/** What the outpost signs: what its session asks for, and how a run went. */
+function outpostSignatures({ outpost, request, run }: Scene): Evidence["signatures"] {
+  if (outpost === undefined) return {};
+  const digests = [
+    ...(request.asked.within === undefined ? [] : [digestOf("asked", request.asked)]),
+    ...(run === undefined ? [] : [digestOf("run", run)]),
+  ];
+  return Object.fromEntries(digests.map((digest) => [digest, [signDigest("outpost", "outpost", outpost, digest)]]));
+}
+
 export function signAs(keys: SampleKeys, digest: Digest): Signature {
   return signDigest("control", "control", keys.control, digest);
 }
 
 /** The tree over the people, in the order of their ids, and a proof for each. */
-export function rosterOf({ people, rosterVersion }: Pick<Scene, "people" | "rosterVersion">): {
+export function rosterOf({ people, rosterVersion, outpost }: Pick<Scene, "people" | "rosterVersion" | "outpost">): {
   head: RosterHead;
   entries: RosterProof[];
 } {
@@ -276,6 +294,9 @@ export function rosterOf({ people, rosterVersion }: Pick<Scene, "people" | "rost
     at: sampleTime,
     size: sorted.length,
     root: toBase64Url(treeRoot(hashes)),
+    ...(outpost && {
+      outposts: [{ name: "site-a", id: sampleSpec().outpost, key: toBase64Url(ed25519PublicKey(outpost)) }],
+    }),
   };
   return {
     head,

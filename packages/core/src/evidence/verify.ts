@@ -9,13 +9,16 @@ import { canonicalJson } from "../documents/canonical.ts";
 import { digestOf } from "../documents/digest.ts";
 import { Evidence } from "../documents/evidence.ts";
 import type { Policy } from "../documents/policy.ts";
+import type { Run } from "../documents/grant.ts";
 import { timeMs, toTime } from "../documents/primitives.ts";
 import type { Trust } from "../documents/trust.ts";
+import { never } from "../lib/never.ts";
 import { ok, refused, type Refused, type Result } from "../lib/result.ts";
 import { checkBelonging, type Digests } from "./belonging.ts";
 import { checkDecision } from "./decision.ts";
 import { checkGrant } from "./grant.ts";
 import { checkLog } from "./log.ts";
+import { checkOutpost } from "./outpost.ts";
 import { openRoster } from "./roster.ts";
 import { checkSignatures } from "./signatures.ts";
 
@@ -75,6 +78,7 @@ export function verifyEvidence(
   const steps: readonly (() => Result<undefined, EvidenceRefusal["code"]>)[] = [
     () => checkSignatures(evidence, digests, trust),
     () => checkBelonging(evidence, digests),
+    () => checkOutpost(evidence, digests),
     () => checkLog(evidence, digests, trust, options.purpose),
     () => checkDecision(evidence, digests, roster.value, decidedAt, options.currentPolicy),
     () => checkGrant(evidence, roster.value),
@@ -98,8 +102,10 @@ export function verifyEvidence(
 export function digestsOf(evidence: Evidence): Digests {
   return {
     request: digestOf("request", evidence.request),
+    asked: evidence.request.asked.within === undefined ? undefined : digestOf("asked", evidence.request.asked),
     votes: evidence.votes.map((vote) => digestOf("vote", vote)),
     grant: digestOf("grant", evidence.grant),
+    run: evidence.run === undefined ? undefined : digestOf("run", evidence.run),
     policy: digestOf("policy", evidence.policy),
     current: evidence.current === undefined ? undefined : digestOf("policy", evidence.current),
     spec: digestOf("spec", evidence.spec),
@@ -122,7 +128,7 @@ function checkWindow(
   return ok(undefined);
 }
 
-function proven({ request, votes, policy }: Evidence): string[] {
+function proven({ request, votes, policy, run }: Evidence): string[] {
   const { decision, asked } = request;
   return [
     `the control plane signed request, votes, grant, policy and roster`,
@@ -132,12 +138,45 @@ function proven({ request, votes, policy }: Evidence): string[] {
       : `the votes of ${String(new Set(votes.map((vote) => vote.approver)).size)} people meet every stage, counted again`,
     `the grant permits exactly what was approved to ${asked.requester.id} on ${asked.resource}, compiled again`,
     "the log proves the approval",
+    ...(asked.within === undefined
+      ? []
+      : [
+          `outpost ${request.resource.outpost} signed that its session ${asked.within.session} waited with exactly this`,
+        ]),
+    ...(run === undefined ? [] : [`outpost ${request.resource.outpost} signed that ${runWords(run)}`]),
   ];
 }
 
-function asserted({ request }: Evidence): string[] {
+function runWords({ id, outcome, rowCount, at, resultDigest }: Run): string {
+  const rows = rowCount === undefined ? "" : `, ${String(rowCount)} row${rowCount === 1 ? "" : "s"}`;
+  const answer = resultDigest === undefined ? "" : `; its sealed answer is ${resultDigest}`;
+  switch (outcome) {
+    case "done":
+      return `the action was done once, until ${at}${rows} (${id})${answer}`;
+    case "failed":
+      return `the action was not done; it failed at ${at} (${id})`;
+    case "unknown":
+      return `the action may have been done; nobody knew at ${at} (${id})`;
+    default:
+      return never(outcome);
+  }
+}
+
+function asserted({ request, run }: Evidence): string[] {
   const named = Object.keys(request.facts.asserted);
+  const { asked } = request;
   return [
+    ...("action" in asked.ask
+      ? [
+          "what the action touches and what its names stood for: the outpost's word, as it was approved",
+          run === undefined
+            ? "whether the action was done: the evidence does not say"
+            : "how the action went: the outpost's word",
+        ]
+      : []),
+    ...(asked.within === undefined || request.facts.verified["session"] === undefined
+      ? []
+      : ["what the session could do anyway: vouched for by the control plane, compared by the outpost"]),
     "that requester and approvers were the people who signed in: vouched for by the control plane, not signed by themselves",
     ...(named.length === 0
       ? []

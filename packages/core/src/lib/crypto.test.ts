@@ -1,7 +1,16 @@
 import { createHash, createHmac } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ed25519PublicKey, ed25519Sign, ed25519Verify, hmacSha256, sha256, timingSafeEqual } from "./crypto.ts";
+import {
+  ed25519PublicKey,
+  ed25519Sign,
+  ed25519Verify,
+  hmacSha256,
+  openAes256Gcm,
+  sealAes256Gcm,
+  sha256,
+  timingSafeEqual,
+} from "./crypto.ts";
 import { fromHex, toHex } from "./hex.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -129,5 +138,34 @@ describe("comparing in constant time", () => {
     expect(timingSafeEqual(bytesOf("same"), bytesOf("sane"))).toBe(false);
     expect(timingSafeEqual(bytesOf("same"), bytesOf("same "))).toBe(false);
     expect(timingSafeEqual(bytesOf(""), bytesOf(""))).toBe(true);
+  });
+});
+
+describe("AES-256-GCM", () => {
+  // The GCM specification's test case 16.
+  const key = fromHex("feffe9928665731c6d6a8f9467308308".repeat(2));
+  const nonce = fromHex("cafebabefacedbaddecaf888");
+  const context = fromHex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+  const plaintext = fromHex(
+    "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+  );
+  const sealed = fromHex(
+    "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b",
+  );
+
+  it("seals as published, and opens it", () => {
+    expect(toHex(sealAes256Gcm(key, nonce, context, plaintext))).toBe(toHex(sealed));
+    expect(toHex(openAes256Gcm(key, nonce, context, sealed) ?? new Uint8Array(0))).toBe(toHex(plaintext));
+  });
+
+  it("opens nothing that is another in any bit, or shorter", () => {
+    for (let at = 0; at < sealed.length; at++) {
+      const changed = Uint8Array.from(sealed);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      expect(openAes256Gcm(key, nonce, context, changed)).toBeUndefined();
+      expect(openAes256Gcm(key, nonce, context, sealed.subarray(0, at))).toBeUndefined();
+    }
+    expect(openAes256Gcm(key, nonce, new Uint8Array(0), sealed)).toBeUndefined();
+    expect(openAes256Gcm(new Uint8Array(32), nonce, context, sealed)).toBeUndefined();
   });
 });

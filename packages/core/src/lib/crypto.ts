@@ -3,6 +3,8 @@
  * that imports `node:crypto`, so that a browser build replaces this one file. Synchronous: nothing here does I/O.
  */
 import {
+  createCipheriv,
+  createDecipheriv,
   createHmac,
   createPrivateKey,
   createPublicKey,
@@ -18,6 +20,8 @@ export const ed25519KeySize = 32;
 
 /** Bytes of an Ed25519 signature (RFC 8032). */
 export const ed25519SignatureSize = 64;
+
+const gcmTagSize = 16;
 
 /**
  * SHA-256 (FIPS 180-4), 32 bytes. The one-shot `hash` by way of a string of 32 code units takes 0.5 µs for a tree
@@ -100,4 +104,41 @@ function publicKeyOf(publicKey: Uint8Array): KeyObject {
       format: "jwk",
     }),
   );
+}
+
+/** AES-256-GCM (NIST SP 800-38D): the ciphertext with its tag of 16 bytes behind it. A nonce of 12 bytes serves once under a key. */
+export function sealAes256Gcm(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  context: Uint8Array,
+  plaintext: Uint8Array,
+): Uint8Array {
+  const cipher = createCipheriv("aes-256-gcm", key, nonce);
+  cipher.setAAD(context);
+  const sealed = new Uint8Array(plaintext.length + gcmTagSize);
+  sealed.set(cipher.update(plaintext));
+  cipher.final();
+  sealed.set(cipher.getAuthTag(), plaintext.length);
+  return sealed;
+}
+
+/** What was sealed, or `undefined` where key, nonce, context or a single bit is another. */
+export function openAes256Gcm(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  context: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  if (sealed.length < gcmTagSize) return undefined;
+  const decipher = createDecipheriv("aes-256-gcm", key, nonce);
+  decipher.setAAD(context);
+  decipher.setAuthTag(sealed.subarray(-gcmTagSize));
+  const plaintext = decipher.update(sealed.subarray(0, -gcmTagSize));
+  try {
+    decipher.final();
+    return plaintext;
+  } catch {
+    // A tag that does not match is the one reason for which `final` throws.
+    return undefined;
+  }
 }

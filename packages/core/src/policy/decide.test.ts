@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { SessionId } from "../contract/ids.ts";
 import { canonicalJson } from "../documents/canonical.ts";
 import { Decision } from "../documents/decision.ts";
 import { digestOf } from "../documents/digest.ts";
@@ -210,6 +211,112 @@ describe("actions", () => {
     ).toBe("deny");
     const rules = [deny({ permits: { actions: [{ name: "sql.select", colour: ["red"] }] } }), allow()];
     expect(answer(rules, { asked: action("sql.select") })).toMatchObject({ effect: "deny", rule: "no-truncate" });
+  });
+});
+
+describe("exact actions", () => {
+  const bound = (binding: object, over: Partial<Asked> = {}): Partial<Asked> => ({
+    ask: { action: { type: "sql", name: "sql.update", what: {}, binding: JSON.parse(JSON.stringify(binding)) } },
+    ...over,
+  });
+  const updates = allow({ permits: { actions: ["sql.update"] } });
+  const noAdmin = deny({ permits: { actions: ["sql.admin"] } });
+
+  it("are refused by what they are besides, which needs no cover", () => {
+    const patterns = [{ name: "sql.update", tables: ["public.orders"] }];
+    const aspects = [{ name: "sql.admin" }];
+    expect(answer([updates], { asked: bound({ patterns, aspects }) }).effect).toBe("allow");
+    expect(answer([noAdmin, updates], { asked: bound({ patterns, aspects }) })).toMatchObject({ effect: "deny" });
+    expect(answer([noAdmin, updates], { asked: bound({ patterns }) }).effect).toBe("allow");
+    expect(answer([noAdmin, updates], { asked: bound({ patterns, aspects: [] }) }).effect).toBe("allow");
+  });
+
+  it("whose aspects cannot be read meet every deny rule about actions", () => {
+    for (const aspects of [{}, "sql.admin", [null], [{ name: 1 }], [{ tables: ["a.b"] }]])
+      expect(answer([noAdmin, updates], { asked: bound({ aspects }) }).effect, JSON.stringify(aspects)).toBe("deny");
+  });
+
+  const within = { grant: sampleGrantId(7), session: SessionId.parse(`ses_${"0".repeat(26)}`) };
+  const reading = {
+    patterns: [
+      { name: "sql.update", tables: ["public.orders"] },
+      { name: "sql.select", tables: ["public.orders"] },
+    ],
+  };
+  const covered = [{ name: "sql.select", facets: { tables: { matcher: "names", values: ["public.*"] } } }];
+
+  it("held in a session need no cover for what the session may do anyway", () => {
+    const asked = bound(reading, { within });
+    const facts = (session: object) => sampleFacts({ session: JSON.parse(JSON.stringify(session)) });
+    expect(answer([updates], { asked }).effect).toBe("deny");
+    expect(answer([updates], { asked, facts: facts({ covered, hold: [] }) }).effect).toBe("allow");
+    // What the session holds it may not do; outside of a session the fact is nothing; one that cannot be read is none.
+    expect(answer([updates], { asked, facts: facts({ covered, hold: [{ name: "sql.*" }] }) }).effect).toBe("deny");
+    expect(answer([updates], { asked: bound(reading), facts: facts({ covered, hold: [] }) }).effect).toBe("deny");
+    for (const fact of [{}, { covered }, { covered, hold: null }, { covered: "sql.*", hold: [] }])
+      expect(answer([updates], { asked, facts: facts(fact) }).effect, JSON.stringify(fact)).toBe("deny");
+  });
+
+  it("of which the session may do everything need cover for everything: a rule that permits nothing decides nothing", () => {
+    const all = { covered: [{ name: "sql.*" }], hold: [] };
+    const asked = bound(reading, { within });
+    const rules = [allow({ permits: { actions: ["sql.truncate"] } })];
+    expect(answer(rules, { asked, facts: sampleFacts({ session: JSON.parse(JSON.stringify(all)) }) }).effect).toBe(
+      "deny",
+    );
+  });
+
+  it("are refused by deny rules about what the session may do anyway", () => {
+    const rules = [deny({ permits: { actions: ["sql.select"] } }), updates];
+    const facts = sampleFacts({ session: JSON.parse(JSON.stringify({ covered, hold: [] })) });
+    expect(answer(rules, { asked: bound(reading, { within }), facts }).effect).toBe("deny");
+  });
+
+  it("know no sessions, uses or direct keys, and take none from the rule", () => {
+    const rules = [
+      allow({
+        permits: { actions: ["sql.update"] },
+        limits: { maxDuration: "1h", sessions: 2, uses: 3, via: ["direct"] },
+      }),
+    ];
+    const decision = answer(rules, { asked: bound({}) });
+    expect(decision).toMatchObject({ effect: "allow", via: "gateway", limits: { duration: "1h" } });
+    expect(Object.keys(decision.limits)).toEqual(["duration"]);
+    for (const over of [{ limits: { sessions: 1 } }, { limits: { uses: 1 } }, { via: "direct" as const }])
+      expect(answer(rules, { asked: bound({}, over) }).effect, JSON.stringify(over)).toBe("deny");
+  });
+
+  it("outside a session are asked for from where the rule lets them be; in one the gateway knows", () => {
+    const rules = [
+      allow({ permits: { actions: ["sql.update"] }, limits: { maxDuration: "1h", sourceIps: ["10.0.0.0/8"] } }),
+    ];
+    const from = (sourceIp?: string) => sampleFacts(sourceIp === undefined ? {} : { sourceIp });
+    expect(answer(rules, { asked: bound({}), facts: from("10.1.2.3") })).toMatchObject({
+      effect: "allow",
+      limits: { sourceIps: ["10.0.0.0/8"] },
+    });
+    for (const sourceIp of ["11.0.0.1", "here", undefined])
+      expect(answer(rules, { asked: bound({}), facts: from(sourceIp) }).effect, sourceIp).toBe("deny");
+    expect(answer(rules, { asked: bound({}, { within }), facts: from() }).effect).toBe("allow");
+    const narrower = bound({}, { limits: { sourceIps: ["10.9.0.0/16"] } });
+    expect(answer(rules, { asked: narrower, facts: from("10.1.2.3") }).effect).toBe("deny");
+  });
+
+  it("are answered with the roles that would permit them, not with others", () => {
+    const roles = allow({ permits: { roles: ["read", "admin"] } });
+    expect(answer([roles], { asked: bound(reading) }).reasons).toEqual([
+      "no rule permits this",
+      "could be asked for instead: role `admin` for up to `4h` (rule `readers`)",
+    ]);
+    expect(answer([allow({ permits: { roles: ["read"] } })], { asked: bound(reading) }).reasons[1]).toContain(
+      "no role on `prod-orders` that would permit it",
+    );
+  });
+
+  it("alone are asked for from a session", () => {
+    expect(answer([allow({ permits: { roles: ["*"] } })], { asked: { within } }).reasons).toEqual([
+      "only an exact action is asked for from a session",
+    ]);
   });
 });
 
@@ -621,8 +728,9 @@ describe("always", () => {
         const rule = rules.find(({ name }) => name === decision.rule);
         expect(rule?.effect).toBe(decision.effect);
         if (rule === undefined || rule.effect === "deny") return;
-        expect(rule.limits.via ?? ["gateway"]).toContain(decision.via);
-        expect(decision.limits.sessions).toBe(rule.limits.sessions);
+        const exact = "action" in asked.ask;
+        expect(exact ? ["gateway"] : (rule.limits.via ?? ["gateway"])).toContain(decision.via);
+        expect(decision.limits.sessions).toBe(exact ? undefined : rule.limits.sessions);
         expect(asked.breakGlass).toBeUndefined();
       }),
       { numRuns: 500 },

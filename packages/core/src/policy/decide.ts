@@ -14,13 +14,12 @@
  */
 import type { ApproversFrom, Decision, Requirement } from "../documents/decision.ts";
 import type { Digest } from "../documents/digest.ts";
-import type { Pattern } from "../documents/pattern.ts";
 import type { DenyRule, Policy, ReviewRule } from "../documents/policy.ts";
 import { timeMs, toPlainText, toTime, type Time } from "../documents/primitives.ts";
 import type { Asked, Facts } from "../documents/request.ts";
 import type { ResourceSpec } from "../documents/resource-spec.ts";
 import { durationMs } from "../lib/duration.ts";
-import { askedPatterns } from "./asked.ts";
+import { askedParts, type AskedParts } from "./asked.ts";
 import {
   compilePolicy,
   subjectViewOf,
@@ -62,6 +61,17 @@ export function whyDenied({
   return refusal?.rule === undefined ? undefined : { rule: refusal.rule, reasons: refusal.reasons.map(plain) };
 }
 
+/**
+ * Whether any rule that grants lets this subject ask for actions on this resource at all: before anybody looks what one would touch. A condition
+ * is not looked at, since it may be about just that.
+ */
+export function mayAskForActions({ policy, policyDigest, asked, spec, facts, createdAt }: DecideInput): boolean {
+  const view = viewOf(asked, spec, facts, createdAt);
+  return rulesAbout(compilePolicy(policy, policyDigest), view).granting.some(
+    ({ rule, actions }) => isBreakGlass(rule) === (asked.breakGlass === true) && actions.length > 0,
+  );
+}
+
 /** How long a request waits where its rule does not say. */
 const defaultPendingMs = 24 * 3_600_000;
 
@@ -77,7 +87,7 @@ export function decide(input: DecideInput): Decision {
   const answer = decideAmong(rules, view);
   if (answer.effect === "deny") {
     if (answer.final === true) return refuse(policy.digest, input, answer.reasons);
-    const instead = suggestions(asked, spec, (ask) => {
+    const instead = suggestions(asked, spec, view.needed, (ask) => {
       const found = decideAmong(rules, viewOf({ ...asked, ask }, spec, facts, createdAt, view.subject));
       return found.effect === "deny" ? undefined : found.rule.rule;
     });
@@ -85,7 +95,7 @@ export function decide(input: DecideInput): Decision {
   }
 
   const { rule } = answer.rule;
-  const terms = termsOf(answer.rule, asked, spec);
+  const terms = termsOf(answer.rule, asked, spec, facts);
   if (terms.problems.length > 0) return refuse(policy.digest, input, terms.problems, rule.name);
   const stages = rule.effect === "review" ? stagesOf(rule) : [];
   const pending = rule.effect === "review" ? rule.pending : undefined;
@@ -110,13 +120,11 @@ export function decide(input: DecideInput): Decision {
 }
 
 /** One request as the rules look at it. Conditions are evaluated once each, and their variables made only if there are any. */
-export interface View {
+export interface View extends AskedParts {
   readonly asked: Asked;
   readonly spec: ResourceSpec;
   readonly facts: Facts;
   readonly subject: SubjectView;
-  /** What is asked for. */
-  readonly patterns: readonly Pattern[];
   readonly outcome: (rule: CompiledRule) => Outcome;
 }
 
@@ -134,7 +142,7 @@ export function viewOf(
     spec,
     facts,
     subject,
-    patterns: askedPatterns(asked.ask, spec),
+    ...askedParts(asked, spec, facts),
     outcome: ({ rule, when }) => {
       if (when === undefined) return { is: "true" };
       if (!when.ok) return { is: "failed", reason: when.detail };
@@ -237,18 +245,18 @@ export function isBreakGlass(rule: GrantingRule): boolean {
 }
 
 /** Whether a deny rule is about what is asked. Without `permits` it is about everything. */
-function deniesAsked({ rule, actions }: BoundRule<DenyRule>, { asked, patterns }: View): boolean {
+function deniesAsked({ rule, actions }: BoundRule<DenyRule>, { asked, touched }: View): boolean {
   const roles = rule.permits?.roles;
   if (roles === undefined && rule.permits?.actions === undefined) return true;
   if (roles !== undefined && "role" in asked.ask && (roles.includes("*") || roles.includes(asked.ask.role)))
     return true;
-  return overlapsAny(actions, patterns);
+  return overlapsAny(actions, touched);
 }
 
-function permitsAsked({ rule, actions }: BoundRule<GrantingRule>, { asked, patterns }: View): boolean {
+function permitsAsked({ rule, actions }: BoundRule<GrantingRule>, { asked, needed }: View): boolean {
   const { roles } = rule.permits;
   if ("role" in asked.ask) return roles !== undefined && (roles.includes("*") || roles.includes(asked.ask.role));
-  return coversAll(actions, patterns);
+  return coversAll(actions, needed);
 }
 
 function whyUnanswerable(asked: Asked, spec: ResourceSpec): string | undefined {
@@ -261,6 +269,7 @@ function whyUnanswerable(asked: Asked, spec: ResourceSpec): string | undefined {
   if ((asked.requester.kind === "agent") !== (asked.requester.onBehalfOf !== undefined)) {
     return "an agent, and only an agent, must say for whom it acts";
   }
+  if (asked.within !== undefined && !("action" in asked.ask)) return "only an exact action is asked for from a session";
   return undefined;
 }
 

@@ -4,7 +4,7 @@
  */
 import type { DecidedLimits } from "../documents/decision.ts";
 import type { Via } from "../documents/primitives.ts";
-import type { Ask, Asked } from "../documents/request.ts";
+import type { Ask, Asked, Facts } from "../documents/request.ts";
 import type { LimitEnforcers, LimitName, ResourceSpec, RoleSpec } from "../documents/resource-spec.ts";
 import { cidrContains, parseCidr } from "../lib/cidr.ts";
 import { durationMs } from "../lib/duration.ts";
@@ -20,8 +20,9 @@ export interface Terms {
 }
 
 /** The terms under which this rule answers this request. */
-export function termsOf(compiled: CompiledRule<GrantingRule>, asked: Asked, spec: ResourceSpec): Terms {
+export function termsOf(compiled: CompiledRule<GrantingRule>, asked: Asked, spec: ResourceSpec, facts: Facts): Terms {
   const { rule } = compiled;
+  if ("action" in asked.ask) return actionTerms(compiled, asked, facts);
   const limits = decidedLimits(rule, asked);
   const chosen = chooseVia(rule, asked, spec);
   return {
@@ -33,6 +34,32 @@ export function termsOf(compiled: CompiledRule<GrantingRule>, asked: Asked, spec
       ...chosen.problems,
       ...(chosen.problems.length > 0 ? [] : unenforceable(rule, asked.ask, limits, chosen.via, spec)),
     ],
+  };
+}
+
+/**
+ * The terms of one exact action. It runs once and by the outpost itself, so there are no sessions or uses to count and no way to choose. One that a
+ * session holds comes from the session's address, which its gateway knows; any other from where its requester asks.
+ */
+function actionTerms(compiled: CompiledRule<GrantingRule>, asked: Asked, facts: Facts): Terms {
+  const { rule } = compiled;
+  const { sourceIps, sessions, uses } = asked.limits ?? {};
+  const problems = [...wordProblems(compiled, asked), ...limitProblems(rule, asked)];
+  if (sessions !== undefined || uses !== undefined)
+    problems.push("an exact action runs once; leave `sessions` and `uses` out");
+  if (asked.via === "direct") problems.push("an exact action is run by the outpost; leave `via` out");
+  const from = sourceIps ?? rule.limits.sourceIps;
+  if (asked.within === undefined && from !== undefined) {
+    const { sourceIp } = facts.verified;
+    if (sourceIp === undefined || addressesOutside([sourceIp], from).length > 0)
+      problems.push(
+        `it is asked for from ${sourceIp === undefined ? "an unknown address" : `\`${sourceIp}\``}, and rule \`${rule.name}\` allows it from ${joinWords(from.slice(0, 5), "and")}`,
+      );
+  }
+  return {
+    limits: { duration: asked.window.duration, ...(from !== undefined && { sourceIps: [...from] }) },
+    via: "gateway",
+    problems,
   };
 }
 

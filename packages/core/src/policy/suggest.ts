@@ -16,14 +16,19 @@ const maxSuggested = 5;
 export function suggestions(
   asked: Asked,
   spec: ResourceSpec,
+  needed: readonly Pattern[],
   answer: (ask: Ask) => GrantingRule | undefined,
 ): string[] {
-  const roles = Object.keys(spec.roles).sort().slice(0, maxTried);
+  // Instead of an action only a role helps that permits it.
+  const helps = (role: string): boolean => "role" in asked.ask || coversAll(patternsOf(spec, role), needed);
+  const roles = Object.keys(spec.roles).sort().filter(helps).slice(0, maxTried);
   const open = roles.flatMap((role) => {
     if ("role" in asked.ask && asked.ask.role === role) return [];
     const rule = answer({ role });
     return rule === undefined ? [] : [{ role, rule }];
   });
+  if (open.length === 0 && "action" in asked.ask)
+    return [`no role on \`${spec.name}\` that would permit it is open to this subject; ask whoever keeps the policy`];
   if (open.length === 0) return [`nothing on \`${spec.name}\` is open to this subject; ask whoever keeps the policy`];
   return open
     .map((one) => ({

@@ -12,6 +12,18 @@ export const SealedKey = z.strictObject({
 });
 export type SealedKey = z.infer<typeof SealedKey>;
 
+/** Bytes of an action's answer, at most; a run whose answer is longer fails and changes nothing. */
+export const maxResultBytes = 2 * 1024 * 1024;
+
+/** The answer of an action's run, sealed as a key is, with `resultInfo`. */
+export const SealedResult = z.strictObject({
+  enc: Base64Url.max(200),
+  ciphertext: Base64Url.max(3_000_000),
+});
+export type SealedResult = z.infer<typeof SealedResult>;
+
+export const resultInfo = "cardea/result/v1";
+
 export const hpkeInfo = "cardea/delivery/v1";
 
 /** Long enough for a certificate authority of a gateway in PEM, and for all of an endpoint to fit into the ciphertext. */

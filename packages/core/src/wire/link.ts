@@ -1,11 +1,23 @@
 import { z } from "zod";
 import { AuditType } from "../contract/audit-types.ts";
-import { SealedKey } from "./delivery.ts";
-import { EventId, GrantId, LeaseId, OutpostId, ResourceId, SessionId, TaskId, TokenId } from "../contract/ids.ts";
+import { SealedKey, SealedResult } from "./delivery.ts";
+import {
+  EventId,
+  GrantId,
+  LeaseId,
+  OutpostId,
+  RequestId,
+  ResourceId,
+  SessionId,
+  TaskId,
+  TokenId,
+} from "../contract/ids.ts";
 import { Configuration } from "../documents/configuration.ts";
 import { Policy } from "../documents/policy.ts";
 import { Base64Url, JsonValue, Name, plainText, Time } from "../documents/primitives.ts";
+import { Run } from "../documents/grant.ts";
 import { PublicPrivileges } from "../documents/public-privileges.ts";
+import { Action } from "../documents/request.ts";
 import { ResourceSpec } from "../documents/resource-spec.ts";
 import { RosterHead, RosterProof } from "../documents/roster.ts";
 import { Signature } from "../documents/signature.ts";
@@ -81,6 +93,40 @@ export const Task = z.discriminatedUnion("type", [
     consistency: Consistency.optional(),
   }),
   z.strictObject({ type: z.literal("end"), id: TaskId, grant: GrantId, why: EndReason }),
+  /** Runs the grant's one action: in the session that the request names in `within`, or by itself. As `issue` otherwise. */
+  z.strictObject({
+    type: z.literal("run"),
+    id: TaskId,
+    grant: GrantId,
+    evidence: z.unknown(),
+    consistency: Consistency.optional(),
+  }),
+  /** A held action's request is filed and waits: what to tell the client. `nonce` is that of its `asked`, by which the outpost knows the hold. */
+  z.strictObject({
+    type: z.literal("filed"),
+    id: TaskId,
+    session: SessionId,
+    nonce: Base64Url.max(64),
+    request: RequestId,
+    code: z.string().max(20),
+    words: plainText(1_000),
+  }),
+  /** A held action will not run: refused by policy or people, expired, or withdrawn. */
+  z.strictObject({
+    type: z.literal("settle"),
+    id: TaskId,
+    session: SessionId,
+    nonce: Base64Url.max(64),
+    verdict: z.enum(["refused", "expired", "withdrawn"]),
+    words: plainText(2_000),
+  }),
+  /** Says what an action is and touches, before it is asked for. */
+  z.strictObject({
+    type: z.literal("preview"),
+    id: TaskId,
+    resource: Name,
+    action: Action.pick({ type: true, what: true }),
+  }),
   z.strictObject({ type: z.literal("close"), id: TaskId, session: SessionId, why: plainText(200) }),
   z.strictObject({ type: z.literal("check"), id: TaskId, resource: Name }),
   /** A resource's configuration, sealed to the outpost's key, or nothing where the document removes the resource. */
@@ -105,6 +151,8 @@ export const LinkState = z.strictObject({
   /** Absent only while the log has no entries. */
   checkpoint: z.string().max(4_000).optional(),
   consistency: Consistency.optional(),
+  /** The HPKE public key (P-256, uncompressed point) to which the keys of recordings are sealed. */
+  recordingKey: Base64Url.length(87).optional(),
 });
 export type LinkState = z.infer<typeof LinkState>;
 
@@ -144,6 +192,22 @@ export const TaskResult = z.discriminatedUnion("type", [
   /** Nothing of the grant is left at the resource. */
   z.strictObject({ type: z.literal("ended"), grant: GrantId, why: EndReason, at: Time }),
   z.strictObject({ type: z.literal("closed") }),
+  /** The action's one run is over, or nobody knows how it ended; signed by the outpost. `sealed`: the answer, to the request's `deliverTo`. */
+  z.strictObject({
+    type: z.literal("ran"),
+    grant: GrantId,
+    run: Run,
+    signature: Signature,
+    error: z.strictObject({ code: z.string().max(64), message: plainText(2_000) }).optional(),
+    sealed: SealedResult.optional(),
+  }),
+  /** A `filed` or `settle` was heard. */
+  z.strictObject({ type: z.literal("noted") }),
+  z.strictObject({
+    type: z.literal("previewed"),
+    action: Action,
+    estimate: z.strictObject({ rows: z.number().min(0) }).optional(),
+  }),
   z.strictObject({ type: z.literal("checked"), report: ResourceReport }),
   z.strictObject({ type: z.literal("configured"), report: ResourceReport }),
   /** The resource is not configured at the outpost any more. */
@@ -179,6 +243,19 @@ export const LinkEvent = z.strictObject({
 });
 export type LinkEvent = z.infer<typeof LinkEvent>;
 
+/**
+ * A piece of a session's recording, in order from 0, spooled until acknowledged. `bytes` are encrypted by the outpost (docs/reference/recordings.md).
+ */
+export const RecordingPiece = z.strictObject({
+  kind: z.literal("recording"),
+  id: EventId,
+  session: SessionId,
+  grant: GrantId,
+  index: z.int().min(0).max(10_000_000),
+  bytes: Base64Url.max(3_000_000),
+});
+export type RecordingPiece = z.infer<typeof RecordingPiece>;
+
 export const LeaseCounts = z.strictObject({ live: z.int().min(0), ending: z.int().min(0), stuck: z.int().min(0) });
 export type LeaseCounts = z.infer<typeof LeaseCounts>;
 
@@ -194,6 +271,7 @@ export type FromControl = z.infer<typeof FromControl>;
 export const FromOutpost = z.discriminatedUnion("kind", [
   Receipt,
   LinkEvent,
+  RecordingPiece,
   /** Reports on start, on change and after `configure`; the newest counts. */
   z.strictObject({ kind: z.literal("report"), report: ResourceReport }),
   /** Right after the welcome, in answer to each ping, and when a state was refused: where the next consistency proof begins. */

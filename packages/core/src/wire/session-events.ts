@@ -34,6 +34,14 @@ export type SessionOpened = z.infer<typeof SessionOpened>;
 
 const count = z.int().min(0).exactOptional();
 
+/** One permission as it was used in a session: what was judged, and how often. */
+export const PermissionUse = z.object({
+  name: z.string().max(100),
+  facets: z.record(z.string().max(31), z.array(z.string().max(256)).max(100)).exactOptional(),
+  count: z.int().min(1),
+});
+export type PermissionUse = z.infer<typeof PermissionUse>;
+
 export const SessionClosed = z.object({
   why: SessionCloseReason,
   words: z.string().max(2_000).exactOptional(),
@@ -43,5 +51,17 @@ export const SessionClosed = z.object({
   rows: count,
   bytesIn: count,
   bytesOut: count,
+  /** Shortened to 200; the rarest are left out. */
+  uses: z.array(PermissionUse).max(200).exactOptional(),
+  /** What the recording came to: pieces, bytes, and the digest that the last one closes. */
+  recording: z
+    .object({
+      pieces: z.int().min(0),
+      bytes: z.int().min(0),
+      digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+      /** The end is missing: the outpost was killed, or its disk took no more. */
+      truncated: z.literal(true).exactOptional(),
+    })
+    .exactOptional(),
 });
 export type SessionClosed = z.infer<typeof SessionClosed>;

@@ -7,7 +7,8 @@ import { z } from "zod";
 import { Evidence } from "../../documents/evidence.ts";
 import { Name } from "../../documents/primitives.ts";
 import { Trust } from "../../documents/trust.ts";
-import { CredentialId, EventId, GrantId, RequestId, SessionId, SubjectId, TokenId } from "../../contract/ids.ts";
+import { CredentialId, EventId, GrantId, RequestId, RunId, SessionId, SubjectId, TokenId } from "../../contract/ids.ts";
+import { SealedResult } from "../delivery.ts";
 import { Meta, PageQuery, WaitQuery, type Page } from "./conventions.ts";
 import { CastReview, GrantQuery, GrantsPage, GrantsQuery, GrantView, KeyView, RevokeGrant } from "./grants.ts";
 import {
@@ -49,6 +50,8 @@ import {
   type Permission,
 } from "./people.ts";
 import { CastVote, RequestQuery, RequestsPage, RequestsQuery, RequestView, SubmitRequest } from "./requests.ts";
+import { ListedRun, PreviewAction, PreviewView, ResolveRun, RunsPage, RunsQuery } from "./runs.ts";
+import { RecordingQuery, RecordingView } from "./recordings.ts";
 import { EndSession, SessionsPage, SessionsQuery, SessionView } from "./sessions.ts";
 
 export interface Endpoint {
@@ -83,6 +86,7 @@ const JsonSchema = z.record(z.string(), z.unknown());
 const request = z.strictObject({ id: RequestId });
 const grant = z.strictObject({ id: GrantId });
 const session = z.strictObject({ id: SessionId });
+const run = z.strictObject({ id: RunId });
 const subject = z.strictObject({ id: SubjectId });
 const named = z.strictObject({ name: Name });
 
@@ -207,6 +211,45 @@ export const endpoints = {
     params: request,
     reply: Evidence,
   },
+  fetchResult: {
+    method: "GET",
+    path: "/v1/requests/{id}/result",
+    group: "requests",
+    summary: "the sealed answer of an action, for its requester only; each fetch is logged",
+    access: member,
+    params: request,
+    query: WaitQuery,
+    reply: SealedResult,
+  },
+  previewAction: {
+    method: "POST",
+    path: "/v1/previews",
+    group: "requests",
+    summary: "what an action would touch, and what policy would say; files nothing",
+    access: member,
+    body: PreviewAction,
+    reply: PreviewView,
+  },
+  listRuns: {
+    method: "GET",
+    path: "/v1/runs",
+    group: "requests",
+    summary: "runs of approved actions, newest first",
+    access: everybody,
+    query: RunsQuery,
+    reply: RunsPage,
+  },
+  resolveRun: {
+    method: "POST",
+    path: "/v1/runs/{id}/resolve",
+    group: "requests",
+    summary: "say what came of a run that nobody knew of; never one's own",
+    access: admin,
+    presence: "sign-in",
+    params: run,
+    body: ResolveRun,
+    reply: ListedRun,
+  },
 
   listGrants: {
     method: "GET",
@@ -296,6 +339,16 @@ export const endpoints = {
     params: session,
     body: EndSession.optional(),
     reply: SessionView,
+  },
+  recording: {
+    method: "GET",
+    path: "/v1/sessions/{id}/recording",
+    group: "sessions",
+    summary: "what was done in a session, as it was recorded",
+    access: everybody,
+    params: session,
+    query: RecordingQuery,
+    reply: RecordingView,
   },
 
   listResources: {

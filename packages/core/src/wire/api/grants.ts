@@ -19,6 +19,8 @@ export const GrantView = z.object({
   requester: SubjectRef,
   resource: z.string(),
   role: z.string().optional(),
+  /** Of an action, its name; such a grant has a run and no key. */
+  action: z.string().optional(),
   digest: z.string(),
   document: Grant,
   /** The native login at the resource, once made. */

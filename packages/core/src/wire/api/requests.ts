@@ -1,16 +1,17 @@
 import { z } from "zod";
-import { Ask, AskedLimits, Request } from "../../documents/request.ts";
+import { AskedLimits, Request } from "../../documents/request.ts";
 import { Narrowing, Verdict, Vote } from "../../documents/vote.ts";
 import { Signature } from "../../documents/signature.ts";
 import { Base64Url, Duration, JsonValue, Name, plainText, Time, Via } from "../../documents/primitives.ts";
 import { GrantId, RequestId, SubjectId } from "../../contract/ids.ts";
 import { pageOf, PageQuery, SubjectRef, WaitQuery } from "./conventions.ts";
 import { GrantView } from "./grants.ts";
+import { AskedAction, RunView } from "./runs.ts";
 
 /** `POST /v1/requests`. What is left out is filled in: the nonce, and the requester from the sign-in. */
 export const SubmitRequest = z.strictObject({
   resource: Name,
-  ask: Ask,
+  ask: z.union([z.strictObject({ role: Name }), z.strictObject({ action: AskedAction })]),
   justification: plainText(2_000).default(""),
   ticket: plainText(200).optional(),
   window: z.strictObject({ start: Time.optional(), duration: Duration }),
@@ -63,6 +64,8 @@ export const RequestView = z.object({
   stages: z.array(StageView),
   votes: z.array(VoteView),
   grant: GrantView.optional(),
+  /** Of an action, from the beginning of its one run. */
+  run: RunView.optional(),
   /** Whether the asking person may vote now, and why not. */
   mayVote: z.boolean(),
   mayVoteWhy: z.string().optional(),
@@ -80,7 +83,10 @@ export const RequestsQuery = PageQuery.extend({
 export type RequestsQuery = z.infer<typeof RequestsQuery>;
 export const RequestsPage = pageOf(RequestView);
 
-/** `GET /v1/requests/{id}?wait=30&since=pending`: answers when the state or the number of votes differs from `since`. */
+/**
+ * `GET /v1/requests/{id}?wait=30&since=pending`: answers when the state or the number of votes differs from `since`; an approved action whose
+ * run is not over is news to `since=approved` once it is.
+ */
 export const RequestQuery = WaitQuery.extend({ since: z.string().max(100).optional() });
 
 /** `POST /v1/requests/{id}/votes`. */

@@ -1,0 +1,3 @@
+import type { Leaf } from "../wire/leaf.ts";
+
+export type Upward = Leaf;
