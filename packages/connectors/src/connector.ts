@@ -10,7 +10,8 @@ import type { MissingPrivilege } from "@cardea/core/wire/link";
 import type { PublicPrivileges } from "@cardea/core/documents/public-privileges";
 import type { Capabilities, RoleSpec } from "@cardea/core/documents/resource-spec";
 import type { Pattern } from "@cardea/core/documents/pattern";
-import type { Via } from "@cardea/core/documents/primitives";
+import type { Action } from "@cardea/core/documents/request";
+import type { JsonValue, Via } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
 import type { Result } from "@cardea/core/lib/result";
@@ -32,6 +33,8 @@ export interface ConnectorSpec<Config extends ResourceConfig> {
   readonly capabilities: Capabilities;
   /** Every action name that its patterns may use. */
   readonly actionNames: readonly string[];
+  /** An action's parameters as a gateway records them, in their order and for people to read; `undefined` for what does not have their form. */
+  readonly readParameters?: (bytes: Uint8Array) => readonly JsonValue[] | undefined;
 }
 
 /** What a provider gets from its host and from nowhere else. */
@@ -125,10 +128,17 @@ export interface Provider {
   create(order: LeaseOrder, signal: AbortSignal): Promise<CreatedLogin>;
   /** Shut, close, remove. Ending what does not exist succeeds. Throws `lease_stuck` where something cannot be moved. */
   end(nativeName: string, signal: AbortSignal): Promise<Ended>;
+  /**
+   * How many calls of `end` may wait at once. A provider that ends those which wait together at the price of one says more than its calls at once;
+   * default: half of these.
+   */
+  readonly endsTogether?: number;
   /** Removes unused bundles and lists what bears our mark. */
   listOwn(signal: AbortSignal): Promise<Listing>;
   /** What a gateway needs to know of the resource; absent where the connector has no gateway. */
   readonly behindGateway?: BehindGateway;
+  /** Exact actions; absent where none can be asked for. */
+  readonly actions?: ActionProvider;
   close(): Promise<void>;
 }
 
@@ -140,7 +150,74 @@ export interface GatewayAddress {
   readonly tls: { readonly ca: string } | "public" | "none";
 }
 
+/** What is known of an action before anybody approves it. */
+export interface Preview {
+  /** With its name, and a binding that says all that it touches and what its names stand for now. */
+  readonly action: Action;
+  /** Not part of the binding, since it changes by itself: what the approver sees besides. */
+  readonly estimate?: { readonly rows: number };
+}
+
+/** One exact action that was approved, for one run. */
+export interface ActionOrder {
+  readonly lease: LeaseId;
+  /** The login that runs it: a session's, or one that the run makes for itself. */
+  readonly nativeName: string;
+  readonly notAfterMs: number;
+  /** As it was approved, its binding included. */
+  readonly action: Action;
+}
+
+/** How a run outside a session went. Rows are what the requester asked for, as JSON. */
+export interface ActionOutcome {
+  readonly outcome: "done" | "failed" | "unknown";
+  readonly rows?: number;
+  readonly error?: { readonly code: string; readonly message: string };
+  /** The answer in the connector's form, UTF-8 JSON: `{ columns, rows, command }` for SQL. */
+  readonly result?: Uint8Array;
+}
+
+/** Exact actions: seen before they are approved, and done once afterwards, with privileges that exist only meanwhile. */
+export interface ActionProvider {
+  /**
+   * Says what the action is and touches; changes nothing.
+   * @throws CardeaError `action_refused` where it cannot be asked for, with the reason and what to do instead; `invalid_request` for a malformed one
+   */
+  preview(action: Pick<Action, "type" | "what">, signal: AbortSignal): Promise<Preview>;
+  /**
+   * Lends a session's login what this action needs; `as`: the native role under which it has to run. Idempotent.
+   * @throws CardeaError `action_refused` where the resource cannot lend it, `resource_…`
+   */
+  lend(order: ActionOrder, signal: AbortSignal): Promise<{ readonly as?: string }>;
+  /** Takes back what `lend` gave, whether or not it gave anything. Idempotent. */
+  takeBack(order: ActionOrder, signal: AbortSignal): Promise<void>;
+  /**
+   * Makes the login of the order, runs the action once and answers; whoever calls ends the login afterwards by `end`, whatever came of it.
+   * Before anything is sent that may have an effect, `started` makes that durable. What the action's names stand for is looked at again first.
+   * @throws CardeaError `binding_changed`, `action_refused`, `resource_…`: then it did not happen
+   */
+  run(
+    order: ActionOrder,
+    started: (trace: string | undefined) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<ActionOutcome>;
+  /** Looks what came of a run whose end nobody saw; `unknown` where the resource cannot say (yet). */
+  resolve(trace: string, signal: AbortSignal): Promise<"done" | "failed" | "unknown">;
+}
+
+/** What a resource's configuration says about sessions behind a gateway. */
+export interface GatewayTerms {
+  /** Sessions open at once, of all keys. */
+  readonly sessionsMax?: number;
+  /** How long a held action waits for its approval. */
+  readonly holdMs: number;
+  /** The same inside an open transaction, which holds locks. */
+  readonly transactionHoldMs: number;
+  readonly recordsOutput: boolean;
+}
+
 export interface BehindGateway {
+  readonly terms: GatewayTerms;
   /** What a delivered key's endpoint says. */
   endpoint(address: GatewayAddress): DeliveredKey["endpoint"];
   /** How a session reaches what its client asked for, once a login is made for it; refused where there is no such thing. */

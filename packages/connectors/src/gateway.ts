@@ -140,6 +140,12 @@ export type HoldVerdict =
       /** The native role under which it runs, where its privileges come by ownership (DDL). */
       readonly as?: string;
       /**
+       * Makes durable that the action's bytes are about to be sent, before they are. After a crash from here on it may have happened.
+       *
+       * @param trace what lets a later look find out whether it did, in the resource's terms (a transaction id)
+       */
+      started(trace: string | undefined): Promise<void>;
+      /**
        * Tells how it went and takes the privileges back. Called exactly once, before anything else of the session runs; where it
        * rejects, or says `end`, the session is closed.
        */
@@ -153,8 +159,6 @@ export interface HeldOutcome {
   readonly rows?: number;
   /** Where it failed: the resource's own code and words. */
   readonly error?: { readonly code: string; readonly message: string };
-  /** What lets a later look resolve `unknown`, in the resource's terms (a transaction id). */
-  readonly trace?: string;
 }
 
 /** What happened in a session, for the recording. `action` numbers are unique in the session and rise. */
@@ -167,6 +171,8 @@ export type SessionEvent =
       readonly text: string;
       readonly parameters?: Uint8Array;
       readonly approved: boolean;
+      /** What it touched, as it was judged: for counting which permissions are used. The same array for the same text. */
+      readonly uses: readonly Pattern[];
     }
   /** An action that was passed on has ended. `bytes` were sent to the client. */
   | {

@@ -3,9 +3,9 @@
  * conversation with the resource. A connector's test gives a harness around a real server; the suite knows nothing of its protocol.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
 import type { LeaseOrder, Provider } from "../connector.ts";
-import { faultModes, type FaultMode, type FaultProxy } from "./fault-proxy.ts";
+import { everyTurn, withProvider } from "./every-turn.ts";
+import { faultModes, type FaultProxy } from "./fault-proxy.ts";
 
 /** A live use of a key: one connection, or whatever the resource has in its place. */
 export interface Use {
@@ -39,9 +39,6 @@ export interface Harness {
   kill(localPort: number): Promise<void>;
   close(): Promise<void>;
 }
-
-/** More turns than any operation takes; a bound against endless loops, not a promise. */
-const maxTurns = 60;
 
 const signal = (): AbortSignal => AbortSignal.timeout(30_000);
 
@@ -200,55 +197,4 @@ export function conformance(name: string, start: () => Promise<Harness>): void {
       }, 300_000);
     });
   });
-}
-
-type Outcome = { readonly failed: false } | { readonly failed: true; readonly effect: "none" | "maybe" };
-
-/** Runs a case with the fault at turn 1, 2, 3 … until the operation is over before its turn comes. Leaves nothing, each time. */
-async function everyTurn(
-  harness: Harness,
-  mode: FaultMode,
-  run: (strike: (operation: (provider: Provider) => Promise<unknown>) => Promise<Outcome>) => Promise<void>,
-): Promise<void> {
-  for (let turn = 1; turn <= maxTurns; turn++) {
-    await run(async (operation) => {
-      const provider = harness.open();
-      harness.proxy.arm({ mode, turn, onKill: (port) => harness.kill(port) });
-      try {
-        return await outcomeOf(operation(provider));
-      } finally {
-        harness.proxy.disarm();
-        // As if our process had died: nothing is said to the server.
-        harness.proxy.cutAll();
-        await provider.close();
-      }
-    });
-    expect(await harness.logins(), `left behind by a fault at turn ${turn}`).toEqual([]);
-    if (!harness.proxy.struck) {
-      expect(turn, "the fault never happened").toBeGreaterThan(1);
-      return;
-    }
-  }
-  throw new Error(`more than ${maxTurns} turns`);
-}
-
-/** Faults are allowed, but only those that say what may have happened. */
-async function outcomeOf(operation: Promise<unknown>): Promise<Outcome> {
-  try {
-    await operation;
-    return { failed: false };
-  } catch (error) {
-    if (error instanceof OutsideError) return { failed: true, effect: error.effect };
-    if (error instanceof CardeaError && error.code === "lease_stuck") return { failed: true, effect: "maybe" };
-    throw error;
-  }
-}
-
-async function withProvider<T>(harness: Harness, use: (provider: Provider) => Promise<T>): Promise<T> {
-  const provider = harness.open();
-  try {
-    return await use(provider);
-  } finally {
-    await provider.close();
-  }
 }

@@ -25,8 +25,9 @@ export class ClientMessages {
   readonly #hold: Hold;
   readonly #limits: GatewayLimits;
   readonly #longest: Readonly<Record<number, Longest>>;
-  /** A statement runs that may change what the next one means. */
+  /** A statement runs that may change what the next one means, or may run code that does. */
   #changing = false;
+  #doubting = false;
   /**
    * The group of messages before which everything was judged anew, while a transaction is open that may still take such a change back:
    * then nothing judged is kept from one group to the next.
@@ -115,14 +116,27 @@ export class ClientMessages {
   /** Where something must end first: the step that waits for it. `harmless`: the message neither judges nor runs anything. */
   #ready(harmless: boolean): Step | undefined {
     if (this.#hold.running) return { go: "stand", until: (again) => this.#hold.whenSettled(again) };
-    if (harmless) return undefined;
+    if (harmless || this.#hold.approved !== undefined) return undefined;
     if (this.#changing || (this.#movedAt !== undefined && this.#movedAt !== this.#pipeline.group)) {
       return this.#quiet(() => {
         const settled = this.#pipeline.status === transaction.idle && !this.#pipeline.groupOpen;
         this.#changing = false;
+        this.#doubting = false;
         this.#movedAt = settled ? undefined : this.#pipeline.group;
-        this.#judgements.changed();
+        this.#judgements.changed(!settled);
       });
+    }
+    if (this.#doubting) {
+      return {
+        go: "stand",
+        until: (again) =>
+          this.#pipeline.quiet(false, () => {
+            this.#doubting = false;
+            // With ReadyForQuery newer servers have told of it.
+            if (this.#judgements.pathIsReported && !this.#pipeline.groupOpen) again();
+            else this.#judgements.lookWhetherMoved().then(again, again);
+          }),
+      };
     }
     return this.#pipeline.owed.size > this.#limits.pipeline ? this.#quiet(() => undefined) : undefined;
   }
@@ -141,16 +155,16 @@ export class ClientMessages {
   #query(bytes: Buffer, at: number, end: number): Step {
     const [from, to] = [at + headerSize, end - 1];
     if (textEnd(bytes, from, end) !== to) throw new Malformed("a query");
-    const found = this.#judgements.find({ bytes, from, to, typesTo: to });
+    const found = this.#hold.approved ?? this.#judgements.find({ bytes, from, to, typesTo: to });
     if (!("decision" in found)) return awaiting(found);
     const { decision } = found;
     const text = bytes.toString("utf8", from, to);
     if (decision.is === "denied") return this.#refuseQuery(text, decision.words);
     const ruling = decision.is === "held" ? this.#hold.ruling(found) : undefined;
-    if (decision.is === "held" && ruling === undefined) return this.#hold.ask(found, undefined);
+    if (decision.is === "held" && ruling === undefined) return this.#hold.ask(found, []);
     if (ruling?.is === "refused") return this.#refuseQuery(text, ruling.words);
     const action = ruling?.action ?? this.#pipeline.recording.next();
-    this.#pipeline.recording.action(action, text, undefined, ruling !== undefined);
+    this.#pipeline.recording.action(action, text, undefined, ruling !== undefined, decision.uses);
     this.#pipeline.owed.push(owed("query", { action }));
     this.#began(action, decision);
     this.#pipeline.group += 1;
@@ -163,7 +177,7 @@ export class ClientMessages {
     const nameEnd = textEnd(bytes, at + headerSize, end);
     const to = nameEnd < 0 ? -1 : textEnd(bytes, nameEnd + 1, end);
     if (to < 0 || end < to + 3 || end !== to + 3 + 4 * bytes.readUInt16BE(to + 1)) throw new Malformed("a Parse");
-    const found = this.#judgements.find({ bytes, from: nameEnd + 1, to, typesTo: end });
+    const found = this.#hold.approved ?? this.#judgements.find({ bytes, from: nameEnd + 1, to, typesTo: end });
     if (!("decision" in found)) return awaiting(found);
     if (found.decision.is === "denied") return this.#refuse(found.text, found.decision.words);
     const kept = this.#keptBack(found, bytes, at);
@@ -187,7 +201,7 @@ export class ClientMessages {
     const known = this.#pipeline.statements.find(name, this.#pipeline.group);
     if (known === "unsure") return this.#quiet(() => undefined);
     if (known === undefined) return this.#refuse("(bind)", unknownStatement(name));
-    const found = this.#judgements.refresh(known);
+    const found = this.#hold.approved ?? this.#judgements.refresh(known);
     if (!("decision" in found)) return awaiting(found);
     if (found.decision.is === "denied") return this.#refuse(found.text, found.decision.words);
     if (found.decision.is === "held" && !whole) return this.#refuse(found.text, tooLarge(this.#limits.statementBytes));
@@ -221,7 +235,7 @@ export class ClientMessages {
     const portal = this.#pipeline.portals.find(name, this.#pipeline.group);
     if (portal === "unsure") return this.#quiet(() => undefined);
     if (portal === undefined) return this.#refuse("(execute)", unknownPortal(name));
-    const found = this.#judgements.refresh(portal.statement);
+    const found = this.#hold.approved ?? this.#judgements.refresh(portal.statement);
     if (!("decision" in found)) return awaiting(found);
     const { decision } = found;
     if (decision.is === "denied") return this.#refuse(found.text, decision.words);
@@ -230,7 +244,7 @@ export class ClientMessages {
     const { recording } = this.#pipeline;
     const action = portal.executed ? recording.next() : portal.action;
     portal.executed = true;
-    recording.action(action, found.text, portal.parameters, ruling !== undefined);
+    recording.action(action, found.text, portal.parameters, ruling !== undefined, decision.uses);
     this.#pipeline.owed.push(owed("execute", { action }));
     this.#pipeline.groupOpen = true;
     this.#began(action, decision);
@@ -294,17 +308,19 @@ export class ClientMessages {
       case "mixed":
         return this.#refuse(found.text, group.words);
       case "execution":
-        return this.#hold.ask(found, group.parameters);
+        return this.#hold.ask(found, group.params);
     }
   }
 
   #began(action: number, decision: Exclude<Decision, { is: "denied" }>): void {
     this.#lastAction = action;
     if (decision.changes) this.#changing = true;
+    if (decision.mayMove === true) this.#doubting = true;
     if (decision.is === "covered" && decision.forgets !== undefined) {
       this.#pipeline.statements.forget(decision.forgets.statements);
       this.#pipeline.portals.forget(decision.forgets.portals);
     }
+    if (decision.is === "held") this.#hold.executing();
     if (decision.is !== "covered" || decision.begins !== true) this.#pipeline.ranInGroup = this.#pipeline.group;
   }
 

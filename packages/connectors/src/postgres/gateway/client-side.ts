@@ -4,7 +4,7 @@
  * is read. COPY data and very large parameters stream through.
  */
 import type { ClientMessages } from "./client-messages.ts";
-import { fromClient, headerSize } from "./messages.ts";
+import { fromClient, headerSize, Malformed } from "./messages.ts";
 import { PartialMessage } from "./partial-message.ts";
 
 /** What is to be done with the message at hand. */
@@ -27,6 +27,8 @@ export interface ClientSideHooks {
   /** The client said good-bye; that has been passed on. */
   readonly terminated: () => void;
   readonly violated: (what: string) => void;
+  /** Something of ours is broken. */
+  readonly fault: (error: unknown) => void;
 }
 
 /** As much as is kept while the walk stands; then nothing is read until it goes on. */
@@ -77,7 +79,17 @@ export class ClientSide {
     if (this.#messages.settling) this.resume();
   }
 
+  /** Whoever makes it go on, nobody else is there to catch what is thrown. */
   #walk(bytes: Buffer): void {
+    try {
+      this.#steps(bytes);
+    } catch (error) {
+      if (error instanceof Malformed) this.#violated(`malformed message: ${error.message}`);
+      else this.#hooks.fault(error);
+    }
+  }
+
+  #steps(bytes: Buffer): void {
     const size = bytes.length;
     const discards = this.#discarding > 0;
     let at = this.#passOver(bytes);

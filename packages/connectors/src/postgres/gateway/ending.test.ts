@@ -125,6 +125,23 @@ for (const version of testVersions) {
       expect(Date.now() - started).toBeLessThan(3_000);
     });
 
+    test("far behind in reading, and in the middle of a row too: whoever reads on hears why", async () => {
+      for (const size of [1_000, 100_000]) {
+        const client = await open();
+        client.socket.pause();
+        client.send(raw.query(`select repeat('x', ${size}) from generate_series(1, ${2_000_000_000 / size / 10})`));
+        await sleep(150);
+        end();
+        await expect.poll(backends, { timeout: 3_000 }).toBe(0);
+        await sleep(500);
+        client.socket.resume();
+        const messages = await client.upTo("E");
+        expect(last(messages), `rows of ${size}`).toEqual(revoked);
+        const rows = messages.filter(({ type }) => type === "D");
+        expect(rows.every(({ body }) => body.length === size + 6)).toBe(true);
+      }
+    });
+
     test("at its deadline, whatever the host does; a key whose time is over at once", async () => {
       notAfterMs = Date.now() + 200;
       const client = await open();

@@ -2,19 +2,22 @@
  * A held statement in the extended protocol: the messages up to the next Sync or Flush that belong to its one execution. They are kept
  * back as a whole and later sent as they came. Anything else among them means that more than the approved statement would run. Pure.
  */
-import type { z } from "zod";
-import type { JsonValue } from "@cardea/core/documents/primitives";
-import { fromClient, headerSize, textEnd, type Words } from "./messages.ts";
+import { isUtf8 } from "node:buffer";
+import type { SqlWhat } from "../spec/statement/action.ts";
+import { fromClient, headerSize, Malformed, textEnd, type Words } from "./messages.ts";
+import { sentAlone } from "./refusal-words.ts";
+
+export type Params = NonNullable<SqlWhat["params"]>;
 
 export type HeldGroup =
   /** Its end has not been received; looking again is of no use before so many bytes, from the same place, are there. */
   | { readonly is: "incomplete"; readonly wanted: number }
   /** It only prepares or describes. */
   | { readonly is: "preparation" }
-  | { readonly is: "execution"; readonly parameters: Buffer }
+  | { readonly is: "execution"; readonly params: Params }
   | { readonly is: "mixed"; readonly words: Words };
 
-/** Looks at the messages from `at` on; the first is the Parse or the Bind of the held statement. */
+/** Looks at the messages from `at` on; the first is the Parse or the Bind of the held statement. @throws Malformed */
 export function readHeldGroup(bytes: Buffer, at: number): HeldGroup {
   let bind: { readonly statement: string; readonly portal: string; readonly parameters: Buffer } | undefined;
   let parsed: string | undefined;
@@ -50,7 +53,7 @@ export function readHeldGroup(bytes: Buffer, at: number): HeldGroup {
       case fromClient.sync:
       case fromClient.flush:
         if (bind === undefined) return { is: "preparation" };
-        return executed ? { is: "execution", parameters: bind.parameters } : mixed;
+        return executed ? { is: "execution", params: readParameters(bind.parameters) } : mixed;
       default:
         return mixed;
     }
@@ -59,14 +62,7 @@ export function readHeldGroup(bytes: Buffer, at: number): HeldGroup {
   return { is: "incomplete", wanted: from + headerSize - at };
 }
 
-const mixed: HeldGroup = {
-  is: "mixed",
-  words: {
-    code: "0A000",
-    message: "a statement that waits for approval is sent alone",
-    hint: "send it without other statements in the same pipeline",
-  },
-};
+const mixed: HeldGroup = { is: "mixed", words: sentAlone };
 
 const limited: HeldGroup = {
   is: "mixed",
@@ -77,22 +73,27 @@ const limited: HeldGroup = {
   },
 };
 
-/** The parameters of a Bind as an approver can read them: texts, nulls, and binary values in base 64. */
-export function readParameters(parameters: Buffer): z.infer<typeof JsonValue>[] {
+/** The parameters of a Bind, from its formats on, as an approver can read them: texts, nulls, and other bytes in base 64. */
+function readParameters(bytes: Buffer): Params {
   const formats: number[] = [];
-  let at = 2;
-  for (let left = parameters.readInt16BE(0); left > 0; left--, at += 2) formats.push(parameters.readInt16BE(at));
-  const values: z.infer<typeof JsonValue>[] = [];
-  const count = parameters.readInt16BE(at);
-  at += 2;
-  for (let index = 0; index < count; index++) {
-    const length = parameters.readInt32BE(at);
-    at += 4;
-    const value = parameters.subarray(at, at + Math.max(length, 0));
-    const format = formats.length > 1 ? formats[index] : formats[0];
-    if (length < 0) values.push(null);
-    else values.push(format === 1 ? { base64: value.toString("base64") } : value.toString("utf8"));
-    at += Math.max(length, 0);
+  const values: Params = [];
+  let at = 0;
+  const take = (length: number): number => {
+    at += length;
+    if (length < 0 || at > bytes.length) throw new Malformed("a Bind");
+    return at - length;
+  };
+  for (let left = bytes.readUInt16BE(take(2)); left > 0; left--) formats.push(bytes.readUInt16BE(take(2)));
+  for (let left = bytes.readUInt16BE(take(2)); left > 0; left--) {
+    const length = bytes.readInt32BE(take(4));
+    const format = formats.length > 1 ? formats[values.length] : formats[0];
+    if (length === -1) {
+      values.push(null);
+    } else {
+      const value = bytes.subarray(take(length), at);
+      const isText = format !== 1 && isUtf8(value);
+      values.push(isText ? value.toString("utf8") : { base64: value.toString("base64") });
+    }
   }
   return values;
 }

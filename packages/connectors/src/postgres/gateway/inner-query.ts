@@ -10,10 +10,14 @@ export type InnerAnswer = { readonly rows: InnerRows } | { readonly error: Failu
 
 const name = "cardea:inner";
 
+export const connectionGone = {
+  error: { code: "08006", message: "the connection to the resource is gone" },
+} as const satisfies InnerAnswer;
+
 export class InnerQuery {
   readonly #rows: (string | null)[][] = [];
   readonly #answer: (answer: InnerAnswer) => void;
-  /** Whether it ends with ReadyForQuery; else, inside a pipeline of the client's, with the second CloseComplete. */
+  /** Whether it ends with ReadyForQuery; else, where more is to follow in the same transaction, with the last CloseComplete. */
   readonly #synced: boolean;
   #closes = 0;
   #error: Failure | undefined;
@@ -29,6 +33,8 @@ export class InnerQuery {
     if (sql === undefined) return end;
     const zero = Uint8Array.of(0, 0);
     return Buffer.concat([
+      // One that failed has not been closed.
+      message(fromClient.close, Buffer.from("S"), name),
       message(fromClient.parse, name, sql, zero),
       message(
         fromClient.bind,
@@ -46,7 +52,7 @@ export class InnerQuery {
     ]);
   }
 
-  /** Takes a message of the answer. Whether it was the last; `failed`: inside the client's pipeline, which has failed with it. */
+  /** Takes a message of the answer. Whether it was the last; `failed`: without a Sync, so that everything up to the next is void. */
   take(type: number, bytes: Buffer, from: number, to: number): "goes on" | "over" | "failed" {
     switch (type) {
       case fromServer.dataRow:
@@ -54,7 +60,7 @@ export class InnerQuery {
         return "goes on";
       case fromServer.closeComplete:
         this.#closes += 1;
-        return this.#closes === 2 && !this.#synced ? this.#over() : "goes on";
+        return this.#closes === 3 && !this.#synced ? this.#over() : "goes on";
       case fromServer.errorResponse:
         this.#error = failureOf(bytes.subarray(from + headerSize, to));
         if (this.#synced) return "goes on";
@@ -69,7 +75,7 @@ export class InnerQuery {
 
   /** The connection is gone. */
   abandon(): void {
-    this.#answer({ error: { code: "08006", message: "the connection to the resource is gone" } });
+    this.#answer(connectionGone);
   }
 
   #over(): "over" {

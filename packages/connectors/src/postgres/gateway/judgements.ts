@@ -23,9 +23,14 @@ export class Judgements {
   readonly #judge: StatementJudge;
   readonly #known = new Map<string, Statement>();
   #epoch = 0;
+  #undoable = false;
 
-  constructor(judge: StatementJudge) {
+  /** Whether the server reports a changed search path, by the time of the next ReadyForQuery. */
+  readonly pathIsReported: boolean;
+
+  constructor(judge: StatementJudge, pathIsReported: boolean) {
     this.#judge = judge;
+    this.pathIsReported = pathIsReported;
   }
 
   /** The statement with its judgement, where it is known or known at once. Else a promise after which it is. */
@@ -59,11 +64,17 @@ export class Judgements {
     }
   }
 
-  /** Nothing that was judged before is believed any more. */
-  changed(): void {
+  /** Nothing that was judged before is believed any more. `undoable`: the end of the transaction may take back what changed. */
+  changed(undoable = this.#undoable): void {
+    this.#undoable = undoable;
     this.#epoch += 1;
     this.#known.clear();
-    this.#judge.changed();
+    this.#judge.changed(undoable);
+  }
+
+  /** As `changed` where names are looked up along another path than before. */
+  async lookWhetherMoved(): Promise<void> {
+    if (await this.#judge.moved()) this.changed();
   }
 
   #take(key: string): Statement | undefined {

@@ -13,7 +13,11 @@ interface Pending<T> {
 export class Names<T> {
   readonly #known = new Map<string, T>();
   readonly #pending = new Map<string, Pending<T>>();
+  /** The empty name, apart: most clients use no other, and a Map that shrinks and grows for each message costs more than all else here. */
+  #unnamed: T | undefined;
+  #unnamedPending: Pending<T> | undefined;
 
+  /** Names other than the empty one. */
   get size(): number {
     return this.#known.size + this.#pending.size;
   }
@@ -23,44 +27,61 @@ export class Names<T> {
    * cancels the rest). `unsure`: an earlier group's outcome decides it, so that it has to be waited for.
    */
   find(name: string, group: number): T | "unsure" | undefined {
-    const pending = this.#pending.size === 0 ? undefined : this.#pending.get(name);
-    if (pending === undefined) return this.#known.get(name);
+    const pending = this.#pendingOf(name);
+    if (pending === undefined) return name === "" ? this.#unnamed : this.#known.get(name);
     return pending.group === group ? pending.value : "unsure";
   }
 
   /** A message was sent that gives the name a meaning, or takes it away. */
   sent(by: Owed, value: T | undefined, group: number): void {
-    this.#pending.set(by.name, { by, value, group });
+    if (by.name === "") this.#unnamedPending = { by, value, group };
+    else this.#pending.set(by.name, { by, value, group });
   }
 
   /** The resource did as `by` said. What was sent after it, or has been forgotten since, decides by itself. */
   done(by: Owed, value: T | undefined): void {
-    if (this.#pending.get(by.name)?.by !== by) return;
-    this.#pending.delete(by.name);
-    if (value === undefined) this.#known.delete(by.name);
-    else this.#known.set(by.name, value);
+    const { name } = by;
+    if (this.#pendingOf(name)?.by !== by) return;
+    this.#settled(name);
+    if (name === "") this.#unnamed = value;
+    else if (value === undefined) this.#known.delete(name);
+    else this.#known.set(name, value);
   }
 
   /** The resource did not. */
   cancelled(by: Owed): void {
-    if (this.#pending.get(by.name)?.by === by) this.#pending.delete(by.name);
+    if (this.#pendingOf(by.name)?.by === by) this.#settled(by.name);
   }
 
   /** The names stand for nothing that is known any more. */
   forget(names: readonly string[] | "all"): void {
     if (names === "all") {
-      this.#known.clear();
+      this.forgetAll();
       this.#pending.clear();
-    } else {
-      for (const name of names) {
-        this.#known.delete(name);
-        this.#pending.delete(name);
-      }
+      this.#unnamedPending = undefined;
+      return;
+    }
+    for (const name of names) {
+      this.#settled(name);
+      if (name === "") this.#unnamed = undefined;
+      else this.#known.delete(name);
     }
   }
 
   /** The resource has dropped all that it had. */
   forgetAll(): void {
-    this.#known.clear();
+    this.#unnamed = undefined;
+    // Even an empty Map gets a new table.
+    if (this.#known.size > 0) this.#known.clear();
+  }
+
+  #pendingOf(name: string): Pending<T> | undefined {
+    if (name === "") return this.#unnamedPending;
+    return this.#pending.size === 0 ? undefined : this.#pending.get(name);
+  }
+
+  #settled(name: string): void {
+    if (name === "") this.#unnamedPending = undefined;
+    else this.#pending.delete(name);
   }
 }

@@ -48,12 +48,19 @@ export function owed(kind: OwedKind, more?: Partial<Owed>): Owed {
   };
 }
 
+/** As many places are kept by a queue that is empty. */
+const keptPlaces = 64;
+/** So many places before the first are given up. */
+const emptyPlaces = 1_024;
+
 export class OwedQueue {
-  #items: Owed[] = [];
+  /** Filled from `#head` to `#tail`. An array that is cut short is slow, so that its places are used again instead. */
+  #items: (Owed | undefined)[] = [];
   #head = 0;
+  #tail = 0;
 
   get size(): number {
-    return this.#items.length - this.#head;
+    return this.#tail - this.#head;
   }
 
   get front(): Owed | undefined {
@@ -61,19 +68,19 @@ export class OwedQueue {
   }
 
   push(item: Owed): void {
-    this.#items.push(item);
+    this.#items[this.#tail++] = item;
   }
 
   shift(): Owed | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;
-    this.#head += 1;
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0;
+    this.#items[this.#head++] = undefined;
+    if (this.#head === this.#tail) {
+      if (this.#items.length > keptPlaces) this.#items = [];
       this.#head = 0;
-    } else if (this.#head > 1_024) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
+      this.#tail = 0;
+    } else if (this.#head > emptyPlaces) {
+      this.#place(this.#waiting());
     }
     return item;
   }
@@ -94,12 +101,21 @@ export class OwedQueue {
    * that end has been sent already.
    */
   beginCopy(): boolean {
-    const items = this.#items.slice(this.#head);
+    const items = this.#waiting();
     const endsAt = items.findIndex(({ kind }, index) => index > 0 && kind === "copyEnd");
     const during = endsAt < 0 ? items.slice(1) : items.slice(1, endsAt);
     const after = endsAt < 0 ? [] : items.slice(endsAt + 1);
-    this.#items = [...items.slice(0, 1), ...during.filter(({ kind }) => kind !== "sync"), ...after];
-    this.#head = 0;
+    this.#place([...items.slice(0, 1), ...during.filter(({ kind }) => kind !== "sync"), ...after]);
     return endsAt >= 0;
+  }
+
+  #waiting(): Owed[] {
+    return this.#items.slice(this.#head, this.#tail).filter((item) => item !== undefined);
+  }
+
+  #place(items: Owed[]): void {
+    this.#items = items;
+    this.#head = 0;
+    this.#tail = items.length;
   }
 }

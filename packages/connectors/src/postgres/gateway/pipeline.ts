@@ -22,6 +22,8 @@ export class Pipeline {
   groupOpen = false;
   /** Something in the open group failed or was refused: we, like the resource, ignore what the client sends up to its Sync. */
   skipping = false;
+  /** The next ReadyForQuery is kept back: the transaction around an approved statement is ours and ends first. */
+  withheld = false;
   /** The resource takes COPY data now. */
   copyIn = false;
   /** The last word of ReadyForQuery: I, T or E. */
@@ -35,11 +37,12 @@ export class Pipeline {
 
   /**
    * Calls back once nothing is owed, at once where that is so already. One at a time. `synced`: not before the open group, if any,
-   * has ended either; else the server is asked to hold no answers back.
+   * has ended either; else the server is asked to hold no answers back. `answering`: neither while the server ignores what is sent.
    */
-  quiet(synced: boolean, then: () => void): void {
+  quiet(synced: boolean, then: () => void, answering = false): void {
     const wait = (): void => {
-      if (this.owed.size > 0 || (synced && this.groupOpen)) this.#whenQuiet = wait;
+      const open = this.groupOpen && (synced || (answering && this.skipping));
+      if (this.owed.size > 0 || open) this.#whenQuiet = wait;
       else then();
     };
     if (this.owed.size > 0 && this.groupOpen && !synced) this.#sendUp(flush);

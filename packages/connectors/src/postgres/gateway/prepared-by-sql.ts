@@ -3,7 +3,6 @@
  * share one name space and any of them may have failed.
  */
 import type { ParsedText } from "../spec/statement/parser.ts";
-import type { InnerRows } from "./inner-query.ts";
 import type { ParsedTexts } from "./parsed-texts.ts";
 
 export const preparedStatementsQuery =
@@ -17,7 +16,10 @@ export interface Prepared {
 }
 
 /** By name; those whose text cannot be read are left out, so that they cannot be executed. */
-export function readPrepared(rows: InnerRows, texts: ParsedTexts): ReadonlyMap<string, Prepared> {
+export function readPrepared(
+  rows: readonly (readonly (string | null | undefined)[])[],
+  texts: ParsedTexts,
+): ReadonlyMap<string, Prepared> {
   const found = new Map<string, Prepared>();
   for (const [name, text, bySql] of rows) {
     const parsed = typeof text === "string" ? texts.get(text) : undefined;

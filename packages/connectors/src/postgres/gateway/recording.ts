@@ -1,5 +1,6 @@
 /** Numbers the actions of one session and tells the recorder of each, in order. Keeps the promise of a recorder that wants a pause. */
 import type { Clock } from "@cardea/core/lib/clock";
+import type { Pattern } from "@cardea/core/documents/pattern";
 import type { GatewaySession, HoldVerdict, SessionEvent } from "../../gateway.ts";
 
 export class Recording {
@@ -20,12 +21,18 @@ export class Recording {
     return ++this.#last;
   }
 
-  action(action: number, text: string, parameters: Uint8Array | undefined, approved: boolean): void {
+  action(
+    action: number,
+    text: string,
+    parameters: Uint8Array | undefined,
+    approved: boolean,
+    uses: readonly Pattern[],
+  ): void {
     const atMs = this.#clock.now();
     this.#record(
       parameters === undefined
-        ? { type: "action", action, atMs, text, approved }
-        : { type: "action", action, atMs, text, parameters, approved },
+        ? { type: "action", action, atMs, text, approved, uses }
+        : { type: "action", action, atMs, text, parameters, approved, uses },
     );
   }
 
@@ -37,6 +44,12 @@ export class Recording {
         ? { type: "outcome", action, atMs, outcome, rows, bytes }
         : { type: "outcome", action, atMs, outcome, rows, bytes, error },
     );
+  }
+
+  /** What had been done was undone when its transaction should have been committed. */
+  uncommitted(error: Failure): void {
+    if (this.watched?.outcome === "done")
+      this.watched = { action: this.watched.action, outcome: "failed", rows: 0, error };
   }
 
   refused(text: string, words: string): void {

@@ -3,7 +3,7 @@
  * and COPY data are passed through while they arrive. Looks only into what moves the pipeline on: completions, errors, ReadyForQuery.
  * What it passes on ends between two messages wherever the message is of ordinary size, so that a word of ours can follow at any time.
  */
-import { InnerQuery, failureOf, type InnerAnswer } from "./inner-query.ts";
+import { connectionGone, InnerQuery, failureOf, type InnerAnswer } from "./inner-query.ts";
 import { errorResponse, fromServer, headerSize, transaction } from "./messages.ts";
 import { owed, type Owed } from "./owed.ts";
 import { PartialMessage } from "./partial-message.ts";
@@ -14,6 +14,8 @@ import type { Failure } from "./recording.ts";
 const wholeUpTo = 32_768;
 /** What must be whole, such as an error, is never longer. */
 const longestWhole = 8_388_608;
+/** In the place of a message that the client does not see. */
+const nothing = Buffer.alloc(0);
 /** The SQLSTATE with which the server refuses what stands in the place of a refused statement. */
 const poisonState = "42601";
 
@@ -57,9 +59,9 @@ export class ServerSide {
     return this.#fatal;
   }
 
-  /** Whether a message of ours can go to the client now without cutting one of the server's in two. */
-  get betweenMessages(): boolean {
-    return this.#streaming === 0;
+  /** Bytes to come of a message whose beginning the client has. While there are any, words of ours would cut it in two. */
+  get unfinished(): number {
+    return this.#streaming;
   }
 
   /** Whether a query of our own is under way. */
@@ -77,7 +79,7 @@ export class ServerSide {
   /** Sends a message of ours to the client, as soon as no other is under way. */
   inject(bytes: Buffer): void {
     if (this.#stopped) return;
-    if (this.betweenMessages) this.#hooks.sendDown(bytes);
+    if (this.#streaming === 0) this.#hooks.sendDown(bytes);
     else this.#injected.push(bytes);
   }
 
@@ -94,6 +96,7 @@ export class ServerSide {
   }
 
   #ask(synced: boolean, sql: string | undefined, values: readonly string[]): Promise<InnerAnswer> {
+    if (this.#stopped) return Promise.resolve(connectionGone);
     return new Promise((answer) => {
       this.#inner = new InnerQuery(synced, answer);
       this.#pipeline.owed.push(owed("inner"));
@@ -142,7 +145,7 @@ export class ServerSide {
         if (replacement !== undefined) {
           this.#send(bytes, from, at);
           from = end;
-          this.#hooks.sendDown(replacement);
+          if (replacement.length > 0) this.#hooks.sendDown(replacement);
         }
       }
       at = end;
@@ -215,7 +218,9 @@ export class ServerSide {
         this.#pipeline.status = bytes[at + headerSize] ?? 0;
         if (this.#pipeline.status === transaction.idle) portals.forgetAll();
         if (front.kind === "query") this.#finish(front, this.#rows, this.#failure, sent);
-        return undefined;
+        if (!this.#pipeline.withheld) return undefined;
+        this.#pipeline.withheld = false;
+        return nothing;
       case fromServer.errorResponse: {
         const body = bytes.subarray(at + headerSize, end);
         if (body.includes("VFATAL\0") || body.includes("VPANIC\0")) this.#fatal = true;
@@ -247,7 +252,11 @@ export class ServerSide {
   #error(front: Owed | undefined, failure: Failure, sent: number): Buffer | undefined {
     const refused = front?.words !== undefined && failure.code === poisonState ? front.words : undefined;
     // Without an owner it is the server's own word about the connection, such as that it shuts down.
-    if (front === undefined || front.kind === "sync") return undefined;
+    if (front === undefined) return undefined;
+    if (front.kind === "sync") {
+      this.#pipeline.recording.uncommitted(failure);
+      return undefined;
+    }
     if (front.kind === "query") {
       this.#failure = failure;
       this.#pipeline.copyIn = false;
@@ -275,7 +284,10 @@ export class ServerSide {
 
   #takeInner(type: number, bytes: Buffer, at: number, end: number): void {
     const taken = this.#inner?.take(type, bytes, at, end);
-    if (type === fromServer.readyForQuery) this.#pipeline.status = bytes[at + headerSize] ?? 0;
+    if (type === fromServer.readyForQuery) {
+      this.#pipeline.status = bytes[at + headerSize] ?? 0;
+      if (this.#pipeline.status === transaction.idle) this.#pipeline.portals.forgetAll();
+    }
     if (taken === "goes on") return;
     this.#inner = undefined;
     this.#pipeline.owed.shift();

@@ -9,11 +9,11 @@ import type { Client } from "./arrival.ts";
 import type { CancelRegistry } from "./cancel-registry.ts";
 import { ClientMessages } from "./client-messages.ts";
 import { ClientSide } from "./client-side.ts";
-import { sayFarewell } from "./farewell.ts";
+import { RestOfMessage, sayFarewell } from "./farewell.ts";
 import { Hold } from "./hold.ts";
 import type { InnerAnswer } from "./inner-query.ts";
 import { Judgements } from "./judgements.ts";
-import { fromClient, fromServer, Malformed, message, transaction, type Words } from "./messages.ts";
+import { fromClient, fromServer, message, transaction, type Words } from "./messages.ts";
 import { Pipeline } from "./pipeline.ts";
 import { Recording } from "./recording.ts";
 import { ServerSide } from "./server-side.ts";
@@ -47,6 +47,9 @@ const longestTimerMs = 2 ** 31 - 1;
 /** What the resource may take to give up what it does, before its connection is dropped. */
 const cancelWaitMs = 2_000;
 
+/** The rest of a row or piece of data that the client still gets after the session is over, in bytes, so that it can be told why. */
+const longestRest = 262_144;
+
 export class Session {
   readonly #parts: SessionParts;
   readonly #down: Duplex;
@@ -65,6 +68,8 @@ export class Session {
   #upFull = false;
   #terminated = false;
   #over = false;
+  /** After the session is over: what it had begun to pass on. */
+  #rest: RestOfMessage | undefined;
   readonly #onClosed = (): void => {
     const end = endOf(this.#parts.session.closed.reason);
     this.end(end.why, { code: "57P01", message: end.words });
@@ -83,6 +88,7 @@ export class Session {
         parameter: (name) => this.#initial(name),
         look: (sql, values) => this.#look(sql, values),
       }),
+      this.#initial("search_path") !== undefined,
     );
     const violated = (by: "client" | "resource", what: string): void => {
       const words = by === "client" ? what : `the resource does not keep to the protocol: ${what}`;
@@ -100,7 +106,10 @@ export class Session {
       end: (end: SessionEnd) => this.end(end.why, { code: "57P01", message: end.words }),
       fault: (error: unknown) => this.#fault(error),
     };
-    this.#hold = new Hold(session, this.#pipeline, this.#judgements, this.#server, holdHooks, limits.keepAliveMs);
+    this.#hold = new Hold(session, this.#pipeline, this.#judgements, this.#server, holdHooks, {
+      keepAliveMs: limits.keepAliveMs,
+      serverVersion: Number.parseInt(this.#initial("server_version") ?? "", 10),
+    });
     const messages = new ClientMessages(this.#pipeline, this.#judgements, this.#hold, limits);
     this.#clientSide = new ClientSide(messages, {
       sendUp: (bytes) => this.#sendUp(bytes),
@@ -110,6 +119,7 @@ export class Session {
       },
       terminated: () => this.#terminate(),
       violated: (what) => violated("client", what),
+      fault: (error) => this.#fault(error),
     });
     const { process, body } = parts.cancels.add(client.startup.version, () => this.#cancel());
     this.#process = process;
@@ -148,7 +158,9 @@ export class Session {
     this.#over = true;
     const { session, cancels, upstream, limits } = this.#parts;
     const idle = this.#pipeline.owed.size === 0 && !this.#pipeline.groupOpen;
-    const whole = this.#server.betweenMessages;
+    const { unfinished } = this.#server;
+    // What is recorded ends here; and more than this would be another story than the end of a row.
+    const waits = words !== undefined && unfinished > 0 && unfinished <= longestRest && !session.recordsOutput;
     this.#clientSide.stop();
     this.#server.stop();
     this.#hold.stop();
@@ -157,19 +169,30 @@ export class Session {
     cancels.remove(this.#process);
     const drop = (): void => void this.#up.destroy();
     if (idle || this.#terminated) {
-      if (this.#up.writable) this.#up.end(this.#terminated ? undefined : message(fromClient.terminate), drop);
-      else drop();
+      const last = this.#terminated ? undefined : message(fromClient.terminate);
+      // Many at once: clients hear of their end before the servers that it gives work to.
+      setImmediate(() => (this.#up.writable ? this.#up.end(last, drop) : drop()));
     } else {
       // Destroyed at once, the server would go on until it has something to say.
       const timer = setTimeout(drop, cancelWaitMs);
       const over = (): void => {
+        if (this.#rest !== undefined) return;
         clearTimeout(timer);
         drop();
       };
       upstream.cancel().then(over, over);
     }
-    // In the middle of a message of the server's, words of ours would be read as its rest.
-    sayFarewell(this.#down, whole ? words : undefined, limits.farewellMs);
+    if (waits) {
+      this.#rest = new RestOfMessage(unfinished, this.#down, cancelWaitMs, (whole) => {
+        this.#rest = undefined;
+        drop();
+        sayFarewell(this.#down, whole ? words : undefined, limits.farewellMs);
+      });
+      this.#up.resume();
+    } else {
+      // In the middle of a message of the server's, words of ours would be read as its rest.
+      sayFarewell(this.#down, unfinished === 0 ? words : undefined, limits.farewellMs);
+    }
     this.#pipeline.abandon();
     this.#recording.closed(why, words?.message ?? "");
     this.#parts.ended();
@@ -198,16 +221,11 @@ export class Session {
       this.#deadlinePassed();
       return;
     }
-    try {
-      this.#clientSide.receive(bytes);
-    } catch (error) {
-      if (error instanceof Malformed)
-        this.end("protocol", { code: "08P01", message: `malformed message: ${error.message}` });
-      else this.#fault(error);
-    }
+    this.#clientSide.receive(bytes);
   }
 
   #receiveDown(bytes: Buffer): void {
+    this.#rest?.receive(bytes);
     if (this.#over) return;
     try {
       this.#server.receive(bytes);
@@ -250,6 +268,7 @@ export class Session {
   }
 
   #lostUp(): void {
+    this.#rest?.giveUp();
     if (this.#terminated) this.end("client", undefined);
     else if (this.#server.saidFarewell) this.end("resource", undefined);
     else this.end("resource", { code: "08006", message: "the connection to the resource was lost" });

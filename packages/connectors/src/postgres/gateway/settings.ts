@@ -40,7 +40,7 @@ export interface GatewayLimits {
   readonly pipeline: number;
   /** How often a waiting client hears from us, in milliseconds. */
   readonly keepAliveMs: number;
-  /** What a client gets to read its last message before the socket is dropped, in milliseconds. */
+  /** What a client gets to close after its last message has left, before the socket is dropped, in milliseconds. */
   readonly farewellMs: number;
 }
 

@@ -11,6 +11,7 @@ import { errorResponse, fromServer, message } from "./messages.ts";
 import { Pipeline, poisonedParse, poisonedQuery } from "./pipeline.ts";
 import { Recording } from "./recording.ts";
 import { ServerSide } from "./server-side.ts";
+import type { StatementJudge } from "./statement.ts";
 import { defaultLimits } from "./settings.ts";
 
 interface Rig {
@@ -28,13 +29,15 @@ function rig(): Rig {
   const sendUp = (bytes: Buffer): void => void up.push(Buffer.from(bytes));
   const session = { record: () => undefined, hold: () => Promise.reject(new Error("nothing is held")) };
   const pipeline = new Pipeline(new Recording(session, { now: () => 0 }), sendUp);
-  const judgements = new Judgements({
+  const judge: StatementJudge = {
     judge: (statement) =>
       statement.text.includes("forbidden")
         ? { is: "denied", words: { code: "42501", message: "no" } }
         : everythingCovered(statement),
     changed: () => undefined,
-  });
+    moved: () => Promise.resolve(false),
+  };
+  const judgements = new Judgements(judge, false);
   const server = new ServerSide(
     pipeline,
     {
@@ -46,13 +49,22 @@ function rig(): Rig {
     },
     false,
   );
-  const hold = new Hold(session, pipeline, judgements, server, { end: () => undefined, fault: () => undefined }, 1_000);
+  const fault = (error: unknown): void => void violations.push(String(error));
+  const hold = new Hold(
+    session,
+    pipeline,
+    judgements,
+    server,
+    { end: () => undefined, fault },
+    { keepAliveMs: 1_000, serverVersion: 18 },
+  );
   const messages = new ClientMessages(pipeline, judgements, hold, { ...defaultLimits, statementBytes: 20_000 });
   const client = new ClientSide(messages, {
     sendUp,
     reading: () => undefined,
     terminated: () => undefined,
     violated: (what) => void violations.push(what),
+    fault,
   });
   return { client, server, up, down, violations };
 }

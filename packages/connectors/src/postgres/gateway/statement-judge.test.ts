@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { startTestCluster, testServer, testVersions, type TestCluster } from "@cardea/testing/cluster";
 import type { Pattern } from "@cardea/core/documents/pattern";
 import { loadParser } from "../spec/statement/parser.ts";
+import { fromClient, message } from "./messages.ts";
 import { testGateway, type TestGateway } from "./fixture/gateway-host.ts";
 import * as raw from "./fixture/raw-client.ts";
 import { RawClient } from "./fixture/raw-client.ts";
@@ -44,7 +45,7 @@ for (const version of testVersions) {
         judgement: {
           denied: [{ pattern: { name: "sql.truncate" }, message: "goes through a migration" }],
           hold: [],
-          covered: [on("sql.select", "public.orders"), on("sql.insert", "public.orders")],
+          covered: [on("sql.select", "public.orders"), on("sql.insert", "public.orders", "public.moving")],
           askable: [on("sql.delete", "public.orders")],
         },
       });
@@ -89,10 +90,11 @@ for (const version of testVersions) {
         action: {
           type: "sql",
           name: "sql.delete",
-          binding: { statement: "delete from orders where id = 1", relations: [{ schema: "public", name: "orders" }] },
+          what: { database: "postgres", statement: "delete from orders where id = 1" },
+          binding: { kind: "delete", relations: [{ schema: "public", name: "orders" }] },
         },
       });
-      waiting.decide({ is: "run", settle: () => Promise.resolve({}) });
+      waiting.decide({ is: "run", started: () => Promise.resolve(), settle: () => Promise.resolve({}) });
       expect(await client.answer()).toBe("C Z/I");
     });
 
@@ -124,6 +126,87 @@ for (const version of testVersions) {
         "C Z/I",
         "T D C Z/I",
       ]);
+    });
+
+    test("a transaction's end moves names back, in the middle of a pipeline and of a text too", async () => {
+      const client = await open();
+      const steps = (...texts: string[]): Buffer[] =>
+        texts.flatMap((text) => [raw.parse(text), raw.bind(), raw.execute()]);
+      // What is judged under `other` is not covered, what is judged under `public` is.
+      client.send(
+        raw.query("begin"),
+        raw.query("set local search_path = other"),
+        raw.query("set local search_path = public"),
+      );
+      for (let left = 3; left > 0; left--) await client.answer();
+      client.send(raw.query("rollback; select id from orders"));
+      expect(await client.answer()).toMatch(/^E\/0A000 (S )*Z\/E$/);
+      client.send(raw.query("rollback"));
+      await client.answer();
+      client.send(raw.query("set search_path = other"), raw.query("begin"), raw.query("set search_path = public"));
+      for (let left = 3; left > 0; left--) await client.answer();
+      client.send(...steps("select id from orders", "rollback", "select id from orders"), raw.sync);
+      expect(await client.answer()).toMatch(/^1 2 (D )+C 1 2 C E\/42501 (S )*Z\/I$/);
+      client.send(
+        ...steps("begin", "set local search_path = public", "select id from orders", "commit", "select id from orders"),
+        raw.sync,
+      );
+      expect(await client.answer()).toMatch(/^1 2 C 1 2 C 1 2 (D )+C 1 2 C E\/42501 (S )*Z\/I$/);
+    });
+
+    test("code of the database's own that moves the path is followed", async () => {
+      await admin.query(
+        `create function mover() returns trigger language plpgsql as $$ begin perform set_config('search_path', 'other', false); return new; end $$;
+         create table moving (id int); create trigger moves before insert on moving for each row execute function mover();
+         grant insert on moving to worker`,
+      );
+      try {
+        const client = await open();
+        const text = "select id from orders";
+        expect(await answers(client, text)).toEqual([expect.stringMatching(/C Z\/I$/)]);
+        client.send(raw.query("insert into moving values (1)"), raw.query(text));
+        expect(await client.answer()).toMatch(/^C (S )*Z\/I$/);
+        expect(await client.answer()).toMatch(/^E\/42501 (S )*Z\/I$/);
+        await answers(client, "reset search_path");
+        client.send(raw.parse("insert into moving values (1)"), raw.bind(), raw.execute());
+        client.send(raw.parse(text), raw.bind(), raw.execute(), raw.sync);
+        expect(await client.answer()).toMatch(/^1 2 C E\/42501 (S )*Z\/I$/);
+        client.send(raw.query("reset search_path"), raw.query(`insert into moving values (1); ${text}`));
+        await client.answer();
+        expect(await client.answer()).toMatch(/^E\/0A000 (S )*Z\/I$/);
+      } finally {
+        await admin.query("drop table moving; drop function mover");
+      }
+    });
+
+    test("parameters' types are judged: a domain's checks run when a value is bound", async () => {
+      await admin.query(
+        `create table marks (id int); create function mark(int) returns boolean language plpgsql security definer as $$ begin insert into marks values ($1); return true; end $$;
+         create domain marked as int check (mark(value))`,
+      );
+      const { rows } = await admin.query<{ oid: string }>("select 'marked'::regtype::oid as oid");
+      const parse = message(fromClient.parse, "", "select $1", Uint8Array.of(0, 1), Number(rows[0]?.oid));
+      const empty = message(fromClient.parse, "", "", Uint8Array.of(0, 1), Number(rows[0]?.oid));
+      const client = await open();
+      client.send(parse, raw.bind(["1"]), raw.execute(), raw.sync);
+      expect(await client.answer()).toBe("E/42501 Z/I");
+      client.send(empty, raw.bind(["1"]), raw.execute(), raw.sync);
+      expect(await client.answer()).toBe("E/0A000 Z/I");
+      client.send(raw.parse("select $1"), raw.bind(["1"]), raw.execute(), raw.sync);
+      expect(await client.answer()).toBe("1 2 D C Z/I");
+      expect((await admin.query("select * from marks")).rows).toEqual([]);
+    });
+
+    test("a malformed message after one that had to be looked up ends the session and nothing else", async () => {
+      const client = await open();
+      client.send(
+        raw.parse("select id from orders where id = 77"),
+        message(fromClient.parse, "", Buffer.from("select 1\0; x\0"), Uint8Array.of(0, 0)),
+        raw.sync,
+      );
+      const said = await client.upTo("E");
+      expect(raw.fieldsOf(said.at(-1) as raw.Received)).toMatchObject({ S: "FATAL", C: "08P01" });
+      expect(await answers(await open(), "select 1")).toEqual(["T D C Z/I"]);
     });
 
     test("a prepared statement is judged again when what its names mean has changed", async () => {
@@ -199,7 +282,7 @@ for (const version of testVersions) {
       client.send(raw.query("rollback"), ...once("begin"), ...once("delete from orders where id = 2"), raw.sync);
       const waiting = await gateway.nextWaiting();
       expect(waiting.held.inTransaction).toBe(true);
-      waiting.decide({ is: "run", settle: () => Promise.resolve({}) });
+      waiting.decide({ is: "run", started: () => Promise.resolve(), settle: () => Promise.resolve({}) });
       expect(await client.answer()).toBe("C Z/I");
       expect(await client.answer()).toBe("1 2 C 1 2 C Z/T");
       expect(await answers(client, "rollback")).toEqual(["C Z/I"]);

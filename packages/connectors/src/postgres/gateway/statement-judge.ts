@@ -2,18 +2,18 @@
  * Judges statements by PostgreSQL's grammar, what their names resolve to in this very session, and the grant's judgement. Asks the server
  * for facts it lacks, between the client's own messages, and keeps them until something changes. `loadParser` comes first.
  */
-import type { Action } from "@cardea/core/documents/request";
+import type { Pattern } from "@cardea/core/documents/pattern";
 import type { GatewaySession } from "../../gateway.ts";
-import { analyse } from "../spec/statement/analyse.ts";
-import { creationSchemaQuery } from "../spec/statement/catalog-queries.ts";
-import { describe } from "../spec/statement/describe.ts";
+import { actionOf, whyNotAsked, type SqlWhat } from "../spec/statement/action.ts";
+import { analyse, endsTransaction } from "../spec/statement/analyse.ts";
+import { codeMovesQuery, pathQuery } from "../spec/statement/catalog-queries.ts";
 import { judgeStatement } from "../spec/statement/judge.ts";
 import type { ParsedText } from "../spec/statement/parser.ts";
 import type { Refusal } from "../spec/statement/refusal.ts";
+import { lookAround, newFacts, resolve, type AskServer } from "../spec/statement/resolve.ts";
 import { SessionFacts } from "../spec/statement/session-facts.ts";
 import type { Effect, SessionContext, Statement } from "../spec/statement/statement.ts";
-import type { WantedName } from "../spec/statement/facts.ts";
-import type { InnerAnswer, InnerRows } from "./inner-query.ts";
+import type { InnerAnswer } from "./inner-query.ts";
 import type { Words } from "./messages.ts";
 import { ParsedTexts } from "./parsed-texts.ts";
 import { preparedStatementsQuery, readPrepared } from "./prepared-by-sql.ts";
@@ -29,9 +29,6 @@ export interface SessionView {
   look(sql: string, values: readonly string[]): Promise<InnerAnswer>;
 }
 
-/** Rounds of asking for facts, each of which may bring up new names. */
-const maxRounds = 10;
-
 /** Makes judges that share what depends on the text alone. */
 export function grammarJudges(): (
   session: Pick<GatewaySession<unknown>, "judgement">,
@@ -46,6 +43,10 @@ class GrammarJudge implements StatementJudge {
   readonly #view: SessionView;
   readonly #texts: ParsedTexts;
   #facts: SessionFacts | undefined;
+  /** Asked once: whoever writes such code is not whoever is judged. */
+  #codeMoves: boolean | undefined;
+  /** What changed the session's state is part of an open transaction. */
+  #undoable = false;
 
   constructor(session: Pick<GatewaySession<unknown>, "judgement">, view: SessionView, texts: ParsedTexts) {
     this.#session = session;
@@ -53,37 +54,48 @@ class GrammarJudge implements StatementJudge {
     this.#texts = texts;
   }
 
-  judge({ text }: StatementText): Decision | Promise<Decision> {
+  judge(asked: StatementText): Decision | Promise<Decision> {
+    const { text, parameterTypes } = asked;
     const parsed = this.#texts.get(text);
     if (parsed.is === "refused") return refused(parsed);
     if (!mayExecute(text)) {
-      const analysis = analyse(parsed, this.#context(this.#facts ?? noFacts, new Map()));
+      const analysis = analyse(parsed, this.#context(this.#facts ?? noFacts, new Map(), parameterTypes));
       // Another session may have made what was missing when it was asked for.
       if (analysis.is === "refused" && analysis.code === "missing_name") this.#facts = undefined;
       if (analysis.is === "refused" && this.#facts !== undefined) return refused(analysis);
       // Beginning and ending a transaction needs no facts, which a failed one would not give.
       const ready =
         analysis.is === "statements" && (this.#facts !== undefined || analysis.statements.every(isTransactional));
-      if (ready) return this.#decide(text, analysis.statements);
+      const decision = ready ? this.#decide(analysis.statements) : undefined;
+      if (decision !== undefined && !("asks" in decision)) return decision;
     }
-    return this.#findOut(text, parsed).catch((error: unknown): Decision => {
+    return this.#findOut(asked, parsed).catch((error: unknown): Decision => {
       if (error instanceof NoAnswer) return { is: "denied", words: error.words, once: true };
       throw error;
     });
   }
 
-  changed(): void {
+  changed(undoable: boolean): void {
+    this.#undoable = undoable;
     this.#facts = undefined;
   }
 
-  async #findOut(text: string, parsed: ParsedText): Promise<Decision> {
-    const facts = (this.#facts ??= new SessionFacts((await this.#rows(creationSchemaQuery, []))[0]?.[0] ?? undefined));
+  async moved(): Promise<boolean> {
+    const path = this.#facts?.path;
+    if (path === undefined) return false;
+    const answer = await this.#view.look(pathQuery, []);
+    return "error" in answer || answer.rows[0]?.[1] !== path;
+  }
+
+  async #findOut({ text, parameterTypes }: StatementText, parsed: ParsedText): Promise<Decision> {
+    const facts = (this.#facts ??= await newFacts(this.#ask));
+    this.#codeMoves ??= (await this.#ask(codeMovesQuery, []))[0]?.[0] !== "f";
     const prepared = mayExecute(text)
-      ? readPrepared(await this.#rows(preparedStatementsQuery, []), this.#texts)
+      ? readPrepared(await this.#ask(preparedStatementsQuery, []), this.#texts)
       : new Map<string, never>();
     const resolved = new Map<string, Statement>();
     for (const [name, one] of prepared) {
-      const found = await this.#resolve(one.parsed, facts, new Map());
+      const found = await resolve(one.parsed, this.#context(facts, new Map(), []), facts, this.#ask);
       if (found.is !== "statements") continue;
       const statement = found.statements.find(
         ({ effects }) => !one.bySql || effects.some((effect) => effect.is === "prepare" && effect.name === name),
@@ -91,45 +103,49 @@ class GrammarJudge implements StatementJudge {
       const meant = one.bySql ? statement?.inner : statement;
       if (meant !== undefined) resolved.set(name, meant);
     }
-    const analysis = await this.#resolve(parsed, facts, resolved);
+    const context = this.#context(facts, resolved, parameterTypes);
+    const analysis = await resolve(parsed, context, facts, this.#ask);
     if (analysis.is === "refused")
       return { ...refused(analysis), once: analysis.code === "missing_name" || mayExecute(text) };
-    return this.#decide(text, analysis.statements);
+    const decision = this.#decide(analysis.statements);
+    // A statement that waits needs more to be known.
+    if (!("asks" in decision)) return decision;
+    return this.#held({ database: context.database, statement: text }, decision.asks, parameterTypes);
   }
 
-  async #resolve(
-    parsed: ParsedText,
-    facts: SessionFacts,
-    prepared: ReadonlyMap<string, Statement>,
-  ): Promise<Refusal | { readonly is: "statements"; readonly statements: readonly Statement[] }> {
-    for (let round = 0; round < maxRounds; round++) {
-      const analysis = analyse(parsed, this.#context(facts, prepared));
-      if (analysis.is !== "unresolved") return analysis;
-      await this.#fetch(facts, analysis.names);
+  /** What a statement that waits is and reaches. */
+  async #held(what: SqlWhat, asks: Statement, parameterTypes: readonly number[]): Promise<Decision> {
+    const problem = whyNotAsked(what, asks);
+    if (problem !== undefined) {
+      const words = `it needs approval and cannot wait for it: ${problem.why}`;
+      return {
+        is: "denied",
+        words: { code: "42501", message: words, ...(problem.instead === undefined ? {} : { hint: problem.instead }) },
+      };
     }
-    throw new NoAnswer({
-      code: "54001",
-      message: "the statement's names lead to ever more names",
-      hint: "write it in smaller parts",
-    });
+    return {
+      is: "held",
+      changes: asks.effects.some(changesMeaning),
+      mayMove: asks.mayMove,
+      action: actionOf(what, asks, await lookAround(asks, parameterTypes, this.#ask)),
+      // A procedure may commit on its way.
+      traceable: asks.transaction === "may" && asks.kind !== "call",
+      looksUp: asks.looksUp,
+      uses: usesOf([asks]),
+    };
   }
 
-  async #fetch(facts: SessionFacts, names: readonly WantedName[]): Promise<void> {
-    for (const query of facts.queriesFor(names)) {
-      const rows = await this.#rows(query.text, query.values.map(arrayText));
-      query.take(
-        rows.map(([answer]): unknown => (answer === null || answer === undefined ? null : JSON.parse(answer))),
-      );
-    }
-  }
-
-  async #rows(sql: string, values: readonly string[]): Promise<InnerRows> {
+  readonly #ask: AskServer = async (sql, values) => {
     const answer = await this.#view.look(sql, values);
     if ("error" in answer) throw new NoAnswer(answer.error);
     return answer.rows;
-  }
+  };
 
-  #context(catalog: SessionFacts, prepared: ReadonlyMap<string, Statement>): SessionContext {
+  #context(
+    catalog: SessionFacts,
+    prepared: ReadonlyMap<string, Statement>,
+    parameterTypes: readonly number[],
+  ): SessionContext {
     const { upstream } = this.#view;
     const parameter = (name: string): string => this.#view.parameter(name) ?? "";
     return {
@@ -142,72 +158,38 @@ class GrammarJudge implements StatementJudge {
         serverEncoding: parameter("server_encoding"),
       },
       catalog,
+      parameterTypes,
+      undoable: this.#undoable,
+      codeMoves: this.#codeMoves ?? true,
       prepared: (name) => prepared.get(name),
     };
   }
 
-  #decide(text: string, statements: readonly Statement[]): Decision {
+  /** The decision, or the statement that needs approval. */
+  #decide(statements: readonly Statement[]): Decision | { readonly asks: Statement } {
     let asks: Statement | undefined;
     for (const statement of statements) {
       const outcome = judgeStatement(this.#session.judgement, statement);
       if (outcome.is === "denied") return { is: "denied", words: notCovered(statement, outcome.message) };
       if (outcome.is !== "covered") asks ??= statement;
     }
+    if (asks !== undefined) return { asks };
     const effects = statements.flatMap((statement) => statement.effects);
-    const changes =
-      effects.some(changesMeaning) ||
-      (!this.#tellsOfPath && statements.some(({ binds }) => binds.functions.length > 0));
-    if (asks === undefined) {
-      return {
-        is: "covered",
-        changes,
-        begins: effects.length > 0 && effects.every((effect) => effect.is === "transaction" && effect.step === "begin"),
-        ...(effects.some(({ is }) => is === "execute") ? { once: true } : {}),
-        ...(effects.some((effect) => effect.is === "deallocate" || effect.is === "cursor" || effect.is === "discard")
-          ? { forgets: forgotten(effects) }
-          : {}),
-      };
-    }
-    if (asks.hold.is === "never")
-      return {
-        is: "denied",
-        words: {
-          code: "42501",
-          message: `it needs approval and cannot wait for it: ${asks.hold.why}`,
-          hint: asks.hold.instead,
-        },
-      };
-    return { is: "held", changes, action: this.#action(text, asks), patterns: asks.atoms };
-  }
-
-  /** Whether the server reports a changed search path. Others do not, and a function can change it from inside. */
-  get #tellsOfPath(): boolean {
-    return this.#view.parameter("search_path") !== undefined;
-  }
-
-  #action(text: string, statement: Statement): Action {
-    const { relations, functions, types } = statement.binds;
     return {
-      type: "sql",
-      name: statement.atoms[0]?.name ?? "sql.session",
-      what: { kind: statement.kind, lines: [...describe(statement)], ddl: statement.ddl },
-      binding: {
-        database: this.#view.upstream.database,
-        statement: text,
-        relations: relations.map(({ oid, schema, name, reaches = [] }) => ({
-          oid,
-          schema,
-          name,
-          reaches: reaches.map((reach) => ({ ...reach })),
-        })),
-        functions: functions.map(({ oid, schema, name, hash = null }) => ({ oid, schema, name, hash })),
-        types: types.map(({ schema, name }) => ({ schema, name })),
-      },
+      is: "covered",
+      changes: effects.some((effect) => changesMeaning(effect) || (this.#undoable && endsTransaction(effect))),
+      mayMove: statements.some((statement) => statement.mayMove),
+      uses: usesOf(statements),
+      begins: effects.length > 0 && effects.every((effect) => effect.is === "transaction" && effect.step === "begin"),
+      ...(effects.some(({ is }) => is === "execute") ? { once: true } : {}),
+      ...(effects.some((effect) => effect.is === "deallocate" || effect.is === "cursor" || effect.is === "discard")
+        ? { forgets: forgotten(effects) }
+        : {}),
     };
   }
 }
 
-const noFacts = new SessionFacts(undefined);
+const noFacts = new SessionFacts(undefined, undefined);
 
 function isTransactional({ effects, atoms }: Statement): boolean {
   return (
@@ -226,6 +208,11 @@ class NoAnswer extends Error {
     super(words.message);
     this.words = words;
   }
+}
+
+/** What counts as use of a permission. */
+function usesOf(statements: readonly Statement[]): readonly Pattern[] {
+  return statements.flatMap(({ atoms }) => atoms.filter(({ name }) => name !== "sql.session"));
 }
 
 /** Whether a text may run what another one prepared; the analysis says for certain. */
@@ -297,10 +284,4 @@ function notCovered(statement: Statement, message: string | undefined): Words {
   const touched = statement.touches.map(({ action, schema, name }) => `${action} ${schema}.${name}`);
   const what = touched.length === 0 ? statement.kind : [...new Set(touched)].join(", ");
   return { code: "42501", message: `this key does not cover it: ${what}`, hint: "ask for a role that does" };
-}
-
-/** The text form of an array of texts. */
-function arrayText(values: readonly (string | null)[]): string {
-  const elements = values.map((value) => (value === null ? "null" : `"${value.replaceAll(/["\\]/g, "\\$&")}"`));
-  return `{${elements.join(",")}}`;
 }

@@ -19,6 +19,10 @@ export type Decision = (
       readonly is: "covered";
       /** Running it may change what later statements mean or what is prepared: nothing later is judged before it has ended. */
       readonly changes: boolean;
+      /** It may run code of the database's own, which may move the search path from inside without anybody being told. */
+      readonly mayMove?: boolean;
+      /** What it touches, for counting what is used: the same array for the same judged text. */
+      readonly uses: readonly Pattern[];
       /** It only opens a transaction. */
       readonly begins?: boolean;
       /** Names of the protocol's that may stand for something else once it is sent. */
@@ -30,9 +34,14 @@ export type Decision = (
   | {
       readonly is: "held";
       readonly changes: boolean;
-      /** The action request's; the gateway adds the parameters to its binding. */
+      readonly mayMove?: boolean;
+      /** The action request's, as of the moment when it was judged; the gateway adds the parameters to its `what`. */
       readonly action: Action;
-      readonly patterns: readonly Pattern[];
+      /** It is done or undone as a whole with the transaction that it runs in. */
+      readonly traceable: boolean;
+      /** It has names without a schema. */
+      readonly looksUp: boolean;
+      readonly uses: readonly Pattern[];
     }
   | { readonly is: "denied"; readonly words: Words }
 ) & {
@@ -44,8 +53,13 @@ export type Decision = (
 export interface StatementJudge {
   /** At once where possible, since the client waits for a promise. Never rejects for what a client wrote. */
   judge(statement: StatementText): Decision | Promise<Decision>;
-  /** Something ran that `changes`: forget what was known of the session's state. */
-  changed(): void;
+  /**
+   * Something ran that `changes`: forget what was known of the session's state. `undoable`: inside a transaction, whose end may take the
+   * change back, or make an end of it.
+   */
+  changed(undoable: boolean): void;
+  /** Whether names are looked up along another path than when facts were last asked for. */
+  moved(): Promise<boolean>;
 }
 
 export interface Statement {

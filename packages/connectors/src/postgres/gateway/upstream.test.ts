@@ -77,7 +77,9 @@ for (const version of testVersions) {
                 is: "held",
                 changes: false,
                 action: { type: "sql", name: "sql.delete", what: {} },
-                patterns: [{ name: "sql.delete" }],
+                traceable: true,
+                looksUp: true,
+                uses: [{ name: "sql.delete" }],
               }
             : everythingCovered(statement),
       });
@@ -143,7 +145,7 @@ for (const version of testVersions) {
       expect(withdrawn.out).toContain("canceling statement due to user request");
       const next = gateway.nextWaiting();
       const approved = start("delete from kept;\nselect 'left', count(*) from kept;\n");
-      (await next).decide({ is: "run", settle: () => Promise.resolve({}) });
+      (await next).decide({ is: "run", started: () => Promise.resolve(), settle: () => Promise.resolve({}) });
       await approved.exit;
       const { out } = approved;
       expect(out).toContain("DELETE 1");

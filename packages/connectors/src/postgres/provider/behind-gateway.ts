@@ -1,12 +1,16 @@
+import { durationMs } from "@cardea/core/lib/duration";
 import { refused, ok } from "@cardea/core/lib/result";
-import type { BehindGateway, ProviderHost } from "../../connector.ts";
+import type { BehindGateway, GatewayTerms, ProviderHost } from "../../connector.ts";
 import type { PostgresUpstream } from "../gateway/settings.ts";
 import type { PostgresConfig } from "../spec/config.ts";
 import { tlsOptions } from "./server.ts";
 
+const defaults = { holdTimeout: "30m", transactionHoldTimeout: "2m" };
+
 /** The resource as a gateway reaches it: with a session's own login, in one of the databases that the resource names. */
-export function behindGateway({ connect }: PostgresConfig, host: Pick<ProviderHost, "secret">): BehindGateway {
+export function behindGateway({ connect, gateway }: PostgresConfig, host: Pick<ProviderHost, "secret">): BehindGateway {
   return {
+    terms: termsOf(gateway),
     endpoint: ({ host: at, port, tls }) => ({
       host: at,
       port,
@@ -30,5 +34,14 @@ export function behindGateway({ connect }: PostgresConfig, host: Pick<ProviderHo
         tls,
       }));
     },
+  };
+}
+
+function termsOf(gateway: PostgresConfig["gateway"]): GatewayTerms {
+  return {
+    ...(gateway?.sessionsMax === undefined ? {} : { sessionsMax: gateway.sessionsMax }),
+    holdMs: durationMs(gateway?.holdTimeout ?? defaults.holdTimeout),
+    transactionHoldMs: durationMs(gateway?.transactionHoldTimeout ?? defaults.transactionHoldTimeout),
+    recordsOutput: gateway?.recordResults ?? false,
   };
 }

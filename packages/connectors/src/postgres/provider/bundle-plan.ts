@@ -113,17 +113,32 @@ function usable(who: string, privilege: string): string {
   return `case when s.relkind = 'S' then coalesce(has_sequence_privilege(${who}s.oid, '${privilege}'), false) else false end`;
 }
 
-/** Inserting into a `serial` column needs its sequence; identity columns need nothing. */
+/**
+ * The sequences that give columns their values: those that belong to a column (`serial`) and those of a default `nextval(…)`. Inserting needs them, and so
+ * does `update … set a = default` of the columns that may be updated; identity columns need nothing. An update is seldom of that kind, so what the
+ * administrator cannot give for it is not missed.
+ */
 function sequencesSql(grant: Grant, index: number, role: string | undefined): string[] {
-  if (grant.name !== "insert") return [];
+  if (grant.name !== "insert" && grant.name !== "update") return [];
+  const grantable = usable("", "usage with grant option");
+  const wanted = grant.name === "insert" ? "true" : `(${grantable}) and ${columnOf(grant)}`;
   return [
-    `select 'sequence', ${index}, sn.nspname::text, s.relname::text, not ${role === undefined ? "false" : usable(`${role}, `, "usage")},
-            ${usable("", "usage with grant option")}
+    `select distinct 'sequence', ${index}, sn.nspname::text, s.relname::text, not ${role === undefined ? "false" : usable(`${role}, `, "usage")},
+            ${grantable}
        from pg_class c join pg_namespace n on n.oid = c.relnamespace
-       join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'a'
-       join pg_class s on s.oid = d.objid and s.relkind = 'S' join pg_namespace sn on sn.oid = s.relnamespace
-      where c.relkind in ${relkinds} and (${matches(grant)})`,
+       cross join lateral (
+         select d.objid, d.refobjsubid as attnum from pg_depend d where d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid
+            and d.classid = 'pg_class'::regclass and d.deptype = 'a'
+         union all select d.refobjid, v.adnum from pg_attrdef v join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = v.oid
+          where v.adrelid = c.oid and d.refclassid = 'pg_class'::regclass and d.refobjid <> c.oid) as used(oid, attnum)
+       join pg_class s on s.oid = used.oid and s.relkind = 'S' join pg_namespace sn on sn.oid = s.relnamespace
+      where c.relkind in ${relkinds} and (${matches(grant)}) and ${wanted}`,
   ];
+}
+
+function columnOf({ columns }: Grant): string {
+  if (columns === undefined) return "true";
+  return `(select a.attname from pg_attribute a where a.attrelid = c.oid and a.attnum = used.attnum) = any(${quoteTexts(columns)})`;
 }
 
 /** Tables named one by one that are not there, or lack a column. */

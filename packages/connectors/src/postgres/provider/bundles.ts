@@ -21,13 +21,24 @@ import { missingGrants } from "./missing.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
 import { rowsOf, type Server } from "./server.ts";
 
+/**
+ * What a bundle is for. What is lent to a session while an approved action runs never comes from the bundle that the session's key has anyway,
+ * whose membership would then be taken back with it.
+ */
+export type BundlePurpose = "role" | "action";
+
 /** A set of privileges and the role that holds it. */
 export interface Bundle {
   readonly name: string;
+  readonly purpose: BundlePurpose;
   readonly grants: readonly Grant[];
 }
 
-const commentPrefix = "Cardea bundle ";
+/** How the comment of a bundle begins; what it gives follows. */
+export const bundleComment: Record<BundlePurpose, string> = {
+  role: "Cardea bundle ",
+  action: "Cardea bundle of an action ",
+};
 
 const Comment = z.array(
   z.strictObject({
@@ -39,15 +50,18 @@ const Comment = z.array(
 );
 
 /** The bundle of these privileges. */
-export function bundleOf(markKey: Uint8Array, grants: readonly Grant[]): Bundle {
-  return { name: bundleName(markKey, "bundle", canonicalJson(grants)).name, grants };
+export function bundleOf(markKey: Uint8Array, grants: readonly Grant[], purpose: BundlePurpose = "role"): Bundle {
+  const kind = purpose === "role" ? "bundle" : "action";
+  return { name: bundleName(markKey, kind, canonicalJson(grants)).name, purpose, grants };
 }
 
 /** The bundle that a role found at the server says it is, or `undefined` where its comment and its name do not agree. */
 export function readBundle(markKey: Uint8Array, name: string, comment: string | null): Bundle | undefined {
-  if (comment?.startsWith(commentPrefix) !== true) return undefined;
-  const grants = parseComment(comment.slice(commentPrefix.length));
-  const bundle = grants === undefined ? undefined : bundleOf(markKey, grants);
+  // The longer beginning first: one is the beginning of the other.
+  const purpose = (["action", "role"] as const).find((one) => comment?.startsWith(bundleComment[one]) === true);
+  if (comment === null || purpose === undefined) return undefined;
+  const grants = parseComment(comment.slice(bundleComment[purpose].length));
+  const bundle = grants === undefined ? undefined : bundleOf(markKey, grants, purpose);
   return bundle?.name === name ? bundle : undefined;
 }
 
@@ -66,7 +80,13 @@ function parseComment(text: string): readonly Grant[] | undefined {
  * @throws CardeaError `resource_privilege_missing` naming what the administrator cannot give; it is then given nowhere in that database
  */
 export async function ensureBundle(server: Server, admin: Admin, bundle: Bundle, signal: AbortSignal): Promise<void> {
-  await makeRole(server, bundle.name, "noinherit", commentPrefix + canonicalJson(bundle.grants), signal);
+  await makeRole(
+    server,
+    bundle.name,
+    "noinherit",
+    bundleComment[bundle.purpose] + canonicalJson(bundle.grants),
+    signal,
+  );
   const databases = server.databases.filter((database) => grantsIn(bundle.grants, database).length > 0);
   for (const database of databases) {
     await server.use(database, signal, (connection) => giveIn(server, connection, admin, bundle, database, signal));

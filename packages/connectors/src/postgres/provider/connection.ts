@@ -5,7 +5,8 @@
  */
 import { Socket } from "node:net";
 import { Client, type ClientConfig, type QueryResult } from "pg";
-import { OutsideError } from "@cardea/core/contract/errors";
+import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
+import { ExactStatement, tooLarge, type ExactAnswer, type ExactText } from "./exact-statement.ts";
 import { ServerFault, toFault, type Phase } from "./faults.ts";
 
 /** How long each part may take, in milliseconds. */
@@ -31,6 +32,8 @@ export interface ConnectionOptions {
   /** At most 63 bytes, ASCII. */
   readonly name: string;
   readonly limits: TimeLimits;
+  /** In place of what is pinned; `undefined`: as the server has it for this login. */
+  readonly settings?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Settings that other parties' defaults (of the database, of the role) must not change under us. */
@@ -38,7 +41,7 @@ const pinned = {
   search_path: "pg_catalog",
   standard_conforming_strings: "on",
   default_transaction_read_only: "off",
-  default_transaction_isolation: "read\\ committed",
+  default_transaction_isolation: "read committed",
   // A login whose removal was reported must not be back after the server's crash.
   synchronous_commit: "on",
 };
@@ -98,6 +101,48 @@ export class Connection {
     }
   }
 
+  /**
+   * Runs one statement exactly as it is written, by the extended protocol; fails as `run` does, and with `result_too_large`, which ends the
+   * connection. `limitMs`: how long it may take, in place of what the connection allows.
+   */
+  async send(
+    statement: ExactText,
+    phase: Exclude<Phase, "connect">,
+    signal: AbortSignal,
+    { maxBytes = 16 * 1_048_576, limitMs = this.#answerMs }: { maxBytes?: number; limitMs?: number } = {},
+  ): Promise<ExactAnswer> {
+    if (!this.open)
+      throw new OutsideError("resource_unreachable", "none", `${this.#server}: the connection was closed`);
+    const before = this.#socket.bytesRead;
+    try {
+      return await this.#bounded(
+        () =>
+          new Promise<ExactAnswer>((done, failed) => {
+            // A single row is seen only once all of it has come.
+            const watch = setInterval(() => {
+              if (this.#socket.bytesRead - before > 4 * maxBytes) settle(() => failed(tooLarge(maxBytes)));
+            }, 20);
+            const settle = (then: () => void): void => {
+              clearInterval(watch);
+              then();
+            };
+            this.#client.query(
+              new ExactStatement(statement, maxBytes, {
+                done: (answer) => settle(() => done(answer)),
+                failed: (error) => settle(() => failed(error)),
+              }),
+            );
+          }),
+        limitMs,
+        phase,
+        signal,
+      );
+    } catch (error) {
+      await this.rollBack(signal);
+      throw error;
+    }
+  }
+
   /** Ends a transaction that is still open, without effect; else the connection. Never throws. */
   async rollBack(signal: AbortSignal): Promise<void> {
     if (!this.open) return;
@@ -144,7 +189,7 @@ export class Connection {
     try {
       return await call();
     } catch (error) {
-      const fault = given ?? toFault(error, phase, this.#server);
+      const fault = given ?? (error instanceof CardeaError ? error : toFault(error, phase, this.#server));
       // After FATAL nothing more comes; a fault of the wire leaves the protocol's state unknown.
       const goesOn = fault instanceof ServerFault && fault.sqlState !== undefined && fault.effect === "none";
       if (phase === "connect" || !goesOn) this.destroy();
@@ -165,6 +210,13 @@ function serverWords(options: ConnectionOptions): string {
 
 function clientConfig(options: ConnectionOptions, socket: Socket): ClientConfig {
   const { statementMs, lockMs } = options.limits;
+  const settings: Readonly<Record<string, string | undefined>> = {
+    ...pinned,
+    statement_timeout: String(statementMs),
+    lock_timeout: String(lockMs),
+    idle_in_transaction_session_timeout: String(statementMs),
+    ...options.settings,
+  };
   return {
     host: options.host,
     port: options.port,
@@ -174,13 +226,10 @@ function clientConfig(options: ConnectionOptions, socket: Socket): ClientConfig 
     password: () => options.password,
     ssl: options.ssl,
     application_name: options.name,
-    options: Object.entries({
-      ...pinned,
-      statement_timeout: statementMs,
-      lock_timeout: lockMs,
-      idle_in_transaction_session_timeout: statementMs,
-    })
-      .map(([setting, value]) => `-c ${setting}=${value}`)
+    options: Object.entries(settings)
+      .flatMap(([setting, value]) =>
+        value === undefined ? [] : [`-c ${setting}=${value.replaceAll(/[\\\s]/g, "\\$&")}`],
+      )
       .join(" "),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

@@ -14,7 +14,7 @@ import { grantsIn, lackingSql } from "./bundle-plan.ts";
 import { ensureBundle } from "./bundles.ts";
 import { hasState } from "./faults.ts";
 import { inNameOf, type Makers } from "./makers.ts";
-import type { Membership } from "./membership.ts";
+import { membershipOptions, nativeRolesOf, type Membership } from "./membership.ts";
 import { quoteIdent, quoteLiteral } from "./quoting.ts";
 import { reachSql, RoleFlaws } from "./role-safety.ts";
 import { newLoginSecret } from "./scram.ts";
@@ -35,10 +35,13 @@ export interface CreateContext {
 /** How often a login or a bundle that comes or goes between two steps is met with another try. */
 const maxTurns = 5;
 
+/** The order of a login, whatever it is to be a member of. */
+export type LoginOrder = Pick<LeaseOrder, "lease" | "nativeName" | "notAfterMs" | "sessions" | "via">;
+
 /** Makes the login of an order, in place of whatever an earlier call for the same order left. */
 export async function createLogin(
   context: CreateContext,
-  order: LeaseOrder,
+  order: LoginOrder,
   membership: Membership,
   signal: AbortSignal,
 ): Promise<CreatedLogin> {
@@ -46,13 +49,13 @@ export async function createLogin(
   if (readNativeName(context.host.markKey, order.nativeName).kind !== "ours") {
     throw new TypeError(`\`${order.nativeName}\` is not the name of a login of ours`);
   }
-  const roles = membership.kind === "bundle" ? [membership.bundle.name] : membership.roles;
+  const roles = nativeRolesOf(membership);
   const secret = newLoginSecret(context.host.random);
   let prepared = false;
   for (let turn = 1; ; turn++) {
     // Side by side, since the server spends some 3 ms on hashing. Both are awaited before anything is judged.
     const [made, looked] = await Promise.allSettled([
-      secret.then(({ verifier }) => server.change(server.home, loginSql(order, roles, verifier, context), signal)),
+      secret.then(({ verifier }) => server.change(server.home, loginSql(order, membership, verifier, context), signal)),
       look(server, admin, membership, roles, signal),
     ]);
     if (made.status === "fulfilled") {
@@ -103,18 +106,17 @@ function settled<T>(outcome: PromiseSettledResult<T>): T {
 }
 
 function loginSql(
-  order: LeaseOrder,
-  roles: readonly string[],
+  order: LoginOrder,
+  membership: Membership,
   verifier: string,
   { admin, maker }: CreateContext,
 ): string {
   const name = quoteIdent(order.nativeName);
-  const inRoles = roles.map(quoteIdent).join(", ");
-  // Membership on 15 always inherits and always allows SET ROLE; later versions say it with each grant.
+  const roles = nativeRolesOf(membership).map(quoteIdent).join(", ");
   const make = inNameOf(maker, [
     `create role ${name} login inherit password ${quoteLiteral(verifier)} valid until ${quoteLiteral(toTime(order.notAfterMs))}
-      connection limit ${order.sessions ?? -1} ${admin.grantOptions ? "" : `in role ${inRoles}`}`,
-    ...(admin.grantOptions ? [`grant ${inRoles} to ${name} with admin false, inherit true, set false`] : []),
+      connection limit ${order.sessions ?? -1}`,
+    ...(roles === "" ? [] : [`grant ${roles} to ${name}${membershipOptions(membership, admin)}`]),
     `comment on role ${name} is ${quoteLiteral(loginComment(order.lease, verifier))}`,
   ]);
   return `begin; ${make}; select r.rolname::text as name from pg_auth_members m join pg_roles r on r.oid = m.roleid
@@ -174,7 +176,7 @@ async function look(
 
 async function judge(
   { server, admin }: CreateContext,
-  { via }: LeaseOrder,
+  { via }: LoginOrder,
   membership: Membership,
   roles: readonly string[],
   memberOf: readonly unknown[] | undefined,

@@ -32,6 +32,8 @@ export interface EndContext {
   readonly markKey: Uint8Array;
   /** Native roles that the configuration makes keys members of. */
   readonly memberRoles: ReadonlySet<string>;
+  /** The native role that definitions run as: lent to a login while an approved one runs, and an owner of things by nature. */
+  readonly owner: string | undefined;
   readonly makers: Makers;
 }
 
@@ -183,7 +185,8 @@ async function remove(
   // Dropping would wait for a prepared transaction until the lock's time-out.
   for (const { name, prepared } of logins)
     if (prepared) left.set(name, await clearLogin(context, name, makers.get(name), signal));
-  const bundles = [...new Map(logins.flatMap((login) => login.memberships).map(({ role, oid }) => [role, oid]))];
+  const memberships = logins.flatMap((login) => login.memberships).filter(({ role }) => role !== context.owner);
+  const bundles = [...new Map(memberships.map(({ role, oid }) => [role, oid]))];
   let answers: readonly (readonly unknown[])[];
   try {
     answers = await server.change(server.home, dropSql(logins, bundles), signal);
@@ -260,7 +263,8 @@ async function dropAfterClearing(
 /** What a login shows of having been altered by its holder or by somebody else. */
 function misuseOf(context: EndContext, login: Login): readonly string[] {
   const foreign = login.memberships.filter(
-    ({ role }) => !context.memberRoles.has(role) && readNativeName(context.markKey, role).kind !== "ours",
+    ({ role }) =>
+      !context.memberRoles.has(role) && role !== context.owner && readNativeName(context.markKey, role).kind !== "ours",
   );
   return [
     ...(login.attributes.length > 0 ? [`the login was given the attributes ${nameList(login.attributes)}`] : []),

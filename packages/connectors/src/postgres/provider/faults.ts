@@ -33,11 +33,14 @@ export class ServerFault extends OutsideError {
   readonly sqlState: string | undefined;
   /** What the server said beside its message, for deciding; never shown. */
   readonly detail: string | undefined;
+  /** What the server said, without what we put before it. */
+  readonly said: string | undefined;
 
   constructor(code: ErrorCode, effect: "none" | "maybe", message: string, cause: unknown) {
     super(code, effect, message, { cause });
     this.sqlState = cause instanceof DatabaseError ? cause.code : undefined;
     this.detail = cause instanceof DatabaseError ? cause.detail : undefined;
+    this.said = cause instanceof DatabaseError ? cause.message : undefined;
   }
 }
 

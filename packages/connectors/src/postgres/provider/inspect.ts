@@ -86,6 +86,7 @@ export async function inspect(
       roles[name] = { patterns, vias: ["gateway", "direct"], narrows: ["gateway", "direct"], ...described };
     }
   }
+  if (config.ddl !== undefined) lacking.push(...ownerLacks(admin, natives, config.ddl.as, members));
   lacking.push(...orphanedMarks(natives, ours, admin, host.markKey));
   return {
     version: `PostgreSQL ${admin.release}`,
@@ -174,6 +175,29 @@ function memberLacks(admin: Admin, natives: readonly Native[], member: string): 
       `\`${admin.user}\` may not make keys members of \`${member}\``,
       `grant ${quoteIdent(member)} to ${quoteIdent(admin.user)} ${options};`,
     ),
+  ];
+}
+
+/** What is in the way of lending logins the role that definitions run as. */
+function ownerLacks(
+  admin: Admin,
+  natives: readonly Native[],
+  owner: string,
+  members: readonly string[],
+): readonly MissingPrivilege[] {
+  const lacks = memberLacks(admin, natives, owner);
+  const native = natives.find(({ name }) => name === owner);
+  return [
+    ...lacks,
+    ...(native?.superuser === true
+      ? [missing(`\`ddl.as\` names \`${owner}\`, a superuser: name the role that owns the tables`)]
+      : []),
+    ...(native?.system === true ? [missing(`\`ddl.as\` names \`${owner}\`, a role of PostgreSQL's own`)] : []),
+    ...(owner === admin.user ? [missing(`\`ddl.as\` names Cardea's own administrator \`${owner}\``)] : []),
+    // Taken back after a definition, it would be taken from the key as well.
+    ...(members.includes(owner)
+      ? [missing(`\`ddl.as\` names \`${owner}\`, which keys of a role are made members of: name another role`)]
+      : []),
   ];
 }
 

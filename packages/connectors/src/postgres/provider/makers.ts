@@ -66,8 +66,14 @@ export class Makers {
     await makeRole(this.#server, maker, "createrole", makerComment, signal);
     await this.#server.change(
       this.#server.home,
-      `grant ${quoteIdent(maker)} to current_user with inherit false, set true;
-       grant ${roles.map(quoteIdent).join(", ")} to ${quoteIdent(maker)} with admin true, inherit false, set false`,
+      [
+        `grant ${quoteIdent(maker)} to current_user with inherit false, set true`,
+        ...(roles.length === 0
+          ? []
+          : [
+              `grant ${roles.map(quoteIdent).join(", ")} to ${quoteIdent(maker)} with admin true, inherit false, set false`,
+            ]),
+      ].join(";\n"),
       signal,
     );
   }

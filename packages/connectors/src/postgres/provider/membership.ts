@@ -6,11 +6,44 @@ import type { LeaseOrder } from "../../connector.ts";
 import type { PostgresConfig, RoleConfig } from "../spec/config.ts";
 import { toGrants } from "../spec/privileges.ts";
 import { rolePatterns } from "../spec/roles.ts";
+import type { Admin } from "./admin.ts";
 import { bundleOf, type Bundle } from "./bundles.ts";
 
-/** The native roles that a key becomes a member of: existing ones, or a bundle of ours. */
+/** The native roles that a login becomes a member of. */
 export type Membership =
-  { readonly kind: "member"; readonly roles: readonly string[] } | { readonly kind: "bundle"; readonly bundle: Bundle };
+  /** Existing ones, as a role of the configuration names them. */
+  { readonly kind: "member"; readonly roles: readonly string[] } | Loan;
+
+/** What an approved action needs while it runs. */
+export type Loan =
+  | { readonly kind: "bundle"; readonly bundle: Bundle }
+  /** Ownership (DDL): the login may become the role, and inherits nothing of it where the server can tell the two apart. */
+  | { readonly kind: "owner"; readonly role: string }
+  /** What every login may do anyway. */
+  | { readonly kind: "nothing" };
+
+/** The native roles of a membership. */
+export function nativeRolesOf(membership: Membership): readonly string[] {
+  switch (membership.kind) {
+    case "member":
+      return membership.roles;
+    case "bundle":
+      return [membership.bundle.name];
+    case "owner":
+      return [membership.role];
+    case "nothing":
+      return [];
+  }
+}
+
+/**
+ * How membership is given: on 15 it always inherits and always allows `SET ROLE`; later versions say it with each grant. A key must not be
+ * able to become the role, which could then be made to own things.
+ */
+export function membershipOptions({ kind }: Membership, { grantOptions }: Pick<Admin, "grantOptions">): string {
+  if (!grantOptions) return "";
+  return kind === "owner" ? " with admin false, inherit false, set true" : " with admin false, inherit true, set false";
+}
 
 /**
  * Which native roles enforce exactly the order's permissions; behind a gateway, which judges what is left out, at least allow them.

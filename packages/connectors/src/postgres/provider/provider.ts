@@ -4,6 +4,7 @@
  * same after a crash. It never touches a role that is not ours, and of those of others' making only their memberships.
  */
 import type {
+  ActionProvider,
   BehindGateway,
   CreatedLogin,
   Ended,
@@ -14,16 +15,17 @@ import type {
   ProviderHost,
 } from "../../connector.ts";
 import type { PostgresConfig } from "../spec/config.ts";
+import { PostgresActions } from "./actions.ts";
 import { behindGateway } from "./behind-gateway.ts";
 import { readAdmin, type Admin } from "./admin.ts";
-import { createLogin } from "./create.ts";
+import { createLogin, type LoginOrder } from "./create.ts";
 import { EndBatch } from "./end-batch.ts";
 import { endLogins, type EndContext } from "./end.ts";
 import { asMaybe } from "./faults.ts";
 import { inspect } from "./inspect.ts";
 import { KeyedLock } from "./keyed-lock.ts";
 import { loginsEach, Makers } from "./makers.ts";
-import { membershipOf } from "./membership.ts";
+import { membershipOf, nativeRolesOf, type Membership } from "./membership.ts";
 import { listOwn } from "./list-own.ts";
 import { Server } from "./server.ts";
 
@@ -35,11 +37,15 @@ const adminKeptMs = 60_000;
 
 export class PostgresProvider implements Provider {
   readonly behindGateway: BehindGateway;
+  readonly actions: ActionProvider;
+  /** See `end-batch.ts`. */
+  readonly endsTogether = 500;
   readonly #config: PostgresConfig;
   readonly #host: ProviderHost;
   readonly #server: Server;
   readonly #ends: EndBatch;
   readonly #makers: Makers;
+  readonly #memberRoles: ReadonlySet<string>;
   readonly #names = new KeyedLock();
   readonly #inUse = new Map<string, number>();
   readonly #beingRemoved = new Map<string, Promise<unknown>>();
@@ -52,6 +58,16 @@ export class PostgresProvider implements Provider {
     this.behindGateway = behindGateway(config, host);
     this.#server = new Server(config, host);
     this.#makers = new Makers(this.#server, host.markKey, ownLogins);
+    this.#memberRoles = new Set(Object.values(config.roles).flatMap((role) => ("member" in role ? role.member : [])));
+    this.actions = new PostgresActions({
+      server: this.#server,
+      config,
+      host,
+      memberRoles: this.#memberRoles,
+      admin: (signal) => this.#adminOf(signal),
+      create: (order, membership, signal) => this.#create(order, membership, signal),
+      exclusively: (name, roles, work) => this.#names.run(name, () => this.#using(roles, work)),
+    });
     this.#ends = new EndBatch(async (names) => {
       const signal = AbortSignal.timeout(endingMs);
       return endLogins(await this.#context(signal), names, signal);
@@ -64,7 +80,10 @@ export class PostgresProvider implements Provider {
   }
 
   async create(order: LeaseOrder, signal: AbortSignal): Promise<CreatedLogin> {
-    const membership = membershipOf(this.#config, this.#host.markKey, order);
+    return this.#create(order, membershipOf(this.#config, this.#host.markKey, order), signal);
+  }
+
+  async #create(order: LoginOrder, membership: Membership, signal: AbortSignal): Promise<CreatedLogin> {
     const admin = await this.#adminOf(signal);
     const maker = await this.#makers.take(admin, signal);
     const make = async (): Promise<CreatedLogin> =>
@@ -83,7 +102,7 @@ export class PostgresProvider implements Provider {
         signal,
       );
     const uses = [
-      ...(membership.kind === "bundle" ? [membership.bundle.name] : []),
+      ...(membership.kind === "bundle" ? nativeRolesOf(membership) : []),
       ...(maker === undefined ? [] : [maker]),
     ];
     try {
@@ -120,12 +139,12 @@ export class PostgresProvider implements Provider {
   }
 
   async #context(signal: AbortSignal): Promise<EndContext> {
-    const memberRoles = Object.values(this.#config.roles).flatMap((role) => ("member" in role ? role.member : []));
     return {
       server: this.#server,
       admin: await this.#adminOf(signal),
       markKey: this.#host.markKey,
-      memberRoles: new Set(memberRoles),
+      memberRoles: this.#memberRoles,
+      owner: this.#config.ddl?.as,
       makers: this.#makers,
     };
   }

@@ -28,6 +28,15 @@ const otherConnections = 2;
 /** How often a call that met another one is made again before it fails. */
 const maxAttempts = 8;
 
+/** A connection apart. */
+export interface ApartOptions {
+  readonly database: string;
+  /** Default: the administrator. */
+  readonly login?: { readonly user: string; readonly secret: string } | undefined;
+  readonly settings?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly limits?: TimeLimits | undefined;
+}
+
 export class Server {
   /** The database in which logins and bundles are made and ended. */
   readonly home: string;
@@ -118,25 +127,43 @@ export class Server {
     }
   }
 
+  /**
+   * A connection apart from the others, which the caller closes: the administrator's, or that of a login, with settings and time limits of its own.
+   * What is lost on it is not looked after by `settle`.
+   */
+  async open(
+    { database, login, settings, limits = this.#limits }: ApartOptions,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    return this.#connect(database, signal, { login, settings, limits });
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
     this.#pools.clear();
   }
 
-  async #connect(database: string, signal: AbortSignal): Promise<Connection> {
+  async #connect(
+    database: string,
+    signal: AbortSignal,
+    { login, settings, limits }: Omit<ApartOptions, "database"> = {},
+  ): Promise<Connection> {
     const { host, port, user, password } = this.#config.connect;
     this.#connections += 1;
     const name = `${this.#tag} ${this.#instance} ${this.#connections}`;
+    const administrator = async (): Promise<string> =>
+      password === undefined ? "" : await this.#host.secret(password);
     return Connection.open(
       {
         host,
         port,
         database,
-        user,
-        password: password === undefined ? "" : await this.#host.secret(password),
+        user: login?.user ?? user,
+        password: login?.secret ?? (await administrator()),
         ssl: await tlsOptions(this.#config.connect, this.#host),
         name,
-        limits: this.#limits,
+        limits: limits ?? this.#limits,
+        ...(settings === undefined ? {} : { settings }),
       },
       signal,
     );

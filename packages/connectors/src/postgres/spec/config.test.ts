@@ -72,6 +72,8 @@ describe("a resource's configuration", () => {
     ["an action", { ...full, roles: { read: { member: ["a"], actions: ["sql.selct"] } } }, "roles.read"],
     ["an empty list of actions", { ...full, roles: { read: { member: ["a"], actions: [] } } }, "roles.read"],
     ["TLS on a Unix socket", { ...full, connect: { ...full.connect, host: "/run/postgresql" } }, "connect.tls"],
+    ["a setting that would do nothing", { ...full, gateway: { dryRun: "on" } }, "gateway.dryRun"],
+    ["a time that is none", { ...full, gateway: { holdTimeout: "soon" } }, "gateway.holdTimeout"],
     ["a port", { ...full, connect: { ...full.connect, port: 0 } }, "connect.port"],
   ])("refuses %s", (_name, config, path) => {
     const parsed = PostgresConfig.safeParse(config);
@@ -100,7 +102,7 @@ describe("a resource's configuration", () => {
 });
 
 describe("what the kind can do", () => {
-  test("is stated in core's terms: keys of a gateway, which enforces all but holds, and direct ones, whose addresses and uses nothing limits", () => {
+  test("is stated in core's terms: keys of a gateway, which enforces everything, and direct ones, whose addresses and uses nothing limits", () => {
     expect(Capabilities.parse(postgresSpec.capabilities)).toEqual(postgresSpec.capabilities);
     expect(postgresSpec.capabilities.vias).toEqual({
       gateway: {
@@ -109,7 +111,7 @@ describe("what the kind can do", () => {
         closesSessions: "gateway",
         sourceIps: "gateway",
         uses: "gateway",
-        hold: "none",
+        hold: "gateway",
       },
       direct: {
         expiry: "native",

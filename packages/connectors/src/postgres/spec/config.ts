@@ -95,12 +95,18 @@ const GrantRole = z.strictObject({
   description: plainText(500).optional(),
 });
 
+/** How sessions behind the gateway are kept. */
 const Gateway = z.strictObject({
+  /** Sessions open at once, of all keys. Default: as many as keys allow. */
   sessionsMax: z.int().min(1).max(10_000).optional(),
+  /** How long a held statement waits for its approval. Default: 30m. */
   holdTimeout: Duration.optional(),
+  /** The same inside an open transaction, which holds locks meanwhile. Default: 2m. */
   transactionHoldTimeout: Duration.optional(),
+  /** Whether the rows that come back are recorded too. Default: no. */
   recordResults: z.boolean().optional(),
-  dryRun: z.enum(["off", "on"]).optional(),
+  /** Statements are never tried out for their approvers; nothing else can be written. */
+  dryRun: z.literal("off", "dry runs are not offered: write `off` or leave it out").optional(),
 });
 
 export const PostgresConfig = z.strictObject({

@@ -5,12 +5,14 @@
 import type { ConnectorSpec } from "../../connector.ts";
 import { actionNames } from "./actions.ts";
 import { PostgresConfig } from "./config.ts";
+import { readParameters } from "./parameters.ts";
 import { maxIdentifierBytes } from "./table-name.ts";
 
 export const postgresSpec: ConnectorSpec<PostgresConfig> = {
   kind: "postgres",
   schema: PostgresConfig,
   actionNames,
+  readParameters,
   capabilities: {
     vias: {
       gateway: {
@@ -19,7 +21,7 @@ export const postgresSpec: ConnectorSpec<PostgresConfig> = {
         closesSessions: "gateway",
         sourceIps: "gateway",
         uses: "gateway",
-        hold: "none",
+        hold: "gateway",
       },
       direct: {
         /** `VALID UNTIL` stops new logins; the outpost's end closes what is open. */
@@ -32,9 +34,9 @@ export const postgresSpec: ConnectorSpec<PostgresConfig> = {
         hold: "none",
       },
     },
-    facets: { databases: "set", tables: "names", columns: "set", requireWhere: "flag" },
+    facets: { databases: "set", tables: "names", columns: "set", functions: "names", requireWhere: "flag" },
     listsOwn: true,
-    resolvesUnknown: false,
+    resolvesUnknown: true,
     maxNameLength: maxIdentifierBytes,
     concurrency: 8,
   },

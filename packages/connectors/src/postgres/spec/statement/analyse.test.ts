@@ -77,6 +77,7 @@ const functions: readonly FunctionFact[] = [
   system("query_to_xml", "volatile"),
   system("table_to_xml", "stable"),
   system("pg_read_file", "volatile"),
+  system("pg_get_sequence_data", "volatile"),
   system("pg_advisory_lock", "volatile"),
   system("lo_get", "volatile"),
   system("pg_notify", "volatile"),
@@ -93,8 +94,14 @@ const operators: Readonly<Record<string, readonly FunctionFact[]>> = {
   "###": [fact("planted", { oid: 30_011 })],
 };
 const types: Readonly<Record<string, TypeFact>> = {
-  checked: { schema: "public", name: "checked", system: false, functions: [fact("check_it", { oid: 30_020 })] },
-  text: { schema: "pg_catalog", name: "text", system: true, functions: [] },
+  checked: {
+    oid: 40_000,
+    schema: "public",
+    name: "checked",
+    system: false,
+    functions: [fact("check_it", { oid: 30_020 })],
+  },
+  text: { oid: 25, schema: "pg_catalog", name: "text", system: true, functions: [] },
 };
 
 const catalog: Catalog = {
@@ -238,6 +245,7 @@ describe("a statement is its atoms", () => {
       select U&"query\005fto\005fxml"('select 1', true, true, '') => call pg_catalog.query_to_xml
       select table_to_xml('orders', true, true, '') => call pg_catalog.table_to_xml
       select pg_read_file('x') => call pg_catalog.pg_read_file
+      select * from pg_get_sequence_data('x') => select
       select pg_advisory_lock(1) => call pg_catalog.pg_advisory_lock
       select lo_get(1) => call pg_catalog.lo_get
       notify c, 'x' => call pg_catalog.pg_notify

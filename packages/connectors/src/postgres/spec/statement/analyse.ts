@@ -21,7 +21,7 @@ import type { Column, Scope } from "./scope.ts";
 import type { Analysis, Effect, SessionContext, Statement, Touch } from "./statement.ts";
 import type { Node } from "./tree.ts";
 import { atomsOf, callAtom, databaseAtom, touchesOf, type TableAtom } from "./uses.ts";
-import { Work, type Walkers } from "./work.ts";
+import { firstNormalOid, Work, type Walkers } from "./work.ts";
 import { insert, merge, remove, update } from "./write.ts";
 
 const oldestServer = 15;
@@ -32,6 +32,9 @@ const newestServer = 18;
 export function analyse(parsed: ParsedText, context: SessionContext): Analysis {
   const misread = misreading(parsed.text, context);
   if (misread !== undefined) return misread;
+  // Values of a domain are made, and checked, though nothing runs.
+  if (parsed.statements.length === 0 && (context.parameterTypes ?? []).some((oid) => oid >= firstNormalOid))
+    return refusal("never_judged", "parameters without a statement", "send a statement");
   const statements: Statement[] = [];
   const names: WantedName[] = [];
   const prepared = new Map<string, Statement>();
@@ -44,15 +47,18 @@ export function analyse(parsed: ParsedText, context: SessionContext): Analysis {
       names.push(...found.names);
       continue;
     }
-    const { statement, looksUp } = found;
-    if (moved !== undefined && looksUp) {
+    const { statement } = found;
+    if (moved !== undefined && statement.looksUp) {
       return refusal(
         "never_judged",
         `after \`${moved}\` names may mean something else`,
         "send the statements after it separately",
       );
     }
-    if (statement.effects.some(movesNames)) moved = statement.kind;
+    const moves = statement.effects.some(
+      (effect) => movesNames(effect) || (context.undoable === true && endsTransaction(effect)),
+    );
+    if (moves || statement.mayMove) moved = statement.kind;
     for (const effect of statement.effects) {
       if (effect.is === "prepare" && statement.inner !== undefined) prepared.set(effect.name, statement.inner);
     }
@@ -83,6 +89,11 @@ function movesNames(effect: Effect): boolean {
   }
 }
 
+/** With it what was changed in the transaction may be taken back, or come to its end. */
+export function endsTransaction(effect: Effect): boolean {
+  return effect.is === "transaction" && ["commit", "rollback", "rollback to"].includes(effect.step);
+}
+
 /** Settings under which the server reads other words than the parser. */
 function misreading(text: string, { settings, serverVersion }: SessionContext): Refusal | undefined {
   const fault = misreadingSetting(text, settings);
@@ -105,7 +116,7 @@ function misreadingSetting(text: string, settings: ReadingSettings): string | un
 type Found =
   | Refusal
   | { readonly is: "unresolved"; readonly names: readonly WantedName[] }
-  | { readonly is: "found"; readonly statement: Statement; readonly looksUp: boolean };
+  | { readonly is: "found"; readonly statement: Statement };
 
 interface Place {
   readonly start: number;
@@ -119,7 +130,7 @@ function analyseOne(node: Node, context: SessionContext, place: Place): Found {
     if (inner === undefined) return undefined;
     const found = analyseOne(inner, context, place);
     if (found.is === "found") {
-      work.looksUp ||= found.looksUp;
+      work.looksUp ||= found.statement.looksUp;
       return found.statement;
     }
     if (found.is === "refused") work.refused ??= found;
@@ -130,7 +141,7 @@ function analyseOne(node: Node, context: SessionContext, place: Place): Found {
   // What is refused for a fact that is lacking may yet be told apart.
   if (work.wanted.size > 0) return { is: "unresolved", names: [...work.wanted.values()] };
   if (work.refused !== undefined) return work.refused;
-  return { is: "found", statement: statementOf(work, outlined, place), looksUp: work.looksUp };
+  return { is: "found", statement: statementOf(work, outlined, place) };
 }
 
 const walkers: Walkers = {
@@ -161,6 +172,7 @@ function statementOf(work: Work, outlined: Outline, { start, end }: Place): Stat
   const functions = [...work.reached.values()];
   const wide = new Set<ActionName>([
     ...(outlined.wide ?? []),
+    ...work.wide,
     ...(work.administration ? (["sql.admin"] as const) : []),
   ]);
   const tables = atomsOf(touches, database);
@@ -176,6 +188,12 @@ function statementOf(work: Work, outlined: Outline, { start, end }: Place): Stat
     end,
     atoms: own.length === 0 ? session : [...own, ...(inner?.atoms ?? [])],
     anyColumn: new Map([...anyColumns(work, tables), ...(inner?.anyColumn ?? [])]),
+    beyondOwn: new Map([
+      ...tables
+        .filter(({ atom, beyondOwn }) => beyondOwn !== atom)
+        .map(({ atom, beyondOwn }) => [atom, beyondOwn] as const),
+      ...(inner?.beyondOwn ?? []),
+    ]),
     aspects: [
       ...(outlined.aspects ?? []).flatMap((name) => aspectsOf(name, touches, database)),
       ...(inner?.aspects ?? []),
@@ -191,10 +209,22 @@ function statementOf(work: Work, outlined: Outline, { start, end }: Place): Stat
     hold: outlined.hold ?? { is: "may" },
     transaction: outlined.alone === true ? "never" : "may",
     ddl: outlined.ddl === true,
+    mayMove: inner?.mayMove === true || (work.context.codeMoves === true && runsCode(work, touches)),
+    looksUp: work.looksUp || inner?.looksUp === true,
     parameters: Math.max(work.parameters, inner?.parameters ?? 0),
     ...(inner === undefined ? {} : { inner }),
     notes: work.notes,
   };
+}
+
+/** Whether code of the database's own may run: functions that are called, and those of the relations that are used. */
+function runsCode(work: Work, touches: readonly Touch[]): boolean {
+  if ([...work.reached.values()].some((fact) => !fact.system)) return true;
+  return [...work.relations.values()].some(({ code, schema, name }) => {
+    const isWritten = (touch: Touch): boolean =>
+      touch.schema === schema && touch.name === name && touch.action !== "select" && touch.action !== "lock";
+    return code === "always" || (code === "when written" && touches.some(isWritten));
+  });
 }
 
 function anyColumns(work: Work, tables: readonly TableAtom[]): readonly (readonly [Pattern, readonly string[]])[] {

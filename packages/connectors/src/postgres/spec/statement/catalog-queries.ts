@@ -30,6 +30,10 @@ const functionTables = `
   join pg_catalog.pg_namespace as fn on fn.oid operator(pg_catalog.=) p.pronamespace
   join pg_catalog.pg_language as l on l.oid operator(pg_catalog.=) p.prolang`;
 
+/** A foreign key that changes the rows which refer to a changed one. */
+const cascades = `(k.contype operator(pg_catalog.=) 'f' and (k.confdeltype operator(pg_catalog.=) any ('{c,n,d}'::"char"[])
+        or k.confupdtype operator(pg_catalog.=) any ('{c,n,d}'::"char"[])))`;
+
 export const relationsQuery = `
 select (
   select pg_catalog.json_build_object(
@@ -39,8 +43,38 @@ select (
       where a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped), '[]'),
     'system', c.oid operator(pg_catalog.<) 16384,
     'temporary', n.oid operator(pg_catalog.=) pg_catalog.pg_my_temp_schema(),
-    'publicAll', c.oid operator(pg_catalog.<) 16384 and pg_catalog.has_table_privilege('public', c.oid, 'select'),
-    'publicColumns', case when c.oid operator(pg_catalog.<) 16384 then (
+    'publicAll', c.oid operator(pg_catalog.<) 16384 and pg_catalog.has_table_privilege('public', c.oid, 'select')
+      and not (c.relname operator(pg_catalog.=) 'pg_settings' and pg_catalog.pg_has_role('pg_read_all_settings', 'usage')),
+    'code', case
+      when c.oid operator(pg_catalog.<) 16384 then 'never'
+      when c.relkind operator(pg_catalog.=) 'v' or c.relrowsecurity then 'always'
+      when c.relhasrules or c.relhassubclass
+        or exists (select from pg_catalog.pg_trigger as t where t.tgrelid operator(pg_catalog.=) c.oid and not t.tgisinternal)
+        or exists (select from pg_catalog.pg_constraint as k where k.confrelid operator(pg_catalog.=) c.oid and ${cascades})
+        or exists (
+          select from pg_catalog.pg_depend as d where d.refobjid operator(pg_catalog.>=) 16384
+            and d.refclassid operator(pg_catalog.=) any (array['pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass])
+            and (d.classid operator(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+                and d.objid operator(pg_catalog.=) any (select a.oid from pg_catalog.pg_attrdef as a where a.adrelid operator(pg_catalog.=) c.oid)
+              or d.classid operator(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass
+                and d.objid operator(pg_catalog.=) any (select k.oid from pg_catalog.pg_constraint as k where k.conrelid operator(pg_catalog.=) c.oid)
+              or d.classid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                and d.objid operator(pg_catalog.=) any (select i.indexrelid from pg_catalog.pg_index as i where i.indrelid operator(pg_catalog.=) c.oid)))
+        or exists (
+          select from pg_catalog.pg_attribute as a join pg_catalog.pg_type as t on t.oid operator(pg_catalog.=) a.atttypid
+          where a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and t.oid operator(pg_catalog.>=) 16384 and t.typtype operator(pg_catalog.=) 'd')
+      then 'when written' else 'never' end,
+    'casts', case when c.oid operator(pg_catalog.<) 16384 then '[]' else coalesce((
+      select pg_catalog.json_agg(${functionJson}) from ${functionTables}
+      where p.oid operator(pg_catalog.=) any (
+        select k.castfunc from pg_catalog.pg_cast as k
+        cross join lateral (
+          select coalesce(pg_catalog.array_agg(a.atttypid), '{}') operator(pg_catalog.||) c.reltype as own from pg_catalog.pg_attribute as a
+          where a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped and a.atttypid operator(pg_catalog.>=) 16384) as types
+        where k.castfunc operator(pg_catalog.>=) 16384 and (k.castsource operator(pg_catalog.=) any (types.own) or k.casttarget operator(pg_catalog.=) any (types.own)
+          or k.castsource operator(pg_catalog.<) 16384 and k.casttarget operator(pg_catalog.<) 16384))), '[]') end,
+    'publicColumns', case when c.oid operator(pg_catalog.<) 16384
+      and not (c.relname operator(pg_catalog.=) 'pg_settings' and pg_catalog.pg_has_role('pg_read_all_settings', 'usage')) then (
       select pg_catalog.json_agg(a.attname) from pg_catalog.pg_attribute as a
       where a.attrelid operator(pg_catalog.=) c.oid and a.attnum operator(pg_catalog.>) 0 and not a.attisdropped
         and pg_catalog.has_column_privilege('public', c.oid, a.attnum, 'select')) end)
@@ -99,7 +133,7 @@ select (
       where k.castsource operator(pg_catalog.=) any (select parts.oid from parts) or k.casttarget operator(pg_catalog.=) any (select parts.oid from parts)
   )
   select pg_catalog.json_build_object(
-    'schema', found.nspname, 'name', found.typname, 'system', found.oid operator(pg_catalog.<) 16384,
+    'oid', found.oid::pg_catalog.int8, 'schema', found.nspname, 'name', found.typname, 'system', found.oid operator(pg_catalog.<) 16384,
     'functions', coalesce((
       select pg_catalog.json_agg(${functionJson}) from ${functionTables}
       where p.oid operator(pg_catalog.>=) 16384 and p.oid operator(pg_catalog.=) any (select used.oid from used)), '[]'))
@@ -112,10 +146,60 @@ export const typesQuery = typesWhere(`t.typname operator(pg_catalog.=) w.name an
 /** The names are object ids. */
 export const typesByOidQuery = typesWhere("t.oid operator(pg_catalog.=) w.name::pg_catalog.oid");
 
-export const creationSchemaQuery = "select pg_catalog.current_schema() as answer";
+/** Where new objects go, and where names are looked for. */
+export const pathQuery =
+  "select pg_catalog.current_schema() as answer, pg_catalog.current_schemas(true)::pg_catalog.text as path";
 
 /**
- * Code that using relations can run, with the definitions of views, and of the relations below them. Parameter: an array of oids; one answer
+ * Whether any code of the database's own may change the search path of whoever runs it: a function that mentions it, or sets something that it
+ * computes; an expression that calls `set_config` (2078) by itself.
+ */
+export const codeMovesQuery = `
+select exists (
+  select from pg_catalog.pg_proc as p
+  where p.oid operator(pg_catalog.>=) 16384 and p.prolang operator(pg_catalog.<>) all (
+      select l.oid from pg_catalog.pg_language as l where l.lanname operator(pg_catalog.=) any ('{c,internal}'::pg_catalog.name[]))
+    and (p.prosrc operator(pg_catalog.~~) any ('{%search_path%,%SEARCH_PATH%}'::pg_catalog.text[])
+      or p.prosqlbody::pg_catalog.text operator(pg_catalog.~~) '%:funcid 2078 %'
+      or p.prosrc operator(pg_catalog.~~*) '%set_config%' and p.prosrc operator(pg_catalog.~*) 'set_config[[:space:]]*[(][[:space:]]*[^''[:space:]]'))
+or exists (
+  select from pg_catalog.pg_rewrite as r where r.oid operator(pg_catalog.>=) 16384 and r.ev_action::pg_catalog.text operator(pg_catalog.~~) '%:funcid 2078 %')
+or exists (
+  select from pg_catalog.pg_policy as p where pg_catalog.concat(p.polqual, p.polwithcheck) operator(pg_catalog.~~) '%:funcid 2078 %')
+or exists (
+  select from pg_catalog.pg_attrdef as a where a.adbin::pg_catalog.text operator(pg_catalog.~~) '%:funcid 2078 %')`;
+
+/** Settings that decide what a text means, or what a value written in it is. `search_path`: the schemas found by it, not the server's own. */
+export const readingQuery = `
+select pg_catalog.json_build_object(
+  'search_path', coalesce((
+    select pg_catalog.json_agg(case when p.name operator(pg_catalog.~~) 'pg\\_temp\\_%' then 'pg_temp' else p.name end order by p.place)
+    from pg_catalog.unnest(pg_catalog.current_schemas(false)) with ordinality as p(name, place)), '[]'),
+  ${[
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "array_nulls",
+    "default_text_search_config",
+    "gin_fuzzy_search_limit",
+    "row_security",
+    "transform_null_equals",
+    "xmloption",
+  ]
+    .map((name) => `'${name}', pg_catalog.current_setting('${name}')`)
+    .join(", ")}) as answer`;
+
+/** The functions that run when definitions change. */
+export const eventTriggersQuery = `
+select coalesce((
+  select pg_catalog.json_agg(${functionJson}) from pg_catalog.pg_event_trigger as e
+  join (${functionTables}) on p.oid operator(pg_catalog.=) e.evtfoid
+  where e.evtenabled operator(pg_catalog.<>) 'D' and e.evtevent operator(pg_catalog.<>) 'login'
+), '[]') as answer`;
+
+/**
+ * Code that using relations can run, with the definitions of views, and of the relations below them, of their partitions, and of those whose
+ * rows change with theirs. Parameter: an array of oids; one answer
  * for each, in order. For previews and for what an approval binds to; too dear for every statement.
  */
 export const reachQuery = `
@@ -123,10 +207,14 @@ select (
   with recursive relation(oid) as (
     select w.oid
     union
-    select d.refobjid from relation
-    join pg_catalog.pg_rewrite as r on r.ev_class operator(pg_catalog.=) relation.oid
-    join pg_catalog.pg_depend as d on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) r.oid
-    where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid operator(pg_catalog.>=) 16384
+    select next.oid from relation cross join lateral (
+      select d.refobjid from pg_catalog.pg_rewrite as r
+      join pg_catalog.pg_depend as d on d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.objid operator(pg_catalog.=) r.oid
+      where r.ev_class operator(pg_catalog.=) relation.oid
+        and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid operator(pg_catalog.>=) 16384
+      union all select i.inhrelid from pg_catalog.pg_inherits as i where i.inhparent operator(pg_catalog.=) relation.oid
+      union all select k.conrelid from pg_catalog.pg_constraint as k where k.confrelid operator(pg_catalog.=) relation.oid and ${cascades}
+    ) as next(oid)
   ), ours as (
     select c.oid, c.relkind, pg_catalog.format('%I.%I', n.nspname, c.relname) as name
     from relation join pg_catalog.pg_class as c on c.oid operator(pg_catalog.=) relation.oid
@@ -137,9 +225,16 @@ select (
     union all select 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid from ours join pg_catalog.pg_constraint as k on k.conrelid operator(pg_catalog.=) ours.oid
     union all select 'pg_catalog.pg_policy'::pg_catalog.regclass, p.oid from ours join pg_catalog.pg_policy as p on p.polrelid operator(pg_catalog.=) ours.oid
     union all select 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid from ours join pg_catalog.pg_index as i on i.indrelid operator(pg_catalog.=) ours.oid
+    union all select 'pg_catalog.pg_class'::pg_catalog.regclass, ours.oid from ours
+    union all select 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid from ours
+      join pg_catalog.pg_attribute as a on a.attrelid operator(pg_catalog.=) ours.oid and a.attnum operator(pg_catalog.>) 0 and a.atttypid operator(pg_catalog.>=) 16384
+      join pg_catalog.pg_constraint as k on k.contypid operator(pg_catalog.=) a.atttypid
+  ), uses(classid, objid) as (
+    select d.refclassid, d.refobjid from part join pg_catalog.pg_depend as d on d.classid operator(pg_catalog.=) part.classid and d.objid operator(pg_catalog.=) part.objid
   ), called(oid) as (
-    select d.refobjid from part join pg_catalog.pg_depend as d on d.classid operator(pg_catalog.=) part.classid and d.objid operator(pg_catalog.=) part.objid
-    where d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+    select uses.objid from uses where uses.classid operator(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
+    union select o.oprcode::pg_catalog.oid from uses join pg_catalog.pg_operator as o on o.oid operator(pg_catalog.=) uses.objid
+      where uses.classid operator(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass
     union select t.tgfoid from ours join pg_catalog.pg_trigger as t on t.tgrelid operator(pg_catalog.=) ours.oid where not t.tgisinternal
   ), reach("is", name, definition) as (
     select 'view', ours.name, pg_catalog.pg_get_viewdef(ours.oid) from ours where ours.relkind operator(pg_catalog.=) any ('{v,m}'::"char"[])
@@ -147,6 +242,9 @@ select (
       from ours join pg_catalog.pg_rewrite as r on r.ev_class operator(pg_catalog.=) ours.oid where r.rulename operator(pg_catalog.<>) '_RETURN'
     union all select 'trigger', pg_catalog.format('%s on %s', t.tgname, ours.name), pg_catalog.concat(pg_catalog.pg_get_triggerdef(t.oid), t.tgenabled)
       from ours join pg_catalog.pg_trigger as t on t.tgrelid operator(pg_catalog.=) ours.oid where not t.tgisinternal
+    union all select 'foreign key', pg_catalog.format('%s on %s', k.conname, referring.name), pg_catalog.pg_get_constraintdef(k.oid)
+      from ours join pg_catalog.pg_constraint as k on k.confrelid operator(pg_catalog.=) ours.oid and ${cascades}
+      join ours as referring on referring.oid operator(pg_catalog.=) k.conrelid
     union all select 'policy', pg_catalog.format('%s on %s', p.polname, ours.name), pg_catalog.concat_ws('|', p.polcmd, p.polpermissive, p.polroles,
         pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid))
       from ours join pg_catalog.pg_policy as p on p.polrelid operator(pg_catalog.=) ours.oid

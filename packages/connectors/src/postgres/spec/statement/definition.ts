@@ -3,6 +3,7 @@
  * these name what they touch as coarsely as is safe: what is no table, or reaches others (`cascade`), counts as the whole database.
  */
 import type { ActionName } from "../actions.ts";
+import { formatIdentifier } from "../table-name.ts";
 import { definitionKinds, type DefinitionKind } from "./definition-kinds.ts";
 import { expression } from "./expression.ts";
 import { emptyScope } from "./scope.ts";
@@ -30,6 +31,10 @@ export function definition(work: Work, node: Node): Defined | undefined {
   ownRole(work, node);
   if (!temporary) about(work, node, kind);
   inside(work, node, touchOf(kind.action), kind.makes);
+  if (node.kind === "CreateFunctionStmt") {
+    const name = namesIn(fields, "funcname").map(formatIdentifier).join(".");
+    work.notes.push(`makes the ${flagIn(fields, "is_procedure") ? "procedure" : "function"} ${name}`);
+  }
   work.effects.push({ is: "definitions" });
   const touched = work.touches.slice(before).some((touch) => touch.action === touchOf(kind.action));
   const wide: ActionName[] = [];

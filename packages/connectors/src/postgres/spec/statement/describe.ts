@@ -32,13 +32,13 @@ const order: readonly Touch["action"][] = [
 export function describe(statement: Statement): readonly string[] {
   const touches = [...statement.touches].sort((a, b) => order.indexOf(a.action) - order.indexOf(b.action));
   const lines = [
-    ...touches.flatMap(linesOf),
+    ...touches.flatMap((touch) => linesOf(touch, statement.kind)),
     ...wideLines(statement),
     ...statement.functions.map(
       (fact) => `can call ${formatTableName({ schema: fact.schema, table: fact.name })}${definer(fact)}`,
     ),
     ...statement.binds.relations.flatMap(({ reaches = [] }) =>
-      reaches.map((reach) => `can run the ${reach.is} ${reach.name}`),
+      reaches.map(({ is, name }) => `${is === "foreign key" ? "can reach rows by" : "can run"} the ${is} ${name}`),
     ),
     ...statement.effects.flatMap(effectLine),
     ...statement.notes,
@@ -51,10 +51,16 @@ function definer(fact: { readonly definer: boolean; readonly owner: string }): s
   return fact.definer ? `, with the rights of ${fact.owner}` : "";
 }
 
-function linesOf(touch: Touch): readonly string[] {
+/** What a statement makes that is a relation of its own; everything else that it creates is made for one that is there. */
+const makesRelation = /^create (?:table|foreign table|view|sequence|type|schema)|^select/;
+
+function linesOf(touch: Touch, kind: string): readonly string[] {
+  const name = formatTableName({ schema: touch.schema, table: touch.name });
+  if (touch.action === "create" && !makesRelation.test(kind)) return [`${kind} on ${name}`];
+  if (touch.action === "alter" && !/^(?:alter|create)/.test(kind)) return [`${kind}: ${name}`];
   const columns = touch.columns === "all" || touch.columns.length === 0 ? "" : ` (${touch.columns.join(", ")})`;
   const where = touch.condition === undefined ? "" : ` where ${touch.condition}`;
-  const line = `${verbs[touch.action]} ${formatTableName({ schema: touch.schema, table: touch.name })}${columns}`;
+  const line = `${verbs[touch.action]} ${name}${columns}`;
   const everyRow = (touch.action === "update" || touch.action === "delete") && !touch.where;
   return everyRow ? [line, "no WHERE: every row"] : [`${line}${touch.action === "insert" ? "" : where}`];
 }

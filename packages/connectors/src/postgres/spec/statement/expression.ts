@@ -1,7 +1,20 @@
 /** Expressions: which columns they read, and which functions, operators and types they name. Every kind that `shapes.ts` knows is walked. */
 import { childrenOf } from "./shapes.ts";
 import { readName, readQualified, readRow, readStar, sourceNamed, type Column, type Scope } from "./scope.ts";
-import { flagIn, listIn, namesIn, nodeIn, nodesIn, numberIn, stringOf, textIn, type Node, type Tree } from "./tree.ts";
+import { isConfidential } from "./settings.ts";
+import {
+  flagIn,
+  listIn,
+  literalText,
+  namesIn,
+  nodeIn,
+  nodesIn,
+  numberIn,
+  stringOf,
+  textIn,
+  type Node,
+  type Tree,
+} from "./tree.ts";
 import type { Work } from "./work.ts";
 
 export function expression(work: Work, node: Node, scope: Scope): void {
@@ -131,9 +144,18 @@ function functionCall(work: Work, fields: Tree): void {
   ) {
     work.refuse("unknown_form", "`system_user` needs postgresql 16, and this server would read it as something else");
   }
+  if (name === "current_setting" || name === "pg_show_all_settings") showsSettings(work, fields, names);
   // `agg(…) within group (order by …)` takes the sorted values as arguments as well.
   const within = flagIn(fields, "agg_within_group") ? listIn(fields, "agg_order").length : 0;
   work.call(names, listIn(fields, "args").length + within);
+}
+
+/** Of a setting that not everybody may see, or may be such a one, it is a call like that of a function that reads. */
+function showsSettings(work: Work, fields: Tree, names: readonly string[]): void {
+  const [setting] = nodesIn(fields, "args");
+  // Without an argument it shows all of them.
+  if (!isConfidential(literalText(setting)) || !work.seesSettings) return;
+  for (const fact of work.functionsNamed(names) ?? []) work.reach(fact, false);
 }
 
 /** The operators that an expression of this form uses. */
@@ -156,7 +178,10 @@ function subLink(work: Work, fields: Tree, scope: Scope): void {
   else if (textIn(fields, "subLinkType") === "ANY_SUBLINK") work.operator(["="]);
   maybeExpression(work, nodeIn(fields, "testexpr"), scope);
   const first = work.uses.length;
+  const writers = work.uses.filter(({ readsOwn }) => readsOwn);
+  for (const writer of writers) writer.readsOwn = false;
   maybeExpression(work, nodeIn(fields, "subselect"), scope);
+  for (const writer of writers) writer.readsOwn = true;
   for (const use of work.uses.slice(first)) use.inSubLink = true;
 }
 

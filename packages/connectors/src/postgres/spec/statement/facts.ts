@@ -19,14 +19,24 @@ export interface RelationFact {
   readonly system: boolean;
   /** In the session's own temporary schema. */
   readonly temporary: boolean;
-  /** Columns that PUBLIC may select; `all`: the table. Asked for system relations only. */
+  /** Whether functions that are not the server's may run when it is used. */
+  readonly code?: "never" | "when written" | "always";
+  /** Functions of user-defined casts from and to its row and its columns' types, any of which an expression may use without naming it. */
+  readonly casts?: readonly FunctionFact[];
+  /**
+   * Columns that PUBLIC may select; `all`: the table. Asked for system relations only. Of `pg_settings`, which shows some logins more than
+   * others: none where the session's login is one of those.
+   */
   readonly publicSelect: "all" | readonly string[];
   /** Code that using it can run (triggers, rules, a view's functions), each with a hash of its definition, where `reachQuery` was asked. */
   readonly reaches?: readonly Reach[];
 }
 
+/** `foreign key`: what is done to a row is done to the rows that refer to it as well. */
+export const reachKinds = ["trigger", "rule", "policy", "view", "foreign key", "function"] as const;
+
 export interface Reach {
-  readonly is: "trigger" | "rule" | "policy" | "view" | "function";
+  readonly is: (typeof reachKinds)[number];
   readonly name: string;
   /** Of the definition. */
   readonly hash: string;
@@ -53,6 +63,7 @@ export interface FunctionFact {
 }
 
 export interface TypeFact {
+  readonly oid: number;
   readonly schema: string;
   readonly name: string;
   readonly system: boolean;

@@ -16,7 +16,7 @@ export const harmlessVolatile: ReadonlySet<string> = new Set(
   pg_blocking_pids pg_safe_snapshot_blocking_pids pg_lock_status pg_prepared_xact pg_export_snapshot pg_notification_queue_usage
   pg_xact_status txid_status pg_xact_commit_timestamp pg_xact_commit_timestamp_origin pg_last_committed_xact pg_get_multixact_members
   pg_collation_actual_version pg_database_collation_actual_version pg_jit_available pg_get_wait_events
-  pg_sequence_last_value pg_get_sequence_data pg_control_checkpoint pg_control_init pg_control_recovery pg_control_system
+  pg_control_checkpoint pg_control_init pg_control_recovery pg_control_system
   pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all
   pg_stat_clear_snapshot pg_stat_force_next_flush pg_stat_have_stats pg_stat_get_backend_io pg_stat_get_backend_wal pg_stat_get_io
   pg_stat_get_recovery_prefetch pg_stat_get_xact_blocks_fetched pg_stat_get_xact_blocks_hit pg_stat_get_xact_function_calls
@@ -29,9 +29,8 @@ export const harmlessVolatile: ReadonlySet<string> = new Set(
 export const reachingStable: ReadonlySet<string> = new Set(
   `table_to_xml table_to_xmlschema table_to_xml_and_xmlschema schema_to_xml schema_to_xmlschema schema_to_xml_and_xmlschema
   database_to_xml database_to_xmlschema database_to_xml_and_xmlschema
-  pg_stat_get_activity pg_stat_get_backend_activity pg_stat_get_wal_receiver pg_stat_get_wal_senders pg_config pg_column_toast_chunk_id`.split(
-    /\s+/,
-  ),
+  pg_stat_get_activity pg_stat_get_backend_activity pg_stat_get_backend_client_addr pg_stat_get_backend_client_port pg_stat_get_progress_info
+  pg_stat_get_wal_receiver pg_stat_get_wal_senders pg_config pg_column_toast_chunk_id`.split(/\s+/),
 );
 
 /** Functions that do no more than compute from their arguments, or tell what every login may know. */
@@ -62,6 +61,11 @@ function isCompiled(fact: FunctionFact): boolean {
 
 export function takes(fact: FunctionFact, args: number): boolean {
   return fact.minArgs <= args && args <= fact.maxArgs;
+}
+
+/** Shows where sequences stand, any of them: the same as reading all. `pg_dump` asks so. */
+export function readsSequences(fact: FunctionFact): boolean {
+  return fact.system && fact.name === "pg_get_sequence_data";
 }
 
 /** Takes and keeps a lock under a number of the caller's choice. */

@@ -26,6 +26,9 @@ const statement = (atoms: readonly Pattern[], aspects: readonly Pattern[] = []):
   hold: { is: "may" },
   transaction: "may",
   ddl: false,
+  beyondOwn: new Map(),
+  mayMove: false,
+  looksUp: true,
   parameters: 0,
   notes: [],
 });

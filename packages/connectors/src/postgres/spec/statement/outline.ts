@@ -4,6 +4,7 @@ import { definition } from "./definition.ts";
 import { expressions } from "./expression.ts";
 import { select } from "./query.ts";
 import { emptyScope } from "./scope.ts";
+import { isConfidential } from "./settings.ts";
 import { cursor, declareCursor, discard, execute, setVariable, transaction } from "./session.ts";
 import { setConfig } from "./set-config.ts";
 import type { Hold, Statement } from "./statement.ts";
@@ -127,6 +128,7 @@ function aboutSession(work: Work, { kind, fields }: Node): Outline | undefined {
       setVariable(work, fields);
       return outlined("set");
     case "VariableShowStmt":
+      if (isConfidential(textIn(fields, "name"))) work.administration ||= work.seesSettings;
       return outlined("show");
     case "DiscardStmt":
       discard(work, fields);
@@ -168,16 +170,19 @@ function defines(work: Work, node: Node): Outline {
 
 function holdOf(plants: boolean, temporary: boolean): Hold {
   if (plants) {
-    return never(
-      "it leaves code behind that runs later, with other rights",
-      "ask for it as a request of its own, outside the session",
-    );
+    return {
+      ...never(
+        "it leaves code behind that runs later, with other rights",
+        "ask for it as a request of its own, outside the session",
+      ),
+      outside: true,
+    };
   }
   return temporary
     ? never("temporary tables change what names mean in the session", "ask for a role that may create them")
     : { is: "may" };
 }
 
-export function never(why: string, instead: string): Hold {
+export function never(why: string, instead: string): Extract<Hold, { is: "never" }> {
   return { is: "never", why, instead };
 }

@@ -4,7 +4,15 @@
  */
 import { z } from "zod";
 import { functionsQuery, operatorsQuery, relationsQuery, typesByOidQuery, typesQuery } from "./catalog-queries.ts";
-import type { Catalog, FunctionFact, Reach, RelationFact, TypeFact, WantedName } from "./facts.ts";
+import {
+  reachKinds,
+  type Catalog,
+  type FunctionFact,
+  type Reach,
+  type RelationFact,
+  type TypeFact,
+  type WantedName,
+} from "./facts.ts";
 
 const Oid = z.coerce.number();
 const FunctionRow = z
@@ -39,12 +47,15 @@ const RelationRow = z
     temporary: z.boolean(),
     publicAll: z.boolean(),
     publicColumns: z.array(z.string()).nullable(),
+    code: z.enum(["never", "when written", "always"]),
+    casts: z.array(FunctionRow),
   })
   .transform(({ publicAll, publicColumns, ...row }): RelationFact => ({
     ...row,
     publicSelect: publicAll ? "all" : (publicColumns ?? []),
   }));
 const TypeRow = z.object({
+  oid: Oid,
   schema: z.string(),
   name: z.string(),
   system: z.boolean(),
@@ -53,7 +64,7 @@ const TypeRow = z.object({
 
 const ReachRows = z.array(
   z.object({
-    is: z.enum(["trigger", "rule", "policy", "view", "function"]),
+    is: z.enum(reachKinds),
     name: z.string(),
     hash: z.string(),
   }),
@@ -62,6 +73,11 @@ const ReachRows = z.array(
 /** An answer to `reachQuery`. @throws ZodError where it is none */
 export function readReach(answer: unknown): readonly Reach[] {
   return ReachRows.parse(answer);
+}
+
+/** An answer to `eventTriggersQuery`. @throws ZodError where it is none */
+export function readFunctions(answer: unknown): readonly FunctionFact[] {
+  return z.array(FunctionRow).parse(answer);
 }
 
 /** One query to run: its only column `answer` holds one row for each name, in order. */
@@ -80,9 +96,13 @@ export class SessionFacts implements Catalog {
   readonly #typesByOid = new Map<string, TypeFact | "missing">();
   readonly creationSchema: string | undefined;
 
-  /** `creationSchema`: the answer to `creationSchemaQuery`. */
-  constructor(creationSchema: string | undefined) {
+  /** The schemas that names are looked up in, as the server writes them. */
+  readonly path: string | undefined;
+
+  /** The answers to `pathQuery`. */
+  constructor(creationSchema: string | undefined, path: string | undefined) {
     this.creationSchema = creationSchema;
+    this.path = path;
   }
 
   relation(schema: string | undefined, name: string): RelationFact | "missing" | "unknown" {

@@ -43,3 +43,16 @@ export function settingVerdict(name: string, value: string | undefined, isReset:
   }
   return free.has(name) || name.startsWith("enable_") ? "free" : "admin";
 }
+
+/** Settings that the server shows to superusers and members of `pg_read_all_settings` alone, of 15 to 18. */
+const confidential = new Set(
+  `config_file data_directory dynamic_library_path extension_control_path extension_destdir external_pid_file hba_file ident_file jit_provider
+  krb_server_keyfile log_directory log_filename oauth_validator_libraries primary_conninfo session_preload_libraries shared_preload_libraries
+  ssl_ciphers ssl_dh_params_file ssl_ecdh_curve ssl_groups ssl_max_protocol_version ssl_min_protocol_version ssl_passphrase_command
+  ssl_tls13_ciphers unix_socket_directories`.split(/\s+/),
+);
+
+/** `undefined`: any; a setting of an extension may be confidential too. */
+export function isConfidential(name: string | undefined): boolean {
+  return name === undefined || name === "all" || name.includes(".") || confidential.has(name.toLowerCase());
+}

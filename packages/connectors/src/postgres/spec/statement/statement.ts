@@ -13,6 +13,10 @@ export interface SessionContext {
   readonly catalog: Catalog;
   /** Object ids of the types that the client fixed for parameters, 0 for others: their values are made when they are bound. */
   readonly parameterTypes?: readonly number[];
+  /** What changed the session's state before is part of a transaction that is still open. */
+  readonly undoable?: boolean;
+  /** Some code of the database's own may change the search path. */
+  readonly codeMoves?: boolean;
   /** A statement of this session by its name: those of `PREPARE` and of the protocol's Parse share one name space. */
   prepared(name: string): Statement | undefined;
 }
@@ -34,6 +38,8 @@ export interface Statement {
   readonly atoms: readonly Pattern[];
   /** For those atoms that any one column would satisfy, such as that of `count(*)`: the table's columns. */
   readonly anyColumn: ReadonlyMap<Pattern, readonly string[]>;
+  /** What is left of those atoms without the columns that only the write of their table reads; `undefined`: nothing. */
+  readonly beyondOwn: ReadonlyMap<Pattern, Pattern | undefined>;
   /** Further names that it goes by: rules may deny or hold it by them, but they need no cover (`sql.copy.out` beside `sql.select`). */
   readonly aspects: readonly Pattern[];
   readonly touches: readonly Touch[];
@@ -47,6 +53,10 @@ export interface Statement {
   readonly transaction: "may" | "never";
   /** Needs ownership rather than privileges: runs as the role that `ddl.as` names. */
   readonly ddl: boolean;
+  /** Code of the database's own may run in it that changes the search path: in functions, triggers, rules, policies, views. */
+  readonly mayMove: boolean;
+  /** A name without a schema stands in it, so that the search path decides what it means. */
+  readonly looksUp: boolean;
   /** Highest `$n` in it. */
   readonly parameters: number;
   /** What `prepare`, `execute`, `declare`, `explain` are about. */
@@ -63,6 +73,8 @@ export interface Touch {
   readonly name: string;
   /** `all`: every column, or something that needs the whole table. Empty: none in particular. */
   readonly columns: readonly string[] | "all";
+  /** Those of them that only a write of this very table reads, to find its rows and to make its values. */
+  readonly own?: readonly string[];
   /** Only rows that a condition selects; of writes: has a `where` that restricts. */
   readonly where: boolean;
   /** The condition, where it is simple enough to be shown in full. */
@@ -76,7 +88,15 @@ export interface Binds {
 }
 
 /** Whether it may be held as one statement. */
-export type Hold = { readonly is: "may" } | { readonly is: "never"; readonly why: string; readonly instead: string };
+export type Hold =
+  | { readonly is: "may" }
+  | {
+      readonly is: "never";
+      readonly why: string;
+      readonly instead: string;
+      /** By a request of its own, outside of any session, it may be asked for. */
+      readonly outside?: true;
+    };
 
 /** What it leaves behind in the session. */
 export type Effect =

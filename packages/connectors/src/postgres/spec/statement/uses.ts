@@ -22,6 +22,10 @@ export interface Use {
   /** Wanted, even where no column is named. */
   select: boolean;
   readonly selected: Columns;
+  /** Read by nothing but the write itself, to find its rows and to make its values. */
+  readonly ownRead: Set<string>;
+  /** What is read just now is. */
+  readsOwn: boolean;
   insert: Columns | undefined;
   update: Columns | undefined;
   delete: boolean;
@@ -39,6 +43,8 @@ export function newUse(relation: RelationFact, select: boolean): Use {
     relation,
     select,
     selected: noColumns(),
+    ownRead: new Set(),
+    readsOwn: false,
     insert: undefined,
     update: undefined,
     delete: false,
@@ -64,10 +70,18 @@ export function isSystemColumn(name: string): boolean {
 export function read(use: Use, column: string | undefined): void {
   use.select = true;
   if (column === undefined || isSystemColumn(column)) use.selected.whole = true;
-  else use.selected.names.add(column);
+  else (use.readsOwn ? use.ownRead : use.selected.names).add(column);
 }
 
-/** System relations that every login may read, and that show what is in tables or what other sessions do. */
+/** Every column that is read by its name. */
+function readNames({ selected, ownRead }: Use): ReadonlySet<string> {
+  return new Set([...selected.names, ...ownRead]);
+}
+
+/**
+ * System relations that every login may read, and that show what is in tables or what other sessions do. Some of it only to logins that may
+ * see it, which the session's own may, whatever the grant says.
+ */
 const telling = new Set([
   "pg_stats",
   "pg_stats_ext",
@@ -75,19 +89,39 @@ const telling = new Set([
   "pg_statistic",
   "pg_statistic_ext_data",
   "pg_stat_activity",
+  "pg_stat_gssapi",
   "pg_stat_replication",
+  "pg_stat_ssl",
   "pg_stat_wal_receiver",
   "pg_largeobject",
+  "pg_stat_progress_analyze",
+  "pg_stat_progress_basebackup",
+  "pg_stat_progress_cluster",
+  "pg_stat_progress_copy",
+  "pg_stat_progress_create_index",
+  "pg_stat_progress_vacuum",
+]);
+
+/** The same of single columns: passwords of foreign servers, where sequences stand. */
+const tellingColumns: ReadonlyMap<string, string> = new Map([
+  ["pg_user_mappings", "umoptions"],
+  ["_pg_user_mappings", "umoptions"],
+  ["user_mapping_options", "option_value"],
+  ["pg_sequences", "last_value"],
 ]);
 
 /** Whether reading these columns is what every session may do: catalogue that PUBLIC may read. */
-function isOpenCatalog({ relation, selected }: Use): boolean {
+function isOpenCatalog(use: Use): boolean {
+  const { relation, selected } = use;
   if (!relation.system || telling.has(relation.name)) return false;
+  const tells = tellingColumns.get(relation.name);
+  if (tells !== undefined && (selected.whole || readNames(use).has(tells))) return false;
   if (relation.publicSelect === "all") return true;
   if (selected.whole) return false;
   const open = relation.publicSelect;
   // Any one column is enough to count rows.
-  return selected.names.size === 0 ? open.length > 0 : [...selected.names].every((name) => open.includes(name));
+  const names = [...readNames(use)];
+  return names.length === 0 ? open.length > 0 : names.every((name) => open.includes(name));
 }
 
 /** The parts of one use; what every session may do is left out. */
@@ -107,7 +141,11 @@ export function touchesOf(use: Use): Touch[] {
   if (use.update !== undefined) touches.push(touch("update", use.update));
   if (use.delete) touches.push(touch("delete", undefined));
   if (use.rowLock) touches.push(touch("lock", undefined));
-  if (use.select && !isOpenCatalog(use)) touches.push(touch("select", use.selected));
+  if (use.select && !isOpenCatalog(use)) {
+    const own = [...use.ownRead].filter((name) => !use.selected.names.has(name)).sort();
+    const all = touch("select", { names: new Set(readNames(use)), whole: use.selected.whole });
+    touches.push(own.length === 0 || all.columns === "all" ? all : { ...all, own });
+  }
   return touches;
 }
 
@@ -131,28 +169,63 @@ export interface TableAtom {
   readonly anyColumn: boolean;
   readonly schema: string;
   readonly name: string;
+  /** Where some of its columns are read by a write of the same table alone: the atom without them; `undefined`: nothing is left. */
+  readonly beyondOwn: Pattern | undefined;
 }
 
 /** The atoms of touches, without doubles; columns of one table and action together. */
 export function atomsOf(touches: readonly Touch[], database: string): readonly TableAtom[] {
-  const atoms = new Map<string, { touch: Touch; columns: Set<string> | "all"; where: boolean }>();
+  const atoms = new Map<string, Merged>();
   for (const touch of touches) {
     const key = `${actionOf[touch.action]} ${formatTableName({ schema: touch.schema, table: touch.name })}`;
     const known = atoms.get(key);
     if (known === undefined) {
-      atoms.set(key, { touch, columns: touch.columns === "all" ? "all" : new Set(touch.columns), where: touch.where });
+      const columns = touch.columns === "all" ? "all" : new Set(touch.columns);
+      atoms.set(key, {
+        touch,
+        columns,
+        where: touch.where,
+        beyond: new Set(beyondOwn(touch)),
+        ownOnly: isOwnOnly(touch),
+      });
       continue;
     }
     known.where &&= touch.where;
+    known.ownOnly &&= isOwnOnly(touch);
+    for (const column of beyondOwn(touch)) known.beyond.add(column);
     if (known.columns === "all" || touch.columns === "all") known.columns = "all";
     else for (const column of touch.columns) known.columns.add(column);
   }
-  return [...atoms.values()].map(({ touch, columns, where }) => ({
-    atom: tableAtom(touch, columns, where, database),
-    anyColumn: columns !== "all" && columns.size === 0 && columnActions.has(actionOf[touch.action]),
-    schema: touch.schema,
-    name: touch.name,
-  }));
+  return [...atoms.values()].map(({ touch, columns, where, beyond, ownOnly }) => {
+    const atom = tableAtom(touch, columns, where, database);
+    // Beyond the own ones may be no column in particular: then one of them would do.
+    const same = columns === "all" || beyond.size === 0 || beyond.size === columns.size;
+    const rest = same ? atom : tableAtom(touch, beyond, where, database);
+    return {
+      atom,
+      anyColumn: columns !== "all" && columns.size === 0 && columnActions.has(actionOf[touch.action]),
+      schema: touch.schema,
+      name: touch.name,
+      beyondOwn: ownOnly ? undefined : rest,
+    };
+  });
+}
+
+interface Merged {
+  readonly touch: Touch;
+  columns: Set<string> | "all";
+  where: boolean;
+  /** Columns that something else than a write of the table reads. */
+  readonly beyond: Set<string>;
+  ownOnly: boolean;
+}
+
+function beyondOwn({ columns, own = [] }: Touch): readonly string[] {
+  return columns === "all" ? [] : columns.filter((column) => !own.includes(column));
+}
+
+function isOwnOnly({ columns, own = [] }: Touch): boolean {
+  return columns !== "all" && columns.length > 0 && columns.length === own.length;
 }
 
 /** Those that the server grants for columns as well. */

@@ -2,8 +2,16 @@
  * The one analysis under way: the facts it may use, and what it has found so far. The parts that walk the tree (expressions, queries,
  * writes, definitions) call one another through it. Made anew for each statement; mutable until the statement is put together.
  */
+import type { ActionName } from "../actions.ts";
 import type { FunctionFact, RelationFact, TypeFact, WantedName } from "./facts.ts";
-import { isHarmless, isHarmlessOperator, takes, takesAdvisoryLock, worksOnLargeObjects } from "./functions.ts";
+import {
+  isHarmless,
+  isHarmlessOperator,
+  readsSequences,
+  takes,
+  takesAdvisoryLock,
+  worksOnLargeObjects,
+} from "./functions.ts";
 import { refusal, type Refusal, type RefusalCode } from "./refusal.ts";
 import type { Effect, SessionContext, Touch } from "./statement.ts";
 import { textIn, type Node, type Tree } from "./tree.ts";
@@ -11,7 +19,7 @@ import type { Column, Scope } from "./scope.ts";
 import { newUse, type Use } from "./uses.ts";
 
 /** Below it is what `initdb` made. */
-const firstNormalOid = 16_384;
+export const firstNormalOid = 16_384;
 
 /** The parts that need one another. */
 export interface Walkers {
@@ -35,6 +43,8 @@ export class Work {
   refused: Refusal | undefined;
   /** Needs `sql.admin`, whatever else it does. */
   administration = false;
+  /** Actions on the database as a whole. */
+  readonly wide = new Set<ActionName>();
   parameters = 0;
   /** Whether a name without a schema was looked up, which the search path decides. */
   looksUp = false;
@@ -73,9 +83,15 @@ export class Work {
       this.refuse("never_judged", "a table's overflow storage cannot be read by itself", "read the table");
     } else {
       if (!fact.system) this.relations.set(fact.oid, fact);
+      for (const cast of fact.casts ?? []) this.reach(cast, isHarmlessOperator(cast));
       return fact;
     }
     return undefined;
+  }
+
+  /** Whether the session's login is shown the server's confidential settings. */
+  get seesSettings(): boolean {
+    return this.relationNamed("pg_catalog", "pg_settings")?.publicSelect !== "all";
   }
 
   /** Notes one more mention of a relation. */
@@ -133,6 +149,10 @@ export class Work {
 
   reach(fact: FunctionFact, harmless: boolean): void {
     if (harmless) return;
+    if (readsSequences(fact)) {
+      this.wide.add("sql.select");
+      return;
+    }
     this.reached.set(fact.oid, fact);
     if (!fact.system) return;
     if (takesAdvisoryLock(fact.name)) this.effects.push({ is: "advisory lock" });

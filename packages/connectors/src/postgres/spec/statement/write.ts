@@ -43,6 +43,7 @@ function onConflict(work: Work, fields: Tree, { use, source }: Target, base: Sco
   const own: Scope = { ...base, sources: [source] };
   const infer = treeIn(fields, "infer");
   if (infer !== undefined) {
+    use.readsOwn = true;
     // The constraint's columns are read; which these are is not in the text.
     if (textIn(infer, "conname") !== undefined) read(use, undefined);
     for (const { fields: element } of nodesIn(infer, "indexElems")) {
@@ -51,16 +52,19 @@ function onConflict(work: Work, fields: Tree, { use, source }: Target, base: Sco
       maybeExpression(work, nodeIn(element, "expr"), own);
     }
     maybeExpression(work, nodeIn(infer, "whereClause"), own);
+    use.readsOwn = false;
   }
   if (textIn(fields, "action") !== "ONCONFLICT_UPDATE") return;
   use.update ??= noColumns();
   // Rows that the insert itself points at.
   use.where = true;
+  use.readsOwn = true;
   // The row that was to be inserted is read with the privilege to read the table's columns.
   const excluded: Source = { ...tableSource(use, "excluded"), open: false };
   const scope: Scope = { ...base, sources: [source, excluded] };
   assigned(work, nodesIn(fields, "targetList"), use.update, scope);
   maybeExpression(work, nodeIn(fields, "whereClause"), scope);
+  use.readsOwn = false;
 }
 
 export function update(work: Work, fields: Tree, outer: Scope): readonly Column[] | undefined {
@@ -70,8 +74,11 @@ export function update(work: Work, fields: Tree, outer: Scope): readonly Column[
   const sources = written === undefined ? [] : [written.source];
   const scope: Scope = { ...base, sources: [...sources, ...fromItems(work, nodesIn(fields, "fromClause"), base)] };
   const columns = written === undefined ? noColumns() : (written.use.update = noColumns());
+  const others = work.uses.slice(first);
+  if (written !== undefined) written.use.readsOwn = true;
   assigned(work, nodesIn(fields, "targetList"), columns, scope);
-  condition(work, nodeIn(fields, "whereClause"), scope, written?.use, work.uses.slice(first));
+  condition(work, nodeIn(fields, "whereClause"), scope, written?.use, others);
+  if (written !== undefined) written.use.readsOwn = false;
   return returning(work, fields, scope, written?.source);
 }
 
@@ -81,8 +88,10 @@ export function remove(work: Work, fields: Tree, outer: Scope): readonly Column[
   const first = work.uses.length;
   const sources = written === undefined ? [] : [written.source];
   const scope: Scope = { ...base, sources: [...sources, ...fromItems(work, nodesIn(fields, "usingClause"), base)] };
-  if (written !== undefined) written.use.delete = true;
-  condition(work, nodeIn(fields, "whereClause"), scope, written?.use, work.uses.slice(first));
+  const others = work.uses.slice(first);
+  if (written !== undefined) written.use.readsOwn = written.use.delete = true;
+  condition(work, nodeIn(fields, "whereClause"), scope, written?.use, others);
+  if (written !== undefined) written.use.readsOwn = false;
   return returning(work, fields, scope, written?.source);
 }
 
