@@ -12,6 +12,7 @@ import type { Trust } from "@cardea/core/documents/trust";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
 import type { Database } from "./store/database.ts";
+import type { RecordingKey } from "./recordings/recording-key.ts";
 import type { Wake } from "./store/wake.ts";
 
 export interface Control {
@@ -36,6 +37,8 @@ export interface ControlKeys {
   readonly log: KeyPair;
   /** 32 bytes from which resources' mark keys and the MACs over tokens are derived. */
   readonly installation: Uint8Array;
+  /** Opens recordings of sessions. */
+  readonly recording: RecordingKey;
 }
 
 export interface KeyPair {
@@ -51,6 +54,12 @@ export interface ControlSettings {
   readonly publicUrl: string;
   /** Published log tiles and the newest signed head, outside the database: a rolled-back database is noticed by it. */
   readonly logDirectory: string;
+  readonly recordings: {
+    /** Shared by all processes, as the database is. */
+    readonly directory: string;
+    /** So long after a session began its recording is removed. */
+    readonly keepMs: number;
+  };
   readonly mail?: MailSettings;
 }
 

@@ -6,10 +6,13 @@ import * as common from "@cardea/core/wire/api/conventions";
 import * as grants from "@cardea/core/wire/api/grants";
 import * as operations from "@cardea/core/wire/api/operations";
 import * as people from "@cardea/core/wire/api/people";
+import * as recordings from "@cardea/core/wire/api/recordings";
 import * as requests from "@cardea/core/wire/api/requests";
+import * as runs from "@cardea/core/wire/api/runs";
 import * as sessions from "@cardea/core/wire/api/sessions";
 import { CardeaError } from "@cardea/core/contract/errors";
-import type { GrantId, RequestId, SessionId, SubjectId } from "@cardea/core/contract/ids";
+import type { GrantId, RequestId, RunId, SessionId, SubjectId } from "@cardea/core/contract/ids";
+import { SealedResult } from "@cardea/core/wire/delivery";
 import { Evidence } from "@cardea/core/documents/evidence";
 import { Trust } from "@cardea/core/documents/trust";
 import { z } from "zod";
@@ -23,6 +26,8 @@ interface Waiting {
 }
 
 const Nothing = z.unknown();
+/** As long as an outpost may take to say what an action is. */
+const previewMs = 15_000;
 
 export class CardeaClient {
   readonly transport: Transport;
@@ -68,7 +73,13 @@ export class CardeaClient {
     });
 
   submit = (body: requests.SubmitRequest, idempotencyKey?: string) =>
-    this.#post("/v1/requests", body, requests.RequestView, idempotencyKey);
+    this.#post(
+      "/v1/requests",
+      body,
+      requests.RequestView,
+      idempotencyKey,
+      "action" in body.ask ? previewMs : undefined,
+    );
   requests = (query: Query = {}) => this.#get("/v1/requests", requests.RequestsPage, query);
   request = (id: RequestId, { wait = 0, signal, since }: Waiting & { since?: string } = {}) =>
     this.transport.call({
@@ -82,6 +93,24 @@ export class CardeaClient {
   vote = (id: RequestId, body: requests.CastVote) => this.#post(`/v1/requests/${id}/votes`, body, requests.RequestView);
   withdraw = (id: RequestId) => this.#post(`/v1/requests/${id}/withdraw`, {}, requests.RequestView);
   evidence = (id: RequestId) => this.#get(`/v1/requests/${id}/evidence`, Evidence);
+
+  preview = (body: runs.PreviewAction) => this.#post("/v1/previews", body, runs.PreviewView, undefined, previewMs);
+  /** The sealed answer of an action that has run; `openSealedResult` opens it. @throws CardeaError `not_found` while there is none */
+  result = (id: RequestId, { wait = 0, signal }: Waiting = {}) =>
+    this.transport.call({
+      method: "GET",
+      path: `/v1/requests/${id}/result`,
+      query: { wait },
+      waitMs: wait * 1_000,
+      output: SealedResult,
+      ...(signal && { signal }),
+    });
+  runs = (query: Query = {}) => this.#get("/v1/runs", runs.RunsPage, query);
+  resolveRun = (id: RunId, body: runs.ResolveRun) => this.#post(`/v1/runs/${id}/resolve`, body, runs.ListedRun);
+  /** An approved action's request once its run is over, or as it is after `seconds`. */
+  async ran(id: RequestId, { wait = 60, signal }: Waiting = {}): Promise<requests.RequestView> {
+    return await this.request(id, { wait, since: "approved", ...(signal && { signal }) });
+  }
 
   grants = (query: Query = {}) => this.#get("/v1/grants", grants.GrantsPage, query);
   grant = (id: GrantId, { wait = 0, signal, since }: Waiting & { since?: string } = {}) =>
@@ -108,6 +137,19 @@ export class CardeaClient {
 
   sessions = (query: Query = {}) => this.#get("/v1/sessions", sessions.SessionsPage, query);
   session = (id: SessionId) => this.#get(`/v1/sessions/${id}`, sessions.SessionView);
+  /** A part of a session's recording from this place on; `wait` waits for what comes next. */
+  recording = (
+    id: SessionId,
+    { from = 0, values = false, wait = 0, signal }: Waiting & { from?: number; values?: boolean } = {},
+  ) =>
+    this.transport.call({
+      method: "GET",
+      path: `/v1/sessions/${id}/recording`,
+      query: { from, wait, ...(values && { values }) },
+      waitMs: wait * 1_000,
+      output: recordings.RecordingView,
+      ...(signal && { signal }),
+    });
   endSession = (id: SessionId, comment = "") => this.#post(`/v1/sessions/${id}/end`, { comment }, sessions.SessionView);
 
   policy = () => this.#get("/v1/policy", operations.PolicyView);
@@ -157,13 +199,20 @@ export class CardeaClient {
     return this.transport.call({ method: "GET", path, query, output });
   }
 
-  #post<Output>(path: string, body: unknown, output: z.ZodType<Output>, idempotencyKey?: string): Promise<Output> {
+  #post<Output>(
+    path: string,
+    body: unknown,
+    output: z.ZodType<Output>,
+    idempotencyKey?: string,
+    waitMs?: number,
+  ): Promise<Output> {
     return this.transport.call({
       method: "POST",
       path,
       body,
       output,
       ...(idempotencyKey !== undefined && { idempotencyKey }),
+      ...(waitMs !== undefined && { waitMs }),
     });
   }
 

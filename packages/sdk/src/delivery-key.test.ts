@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { hpkeInfo, type DeliveredKey } from "@cardea/core/wire/delivery";
+import { hpkeInfo, resultInfo, type DeliveredKey } from "@cardea/core/wire/delivery";
 import { toTime } from "@cardea/core/documents/primitives";
-import { newDeliveryKey, openSealedKey, sealTo } from "./delivery-key.ts";
+import { newDeliveryKey, openSealedKey, openSealedResult, sealTo } from "./delivery-key.ts";
 
 const grant = `sha256:${"ab".repeat(32)}`;
 const key: DeliveredKey = {
@@ -60,5 +60,20 @@ describe("a delivery key", () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it("opens an action's answer, and takes neither a key for an answer nor an answer for a key", async () => {
+    const mine = await newDeliveryKey();
+    const answer = JSON.stringify({
+      columns: [{ name: "n", type: "int4" }],
+      rows: [["7"], [null]],
+      command: "SELECT 2",
+    });
+    const sealed = await sealTo(mine.publicKey, new TextEncoder().encode(answer), grant, resultInfo);
+    expect(await openSealedResult(sealed, mine.privateKey, grant)).toBe(answer);
+    await expect(openSealedKey(sealed, mine.privateKey, grant)).rejects.toEqual(lost);
+    await expect(openSealedResult(sealed, mine.privateKey, `sha256:${"cd".repeat(32)}`)).rejects.toEqual(lost);
+    const asKey = await sealTo(mine.publicKey, bytes, grant, hpkeInfo);
+    await expect(openSealedResult(asKey, mine.privateKey, grant)).rejects.toEqual(lost);
   });
 });

@@ -3,7 +3,7 @@
  * the private half ever reads it. WebCrypto alone, so the same code runs in Node and in a browser.
  */
 import { Aes256Gcm, CipherSuite, DhkemP256HkdfSha256, HkdfSha256 } from "@hpke/core";
-import { DeliveredKey, hpkeInfo, type SealedKey } from "@cardea/core/wire/delivery";
+import { DeliveredKey, hpkeInfo, resultInfo, type SealedKey, type SealedResult } from "@cardea/core/wire/delivery";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
 
@@ -31,21 +31,40 @@ export async function newDeliveryKey(): Promise<DeliveryKey> {
 
 /** Opens a sealed key. @throws CardeaError `key_lost` where it was sealed to another key or for another grant. */
 export async function openSealedKey(sealed: SealedKey, privateKey: string, grantDigest: string): Promise<DeliveredKey> {
-  let plaintext: ArrayBuffer;
+  return DeliveredKey.parse(JSON.parse(await open(sealed, privateKey, grantDigest, hpkeInfo, "key")));
+}
+
+/**
+ * Opens an action's answer: JSON in its connector's form, for SQL `{ columns, rows, command }`.
+ * @throws CardeaError `key_lost` where it was sealed to another key or for another grant
+ */
+export async function openSealedResult(sealed: SealedResult, privateKey: string, grantDigest: string): Promise<string> {
+  return await open(sealed, privateKey, grantDigest, resultInfo, "answer");
+}
+
+async function open(
+  sealed: SealedKey,
+  privateKey: string,
+  grantDigest: string,
+  info: string,
+  what: "key" | "answer",
+): Promise<string> {
   try {
     // A `CryptoKey`, see `Key`.
     const recipientKey = (await suite.kem.deserializePrivateKey(bufferOf(fromBase64Url(privateKey)))) as Key;
-    plaintext = await suite.open(
-      { recipientKey, enc: bufferOf(fromBase64Url(sealed.enc)), info: bufferOf(encoder.encode(hpkeInfo)) },
+    const plaintext = await suite.open(
+      { recipientKey, enc: bufferOf(fromBase64Url(sealed.enc)), info: bufferOf(encoder.encode(info)) },
       bufferOf(fromBase64Url(sealed.ciphertext)),
       bufferOf(encoder.encode(grantDigest)),
     );
+    return new TextDecoder("utf-8", { fatal: true }).decode(plaintext);
   } catch (cause) {
-    throw new CardeaError("key_lost", "the key was sealed to another delivery key or for another grant; ask again", {
-      cause,
-    });
+    throw new CardeaError(
+      "key_lost",
+      `the ${what} was sealed to another delivery key or for another grant; ask again`,
+      { cause },
+    );
   }
-  return DeliveredKey.parse(JSON.parse(new TextDecoder().decode(plaintext)));
 }
 
 /** Seals bytes to a public key; the twin of the outpost's sealing, used for resource configurations and in tests. */

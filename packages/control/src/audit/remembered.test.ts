@@ -13,7 +13,13 @@ const noon = Date.parse("2026-11-22T12:00:00.000Z");
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "cardea-test-remembered-"));
-  const settings = { version: "0", development: false, publicUrl: "http://127.0.0.1", logDirectory: directory };
+  const settings = {
+    version: "0",
+    development: false,
+    publicUrl: "http://127.0.0.1",
+    logDirectory: directory,
+    recordings: { directory, keepMs: 1 },
+  };
   control = { settings, log: pino({ level: "silent" }) };
 });
 afterEach(() => rm(directory, { recursive: true }));

@@ -6,7 +6,8 @@ import type { GrantId } from "@cardea/core/contract/ids";
 import { digestOf, type Digest } from "@cardea/core/documents/digest";
 import type { Evidence } from "@cardea/core/documents/evidence";
 import type { Policy } from "@cardea/core/documents/policy";
-import type { Signature } from "@cardea/core/documents/signature";
+import { verifyDigest, type Signature } from "@cardea/core/documents/signature";
+import { fromBase64Url } from "@cardea/core/lib/base64url";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { reportingAlterations } from "../audit/altered.ts";
 import { currentHead, proveEntry } from "../audit/proofs.ts";
@@ -14,9 +15,10 @@ import type { Control } from "../control.ts";
 import { currentRoster, RosterView } from "../people/roster.ts";
 import { policyByDigest, policyByVersion } from "../policy/current.ts";
 import { maybeOneGrantRoster } from "../store/grant-rosters.ts";
-import { maybeOneGrantGround } from "../store/grants.ts";
+import { maybeOneGrantGround, type StoredGrant } from "../store/grants.ts";
 import { manyVotes } from "../store/requests.ts";
 import { Recent } from "../store/recent.ts";
+import { maybeOneRunDocument } from "../store/runs.ts";
 import { publicPrivilegesByDigest, specByDigest } from "../store/resources.ts";
 import type { Signed } from "../store/signed.ts";
 import { readRosterPart, relevantVotes, rosterPart, type RosterPart } from "./roster-part.ts";
@@ -43,7 +45,7 @@ async function assemble(control: Control, id: GrantId, purpose: Purpose): Promis
     purpose === "issue" ? currentRoster(control) : maybeOneGrantRoster(control.db, id),
   ]);
   if (found?.entry === undefined) return undefined;
-  const { grant, request, entry } = found;
+  const { grant, request, entry, askedSignature } = found;
   // Entry and head are committed together, so a head read after the entry covers it.
   const head = early !== undefined && early.checkpoint.size > entry.index ? early : await currentHead(control);
   if (head === undefined) return undefined;
@@ -73,6 +75,7 @@ async function assemble(control: Control, id: GrantId, purpose: Purpose): Promis
     people instanceof RosterView
       ? rosterPart(people, document, counted)
       : readRosterPart(control.keys, id, people, proof.data["roster"]);
+  const run = purpose === "issue" || grant.role !== undefined ? undefined : await runOf(control, grant, part);
   return {
     v: 1,
     request: document,
@@ -82,10 +85,15 @@ async function assemble(control: Control, id: GrantId, purpose: Purpose): Promis
       [request, grant.signed, policy.signed, ...(isCurrent ? [] : [current.signed]), ...counted],
       part,
       spec,
+      document.asked.within === undefined || askedSignature === undefined
+        ? undefined
+        : { digest: digestOf("asked", document.asked), signature: askedSignature },
+      run,
     ),
     policy: policy.signed.document,
     ...(!isCurrent && { current: current.signed.document satisfies Policy }),
     spec: spec.document,
+    ...(run !== undefined && { run: run.document }),
     ...(besides !== undefined && { publicPrivileges: besides }),
     roster: part.roster,
     trust: digestOf("trust", control.trust),
@@ -112,14 +120,42 @@ async function specOf(control: Control, digest: Digest): Promise<StoredSpec | un
 function signaturesOf(
   documents: readonly Signed<unknown>[],
   roster: RosterPart,
-  spec: { readonly digest: Digest; readonly signature: Signature },
+  ...others: readonly (DocumentSignature | undefined)[]
 ): Evidence["signatures"] {
   const signatures: Record<string, Signature[]> = {
     [roster.digest]: [roster.signature],
-    [spec.digest]: [spec.signature],
   };
+  for (const other of others) if (other !== undefined) signatures[other.digest] = [other.signature];
   for (const signed of documents) signatures[signed.digest] = [...signed.signatures];
   return signatures;
+}
+
+/** Somebody's signature over a document that the control plane has not signed. */
+interface DocumentSignature {
+  readonly digest: Digest;
+  readonly signature: Signature;
+}
+
+/**
+ * How the grant's action went, as its outpost signed it. Left out where the roster of the approval does not hold the outpost's key: then nobody could
+ * check it. @throws CardeaError `evidence_signature` where the row was altered
+ */
+async function runOf(
+  control: Control,
+  grant: StoredGrant,
+  part: RosterPart,
+): Promise<Awaited<ReturnType<typeof maybeOneRunDocument>>> {
+  const run = await maybeOneRunDocument(control.db, grant.id);
+  const key = part.roster.head.outposts?.find(({ id }) => id === grant.outpost)?.key;
+  if (run === undefined || key === undefined) return undefined;
+  if (
+    run.document.grant === grant.signed.digest &&
+    verifyDigest(run.signature, "outpost", fromBase64Url(key), run.digest)
+  )
+    return run;
+  throw new CardeaError("evidence_signature", `the stored run of grant \`${grant.id}\` was altered`, {
+    extra: { altered: run.document.id },
+  });
 }
 
 function gone(what: string): CardeaError {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CardeaError } from "@cardea/core/contract/errors";
-import type { GrantId, SubjectId } from "@cardea/core/contract/ids";
+import type { GrantId, OutpostId, SubjectId } from "@cardea/core/contract/ids";
 import { canonicalJson } from "@cardea/core/documents/canonical";
 import { digestOf, type Digest } from "@cardea/core/documents/digest";
 import type { Evidence } from "@cardea/core/documents/evidence";
@@ -9,6 +9,7 @@ import { RosterHead, RosterProof } from "@cardea/core/documents/roster";
 import { anyVerifies, Signature } from "@cardea/core/documents/signature";
 import type { Vote } from "@cardea/core/documents/vote";
 import { openRoster } from "@cardea/core/evidence/roster";
+import { parseBase64Url } from "@cardea/core/lib/base64url";
 import type { ControlKeys } from "../control.ts";
 import type { RosterView } from "../people/roster.ts";
 import type { Signed } from "../store/signed.ts";
@@ -72,6 +73,23 @@ export function readRosterPart(
   if (!opened.ok) throw altered(opened.code, `was altered: ${opened.detail}`);
   if (digest !== logged) throw altered("evidence_mismatch", "is not the one that the log names for its approval");
   return { digest, signature, roster: { head, entries } };
+}
+
+/**
+ * The key of an outpost by the roster that was kept with one of its grants, if the control plane signed that; an outpost's id has the same key for
+ * ever, so it does not matter which roster says so.
+ */
+export function keptOutpostKey(
+  { signing }: ControlKeys,
+  kept: string | undefined,
+  outpost: OutpostId,
+): Uint8Array | undefined {
+  const parsed = kept === undefined ? undefined : Kept.safeParse(parseJson(kept));
+  if (parsed?.success !== true) return undefined;
+  const { head, signature } = parsed.data;
+  if (!anyVerifies([signature], "control", signing.publicKey, digestOf("roster", head))) return undefined;
+  const key = head.outposts?.find(({ id }) => id === outpost)?.key;
+  return key === undefined ? undefined : parseBase64Url(key);
 }
 
 function parseJson(text: string): unknown {

@@ -110,9 +110,9 @@ async function recordCreated(
   });
 }
 
-/** Asks the outpost for the key. The evidence is put together when the task is sent, once the log covers the grant. */
+/** Asks the outpost for the key, or for the one run of an action. The evidence is put together when the task is sent, once the log covers the grant. */
 export async function enqueueIssue(tx: Tx, control: Control, outpost: OutpostId, grant: Grant): Promise<void> {
-  await enqueueTask(tx, control, outpost, { type: "issue", grant: grant.id });
+  await enqueueTask(tx, control, outpost, { type: "action" in grant.permissions ? "run" : "issue", grant: grant.id });
 }
 
 /** Everybody concerned, at once: reviewers, administrators, whose resource it is, and who made the request. */

@@ -3,6 +3,7 @@ import { toTime } from "@cardea/core/documents/primitives";
 import { record } from "../audit/record.ts";
 import type { Control, Tx } from "../control.ts";
 import type { SubjectId } from "@cardea/core/contract/ids";
+import { settleGrant } from "../requests/hold-tasks.ts";
 import { changeGrant, type StoredGrant } from "../store/grants.ts";
 import { enqueueTask } from "../store/tasks.ts";
 import { grantIds } from "./ids.ts";
@@ -50,6 +51,13 @@ export async function endGrantIn(
         actor: by,
       });
       await enqueueTask(tx, control, grant.outpost, { type: "end", grant: grant.id, why });
+      await settleGrant(
+        tx,
+        control,
+        grant,
+        why === "expired" ? "expired" : "withdrawn",
+        `its approval is over: ${detail ?? why}`,
+      );
       control.wake.signal("grants", tx);
       return { ...grant, state: "ending", why, detail };
     }

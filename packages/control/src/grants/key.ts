@@ -27,6 +27,8 @@ export async function fetchKey(control: Control, actor: Actor, id: GrantId): Pro
       throw new CardeaError("not_found", `there is no key for grant \`${id}\`, or it is not yours`);
     }
     const { grant } = found;
+    if (!("role" in grant.signed.document.permissions))
+      throw new CardeaError("not_found", "an action has no key; its answer is fetched by its request");
     const sealed = sealedKey(grant, toTime(control.clock.now()));
     await record(tx, control, {
       type: "key.delivered",
@@ -42,7 +44,11 @@ export async function fetchKey(control: Control, actor: Actor, id: GrantId): Pro
 /** Whether the key is still being made, for its requester: a glance, where fetching verifies and logs. Of anything else fetching says what it is. */
 export async function isStillMade({ db }: Pick<Control, "db">, actor: Actor, id: GrantId): Promise<boolean> {
   const glance = await maybeOneGrantGlance(db, id);
-  return glance?.requester === actor.subject && (glance.state === "scheduled" || glance.state === "issuing");
+  return (
+    glance?.requester === actor.subject &&
+    glance.role !== null &&
+    (glance.state === "scheduled" || glance.state === "issuing")
+  );
 }
 
 function sealedKey(grant: StoredGrant, now: string): NonNullable<StoredGrant["sealed"]> {

@@ -6,11 +6,13 @@ import type { AuditType } from "@cardea/core/contract/audit-types";
 import { CardeaError, isErrorCode } from "@cardea/core/contract/errors";
 import { GrantId, LeaseId, type OutpostId } from "@cardea/core/contract/ids";
 import type { LinkEvent, TaskResult } from "@cardea/core/wire/link";
-import { toTime } from "@cardea/core/documents/primitives";
+import { toTime, type Time } from "@cardea/core/documents/primitives";
 import type { LeaseState } from "@cardea/core/lifecycle/states";
+import { describeAction } from "@cardea/core/policy/describe";
 import { record } from "../audit/record.ts";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
+import { settleGrant } from "../requests/hold-tasks.ts";
 import { changeGrant, maybeOneGrantLocked, type StoredGrant } from "../store/grants.ts";
 import { changeLease, insertLiveLease, oneLeaseLocked } from "../store/leases.ts";
 import { enqueueTask } from "../store/tasks.ts";
@@ -66,10 +68,34 @@ export async function grantEnded(
     data: { grant: grant.signed.digest, why: reason },
     at,
   });
-  control.wake.signal("grants", tx);
+  signalEnd(tx, control, grant);
 }
 
-/** The key was not made. With `retryable` the outpost goes on trying. @throws CardeaError `link_message_invalid` for a grant of another outpost */
+/** The grant's one action was run. It is over, unless it was already; why it first began to end stands. The caller holds its lock. */
+export async function grantSpent(tx: Tx, control: Control, grant: StoredGrant, at: Time): Promise<void> {
+  const { id, state } = grant;
+  if (state === "scheduled" || state === "ended" || state === "failed") return;
+  const why = state === "ending" && grant.why !== undefined ? grant.why : "spent";
+  // Each step of its way is one of the table, though nobody sees it in between.
+  if (state === "issuing") await changeGrant(tx, id, { state: "active", issued_at: at });
+  if (state !== "ending") await changeGrant(tx, id, { state: "ending", why, ending_at: at });
+  await changeGrant(tx, id, { state: "ended", why, ended_at: at });
+  await record(tx, control, {
+    type: "grant.ended",
+    ids: grantIds(grant),
+    data: { grant: grant.signed.digest, why },
+    at,
+  });
+  signalEnd(tx, control, grant);
+}
+
+/** Who waits for an action looks at its request. */
+function signalEnd(tx: Tx, control: Control, { role }: StoredGrant): void {
+  control.wake.signal("grants", tx);
+  if (role === undefined) control.wake.signal("requests", tx);
+}
+
+/** The key was not made, or the action not run. With `retryable` the outpost goes on trying. @throws CardeaError `link_message_invalid` for a grant of another outpost */
 export async function issueFailed(
   tx: Tx,
   control: Control,
@@ -102,10 +128,16 @@ export async function issueFailed(
     to: grant.onBehalfOf === undefined ? [grant.requester] : [grant.requester, grant.onBehalfOf],
     request: grant.request,
     grant: grant.id,
-    words: `the key for ${grant.role ?? "an action"} on ${grant.resource} could not be made: ${failure.detail}`,
+    words: `${whatOf(grant)} on ${grant.resource} ${grant.role === undefined ? "was not done" : "could not be made"}: ${failure.detail}`,
     command: `cardea show ${grant.request}`,
   });
-  control.wake.signal("grants", tx);
+  await settleGrant(tx, control, grant, "refused", `it did not run: ${failure.detail}`);
+  signalEnd(tx, control, grant);
+}
+
+function whatOf({ role, signed }: StoredGrant): string {
+  const { permissions } = signed.document;
+  return "action" in permissions ? describeAction(permissions.action) : `the key for ${role ?? permissions.role}`;
 }
 
 /** Something happened at the outpost. It is logged, once by its id, and where it tells of a lease or a grant that is noted too. */

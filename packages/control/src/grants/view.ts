@@ -19,6 +19,7 @@ export function grantView(roster: RosterView, grant: StoredGrant, counts?: Sessi
     requester: subjectRef(roster, grant.requester),
     resource: grant.resource,
     ...(grant.role !== undefined && { role: grant.role }),
+    ...("action" in signed.document.permissions && { action: signed.document.permissions.action.name }),
     digest: signed.digest,
     document: signed.document,
     ...(lease?.nativeName !== undefined && { nativeName: lease.nativeName }),

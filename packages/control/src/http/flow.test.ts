@@ -2,12 +2,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endpoints, type EndpointName, type EndpointReply } from "@cardea/core/wire/api/endpoints";
 import type { z } from "zod";
-import { newId, type GrantId } from "@cardea/core/contract/ids";
+import { newId, TaskId, type GrantId } from "@cardea/core/contract/ids";
+import { Digest, digestOf } from "@cardea/core/documents/digest";
+import type { Action } from "@cardea/core/documents/request";
 import { toTime } from "@cardea/core/documents/primitives";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { startTestCluster, type TestCluster } from "@cardea/testing/cluster";
 import { startTestControl, type TestControl } from "@cardea/testing/control";
 import { deliveryKey, scenario, scenarioPolicy, type Scenario } from "@cardea/testing/scenario";
+import { actionPolicy, named, playOutpost, update, type PlayedOutpost } from "@cardea/testing/played-outpost";
+import { takeConnection } from "../store/outposts.ts";
 import { startSequencer, type Sequencer } from "../audit/sequencer.ts";
 import { grantIssued } from "../grants/outcomes.ts";
 import { makeToken } from "../people/bearer.ts";
@@ -321,5 +325,75 @@ describe("resources, policy and log", () => {
     );
     expect(events.length).toBeGreaterThan(3);
     expect(events.every((event) => Object.values(event.ids).includes(ada))).toBe(true);
+  });
+});
+
+describe("an exact action", () => {
+  const action: Action = { ...named("sql.update"), what: update.what };
+  const asked = { type: action.type, what: action.what };
+  let play: PlayedOutpost;
+
+  beforeAll(async () => {
+    const { policy } = await ask("root", "currentPolicy");
+    await ask("root", "applyPolicy", { body: { source: actionPolicy, base: policy.version } });
+    const { clock, db } = plane.control;
+    play = await playOutpost(plane, given, { ...clock, set: () => undefined, advance: () => undefined });
+    await takeConnection(db, given.outpost, "link", play.now(), toTime(clock.now() + 600_000));
+  });
+
+  /** What the outpost finds, as soon as it is asked. */
+  async function finding<T>(work: Promise<T>): Promise<T> {
+    const over = new AbortController();
+    const done = work.finally(() => over.abort());
+    while (!over.signal.aborted) {
+      for (const { task, state } of await play.tasks("preview"))
+        if (state === "open")
+          await play.receipt(TaskId.parse(task), { type: "previewed", action, estimate: { rows: 1 } });
+      await sleep(10);
+    }
+    return await done;
+  }
+
+  test("is looked at, asked for, approved, waited for, and its answer fetched", async () => {
+    const seen = await finding(ask("ada", "previewAction", { body: { resource: "prod-orders", action: asked } }));
+    expect(seen).toMatchObject({ action, estimate: { rows: 1 }, decision: { effect: "review" } });
+    const body = {
+      resource: "prod-orders",
+      ask: { action: asked },
+      justification: "refund case 4711",
+      window: { duration: "5m" },
+      deliverTo: deliveryKey,
+    };
+    const { id } = await finding(ask("ada", "submitRequest", { body }));
+    const { digest } = await ask("dan", "showRequest", { id });
+    expect(await refused("ada", "fetchResult", { id })).toBe("not_found");
+    const { grant } = await ask("dan", "castVote", { id, body: { verdict: "approve", digest } });
+    if (grant === undefined) throw new Error("it is approved");
+    const sealed = { enc: "AAAA", ciphertext: "QUJD" };
+    const result = { binding: action.binding ?? {}, resultDigest: digestOf("sealed", sealed) };
+    const told = play.ended({ grant: grant.id, digest: Digest.parse(grant.digest) }, result);
+    const waiting = ask("ada", "showRequest", { id, query: { wait: 20, since: "approved" } });
+    const answer = ask("ada", "fetchResult", { id, query: { wait: 20 } });
+    await sleep(100);
+    await play.receipt(await play.runTask(grant.id), { ...told, sealed });
+    expect(await waiting).toMatchObject({ state: "approved", run: { state: "done" }, grant: { why: "spent" } });
+    expect(await answer).toEqual(sealed);
+    expect(await refused("dan", "fetchResult", { id })).toBe("not_found");
+    expect((await ask("root", "listRuns")).items[0]).toMatchObject({ id: told.run.id, request: id, state: "done" });
+    expect(await refused("root", "resolveRun", { id: told.run.id, body: { outcome: "done", comment: "" } })).toBe(
+      "conflict",
+    );
+    expect(await refused("ada", "resolveRun", { id: told.run.id, body: { outcome: "done", comment: "" } })).toBe(
+      "forbidden",
+    );
+  });
+
+  test("of another form is refused by the contract", async () => {
+    const ask = (over: object) =>
+      refused("ada", "submitRequest", {
+        body: { resource: "prod-orders", window: { duration: "5m" }, ask: { action: over } },
+      });
+    for (const over of [{}, { type: "sql" }, { ...asked, extra: 1 }, { ...asked, what: { text: "x".repeat(600_000) } }])
+      expect(await ask(over)).toBe("invalid_request");
   });
 });

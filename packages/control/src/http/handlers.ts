@@ -3,6 +3,7 @@
  * permissions by the table, idempotency and cursors are around it, in `routes.ts`.
  */
 import type { endpoints, Endpoint, EndpointInput, EndpointName, EndpointReply } from "@cardea/core/wire/api/endpoints";
+import type { RequestView } from "@cardea/core/wire/api/requests";
 import type { KeyView } from "@cardea/core/wire/api/grants";
 import { digestOf } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";
@@ -30,6 +31,11 @@ import { applyPolicy } from "../policy/apply.ts";
 import { currentPolicy } from "../policy/current.ts";
 import { planPolicy } from "../policy/plan.ts";
 import { simulatePolicy } from "../policy/simulate.ts";
+import { readRecording } from "../recordings/read.ts";
+import { previewAction } from "../requests/preview.ts";
+import { listRuns } from "../runs/list.ts";
+import { resolveRun } from "../runs/resolve.ts";
+import { fetchResult, isStillRun } from "../runs/result.ts";
 import { listRequests } from "../requests/list.ts";
 import { showRequest } from "../requests/show.ts";
 import { submitRequest } from "../requests/submit.ts";
@@ -63,6 +69,12 @@ export type Handlers = {
   ) => Promise<EndpointReply<EndpointOf<Name>>> | EndpointReply<EndpointOf<Name>>;
 };
 
+/** Whether nothing more will come of the request. */
+function isOver({ state, document, grant }: RequestView): boolean {
+  if (state !== "approved" || !("action" in document.asked.ask)) return state !== "pending";
+  return grant === undefined || grant.state === "ended" || grant.state === "failed";
+}
+
 export const handlers: Handlers = {
   meta: ({ control }) => ({
     version: control.settings.version,
@@ -91,14 +103,27 @@ export const handlers: Handlers = {
       seconds: wait,
       signal,
       read: () => showRequest(control, caller.actor, params.id),
-      // `since` is a state, or a state and a number of votes: `pending:1`.
+      // `since` is a state, or a state and a number of votes: `pending:1`. An approved action goes on until its run is over.
       isNews: (view) =>
-        view.state !== "pending" ||
+        (view.state !== "pending" && (since !== "approved" || isOver(view))) ||
         (since !== undefined && since !== view.state && since !== `${view.state}:${view.votes.length}`),
     }),
   castVote: ({ control, caller, params, body }) => castVote(control, caller.actor, params.id, body),
   withdrawRequest: ({ control, caller, params }) => withdrawRequest(control, caller.actor, params.id),
   evidence: ({ control, caller, params }) => grantEvidence(control, caller.actor, params.id),
+  fetchResult: async ({ control, caller, params, query, signal }) => {
+    await waitForNews(control, {
+      channel: "requests",
+      seconds: query.wait,
+      signal,
+      read: () => isStillRun(control, caller.actor, params.id),
+      isNews: (running) => !running,
+    });
+    return await fetchResult(control, caller.actor, params.id);
+  },
+  previewAction: ({ control, caller, body }) => previewAction(control, caller.actor, body),
+  listRuns: ({ control, caller, query }) => listRuns(control, caller.actor, query),
+  resolveRun: ({ control, caller, params, body }) => resolveRun(control, caller.actor, params.id, body),
 
   listGrants: ({ control, caller, query }) => listGrants(control, caller.actor, query),
   showGrant: ({ control, caller, params, query: { wait, since }, signal }) =>
@@ -138,6 +163,8 @@ export const handlers: Handlers = {
   showSession: ({ control, caller, params }) => showSession(control, caller.actor, params.id),
   endSession: ({ control, caller, params, body }) =>
     endSession(control, caller.actor, params.id, body ?? { comment: "" }),
+  recording: ({ control, caller, params, query, signal }) =>
+    readRecording(control, caller.actor, params.id, query, signal),
 
   listResources: ({ control, caller, query }) => listResources(control, caller.actor, query),
   showResource: ({ control, caller, params }) => showResource(control, caller.actor, params.name),

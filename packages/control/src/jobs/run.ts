@@ -11,6 +11,7 @@ import type { Control } from "../control.ts";
 import { beginGrant, expireGrant, rejudgeGrant } from "../grants/judge.ts";
 import { currentRoster } from "../people/roster.ts";
 import { policyInForce } from "../policy/current.ts";
+import { oldRecordings, removeRecording } from "../recordings/sweep.ts";
 import { expireRequest } from "../requests/expire.ts";
 import { rejudgeRequest } from "../requests/rejudge.ts";
 import { escalate, remindOf } from "../requests/remind.ts";
@@ -89,6 +90,7 @@ export async function runOnce(control: Control): Promise<void> {
     () => manyDueGrants(db, "not_after", toTime(control.clock.now() - endGraceMs), atOnce),
     expireGrant,
   );
+  await each(control, "remove recordings", () => oldRecordings(control, atOnce), removeRecording);
 }
 
 /** Finds what is due and does it, one after the other; a full batch is followed by the next look. What was done once is not done again in one run. */

@@ -2,6 +2,7 @@
  * One link, proven on both sides: reads what the outpost tells and has it applied, sends it state and tasks, and notices when it is gone.
  * Whatever is sent is sent again by the next link until it is receipted, so this class forgets everything when its socket closes.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { WebSocket } from "ws";
 import type { Enrolment } from "@cardea/core/wire/enrolment";
 import { CardeaError } from "@cardea/core/contract/errors";
@@ -11,9 +12,11 @@ import {
   type FromControl,
   type LinkEvent,
   type Receipt,
+  type RecordingPiece,
 } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Control } from "../control.ts";
+import { takePieces } from "../recordings/receive.ts";
 import { keepConnection } from "../store/outposts.ts";
 import { transact } from "../store/transaction.ts";
 import { Drain } from "./drain.ts";
@@ -35,6 +38,8 @@ const maxBatch = 200;
 const maxQueued = 2_000;
 /** RFC 6455, section 7.4.2: codes from 4000 on are the application's. */
 const replacedCode = 4_001;
+/** Between two attempts to store pieces of recordings. */
+const pieceRetryMs = 2_000;
 
 const nothingCarried: Carried = {
   checkpointSize: 0,
@@ -56,6 +61,8 @@ export class LinkConnection {
   /** Somebody waits for what receipts say, so they never stand behind a burst of events. */
   readonly #urgent: Drain<Receipt | Pong>;
   readonly #rest: Drain<LinkEvent | Report>;
+  /** They wait for a disk, and nobody waits for them. */
+  readonly #pieces: Drain<RecordingPiece>;
   #stating: Promise<void> = Promise.resolve();
   #heardAtMs: number;
   /** What the outpost has of the log, the policy and the people it was sent, and whether a checkpoint went out since the last ping. */
@@ -65,6 +72,7 @@ export class LinkConnection {
   #pinged = false;
   #statedAtMs = 0;
   #beat: NodeJS.Timeout | undefined;
+  readonly #gone = new AbortController();
   readonly #unsubscribe: (() => void)[] = [];
 
   /** Listens from now on; nothing is said before `start`. */
@@ -77,6 +85,7 @@ export class LinkConnection {
     const onFault = (error: unknown): void => this.#onFault(error);
     this.#urgent = new Drain(maxBatch, (batch) => this.#takeUrgent(batch), onFault);
     this.#rest = new Drain(maxBatch, (batch) => this.#takeRest(batch), onFault);
+    this.#pieces = new Drain(maxBatch, (batch) => this.#takePieces(batch), onFault);
     this.#tasks = new TaskSender(control, outpost.id, {
       send: (message) => this.#send(message),
       congested: () => socket.bufferedAmount > maxLinkMessageBytes,
@@ -86,12 +95,16 @@ export class LinkConnection {
     this.closed = new Promise((resolve) => {
       socket.once("close", () => {
         clearInterval(this.#beat);
+        this.#gone.abort();
         for (const unsubscribe of this.#unsubscribe) unsubscribe();
         const done = (): void => resolve();
-        Promise.allSettled([this.#urgent.settled(), this.#rest.settled(), this.#stating, this.#tasks.close()]).then(
-          done,
-          done,
-        );
+        Promise.allSettled([
+          this.#urgent.settled(),
+          this.#rest.settled(),
+          this.#pieces.settled(),
+          this.#stating,
+          this.#tasks.close(),
+        ]).then(done, done);
       });
     });
     frames.listen((frame) => this.#hear(frame));
@@ -111,6 +124,7 @@ export class LinkConnection {
     this.#ping();
     this.#urgent.open();
     this.#rest.open();
+    this.#pieces.open();
   }
 
   /** A newer link of the same outpost counts. */
@@ -156,8 +170,9 @@ export class LinkConnection {
       return;
     }
     if (message.kind === "receipt" || message.kind === "pong") this.#urgent.push(message);
+    else if (message.kind === "recording") this.#pieces.push(message);
     else this.#rest.push(message);
-    if (this.#urgent.size + this.#rest.size > maxQueued) this.#socket.pause();
+    if (this.#queued > maxQueued) this.#socket.pause();
   }
 
   #onFault(error: unknown): void {
@@ -183,8 +198,26 @@ export class LinkConnection {
     this.#resume();
   }
 
+  /** Pieces of recordings, until they are stored: what the disk does not take now, it may take later. */
+  async #takePieces(batch: readonly RecordingPiece[]): Promise<void> {
+    let left = batch;
+    while (!this.#gone.signal.aborted) {
+      const ids = await takePieces(this.#control, this.outpost, left);
+      if (ids.length > 0) this.#send({ kind: "ack", ids });
+      const taken = new Set(ids);
+      left = left.filter(({ id }) => !taken.has(id));
+      if (left.length === 0) break;
+      await sleep(pieceRetryMs, undefined, { signal: this.#gone.signal }).catch(() => undefined);
+    }
+    this.#resume();
+  }
+
+  get #queued(): number {
+    return this.#urgent.size + this.#rest.size + this.#pieces.size;
+  }
+
   #resume(): void {
-    if (this.#urgent.size + this.#rest.size < maxQueued / 2) this.#socket.resume();
+    if (this.#queued < maxQueued / 2) this.#socket.resume();
   }
 
   async #apply(batch: readonly Message[]): Promise<void> {

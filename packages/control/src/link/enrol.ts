@@ -20,6 +20,7 @@ import { endGrantIn } from "../grants/end.ts";
 import { nameOutpost } from "../people/change-roster.ts";
 import { currentRoster } from "../people/roster.ts";
 import { maybeOneGrantLocked } from "../store/grants.ts";
+import { closeSessionsOf } from "../sessions/outcomes.ts";
 import { insertOutpost, spendEnrolmentToken, type Inheritance } from "../store/outposts.ts";
 import { signDocument } from "../store/signed.ts";
 import { moveEndings } from "../store/tasks.ts";
@@ -123,6 +124,7 @@ async function inherit(
   { from, grants }: Inheritance,
 ): Promise<void> {
   await moveEndings(tx, from, id, enrolledAt);
+  await closeSessionsOf(tx, control, from, enrolledAt);
   for (const grantId of grants) {
     const grant = await maybeOneGrantLocked(tx, control.keys, grantId);
     if (grant !== undefined)

@@ -12,7 +12,11 @@ import type { Control, Tx } from "../control.ts";
 import { record, recordAll } from "../audit/record.ts";
 import { grantEnded, grantIssued, issueFailed, leaseEvent } from "../grants/outcomes.ts";
 import { sessionEvent } from "../sessions/outcomes.ts";
-import { closeTasks, maybeOneTask, noteInbox, postponeTask } from "../store/tasks.ts";
+import { actionHeld, actionWithdrawn } from "../requests/hold.ts";
+import { ran, runResolved, runStarted } from "../runs/outcomes.ts";
+import { policyInForce } from "../policy/current.ts";
+import type { StoredPolicy } from "../store/policies.ts";
+import { closeTasks, maybeOneTask, noteInbox, noteTaskResult, postponeTask } from "../store/tasks.ts";
 import { manyGrantsOf } from "../store/outposts.ts";
 import { transact } from "../store/transaction.ts";
 import { takeRemoval } from "./removal.ts";
@@ -35,6 +39,10 @@ const outpostTypes: ReadonlySet<AuditType> = new Set<AuditType>([
   "lease.misused",
   "session.opened",
   "session.closed",
+  "action.held",
+  "action.withdrawn",
+  "run.started",
+  "run.resolved",
   "grant.ended",
   "resource.stranger",
   "security.refused",
@@ -50,7 +58,9 @@ export async function applyMessages(
   messages: readonly Message[],
 ): Promise<EventId[]> {
   try {
-    await transact(control, (tx) => apply(tx, control, outpost, messages));
+    // Read before, since a transaction that waits for a second connection of the pool could wait for itself.
+    const policy = messages.some(isHeld) ? await policyInForce(control) : undefined;
+    await transact(control, (tx) => apply(tx, control, outpost, policy, messages));
     return messages.map((message) => message.id);
   } catch (error) {
     if (messages.length === 1) {
@@ -66,7 +76,18 @@ export async function applyMessages(
   }
 }
 
-async function apply(tx: Tx, control: Control, outpost: Enrolment, messages: readonly Message[]): Promise<void> {
+function isHeld(message: Message): boolean {
+  return message.kind === "event" && message.type === "action.held";
+}
+
+/** `policy`: in force, where a message needs it. */
+async function apply(
+  tx: Tx,
+  control: Control,
+  outpost: Enrolment,
+  policy: StoredPolicy | undefined,
+  messages: readonly Message[],
+): Promise<void> {
   const fresh = await noteInbox(
     tx,
     outpost.id,
@@ -78,7 +99,7 @@ async function apply(tx: Tx, control: Control, outpost: Enrolment, messages: rea
     if (!fresh.has(message.id)) continue;
     if (message.kind === "receipt") await applyReceipt(tx, control, outpost, message);
     else if (isNote(message)) notes.push(message);
-    else await applyEvent(tx, control, outpost, message);
+    else await applyEvent(tx, control, outpost, policy, message);
   }
   await noteEvents(tx, control, outpost, notes);
 }
@@ -126,13 +147,16 @@ async function noteEvents(tx: Tx, control: Control, outpost: Enrolment, events: 
   );
 }
 
+const awaited: ReadonlySet<TaskResult["type"]> = new Set(["checked", "configured", "previewed"]);
+
 async function applyReceipt(tx: Tx, control: Control, outpost: Enrolment, { task, outcome }: Receipt): Promise<void> {
   const at = toTime(control.clock.now());
   if (outcome.ok) {
+    if (outcome.result.type === "previewed") await noteTaskResult(tx, task, outpost.id, outcome.result);
     await applyResult(tx, control, outpost, outcome.result);
     await closeTasks(tx, { id: task, outpost: outpost.id }, { state: "done", at });
     // Who asked for a look or a configuration waits for the task; who asked for a key waits for the grant.
-    if (outcome.result.type === "checked" || outcome.result.type === "configured") control.wake.signal("tasks", tx);
+    if (awaited.has(outcome.result.type)) control.wake.signal("tasks", tx);
     return;
   }
   await applyFailure(tx, control, outpost, task, outcome);
@@ -147,7 +171,12 @@ async function applyResult(tx: Tx, control: Control, outpost: Enrolment, result:
     case "ended":
       await grantEnded(tx, control, outpost.id, result);
       return;
+    case "ran":
+      await ran(tx, control, outpost, result);
+      return;
     case "closed":
+    case "noted":
+    case "previewed":
       return;
     case "checked":
     case "configured":
@@ -173,20 +202,32 @@ async function applyFailure(
   const stored = await maybeOneTask(tx, task);
   if (stored?.state !== "open") return;
   const now = control.clock.now();
-  if (retryable && (stored.task.type !== "issue" || now < timeMs(stored.createdAt) + retryIssueMs)) {
+  const begins = stored.task.type === "issue" || stored.task.type === "run" ? stored.task : undefined;
+  if (
+    retryable &&
+    stored.task.type !== "preview" &&
+    (begins === undefined || now < timeMs(stored.createdAt) + retryIssueMs)
+  ) {
     const delayMs = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(stored.attempts, 10));
     await postponeTask(tx, task, toTime(now + delayMs));
-    if (stored.task.type === "issue")
-      await issueFailed(tx, control, outpost.id, { grant: stored.task.grant, code, detail, retryable });
+    if (begins !== undefined)
+      await issueFailed(tx, control, outpost.id, { grant: begins.grant, code, detail, retryable });
     return;
   }
   await closeTasks(tx, { id: task, outpost: outpost.id }, { state: "failed", at: toTime(now), code, detail });
-  if (stored.task.type === "issue")
-    await issueFailed(tx, control, outpost.id, { grant: stored.task.grant, code, detail, retryable: false });
-  else control.log.warn({ outpost: outpost.id, task, code }, `a task failed: ${detail}`);
+  if (begins !== undefined)
+    await issueFailed(tx, control, outpost.id, { grant: begins.grant, code, detail, retryable: false });
+  else if (stored.task.type !== "preview")
+    control.log.warn({ outpost: outpost.id, task, code }, `a task failed: ${detail}`);
 }
 
-async function applyEvent(tx: Tx, control: Control, outpost: Enrolment, told: LinkEvent): Promise<void> {
+async function applyEvent(
+  tx: Tx,
+  control: Control,
+  outpost: Enrolment,
+  policy: StoredPolicy | undefined,
+  told: LinkEvent,
+): Promise<void> {
   const event: LinkEvent = { ...told, ids: { ...told.ids, outpost: outpost.id } };
   if (!outpostTypes.has(event.type)) {
     await record(tx, control, {
@@ -197,11 +238,28 @@ async function applyEvent(tx: Tx, control: Control, outpost: Enrolment, told: Li
     });
     return;
   }
-  if (event.type === "session.opened" || event.type === "session.closed")
-    await sessionEvent(tx, control, outpost.id, event.type, event);
-  // The end of a grant is logged where it is applied, in the control plane's own words.
-  else if (event.type !== "grant.ended") await leaseEvent(tx, control, outpost.id, event);
-  await endedByItself(tx, control, outpost, event);
+  switch (event.type) {
+    case "session.opened":
+    case "session.closed":
+      await sessionEvent(tx, control, outpost.id, event.type, event);
+      return;
+    case "action.held":
+      await actionHeld(tx, control, outpost, policy, event);
+      return;
+    case "action.withdrawn":
+      await actionWithdrawn(tx, control, outpost, event);
+      return;
+    case "run.started":
+      await runStarted(tx, control, outpost, event);
+      return;
+    case "run.resolved":
+      await runResolved(tx, control, outpost, event);
+      return;
+    default:
+      // The end of a grant is logged where it is applied, in the control plane's own words.
+      if (event.type !== "grant.ended") await leaseEvent(tx, control, outpost.id, event);
+      await endedByItself(tx, control, outpost, event);
+  }
 }
 
 /**

@@ -13,7 +13,9 @@ import { toTime } from "@cardea/core/documents/primitives";
 import { toHex } from "@cardea/core/lib/hex";
 import type { Control } from "../control.ts";
 import { record } from "../audit/record.ts";
+import { nameOutpostKey } from "../people/change-roster.ts";
 import { leaveConnection, takeConnection } from "../store/outposts.ts";
+import { forgetOldResults } from "../store/runs.ts";
 import { forgetOldTasks } from "../store/tasks.ts";
 import { transact } from "../store/transaction.ts";
 import { LinkConnection, silenceMs } from "./connection.ts";
@@ -25,6 +27,9 @@ const maxHandshakes = 64;
 const forgetEveryMs = 600_000;
 const forgetAfterMs = 30 * 86_400_000;
 const forgetAtOnce = 10_000;
+/** For so long an action's sealed answer can be fetched. */
+const forgetResultsAfterMs = 7 * 86_400_000;
+const forgetResultsAtOnce = 500;
 
 export interface Link {
   /** Takes over an upgrade request for `/v1/link`. */
@@ -127,6 +132,7 @@ class LinkServer implements Link {
     const now = this.#control.clock.now();
     await transact(this.#control, async (tx) => {
       await takeConnection(tx, outpost.id, id, toTime(now), toTime(now + silenceMs));
+      await nameOutpostKey(tx, this.#control, outpost);
       await record(tx, this.#control, {
         type: "outpost.connected",
         ids: { outpost: outpost.id },
@@ -149,6 +155,8 @@ class LinkServer implements Link {
   }
 
   async #forget(): Promise<void> {
-    await forgetOldTasks(this.#control.db, toTime(this.#control.clock.now() - forgetAfterMs), forgetAtOnce);
+    const now = this.#control.clock.now();
+    await forgetOldTasks(this.#control.db, toTime(now - forgetAfterMs), forgetAtOnce);
+    await forgetOldResults(this.#control.db, toTime(now - forgetResultsAfterMs), forgetResultsAtOnce);
   }
 }

@@ -65,6 +65,7 @@ export async function assembleState(control: Control, outpost: OutpostId, before
       entries,
       ...(head !== undefined && { checkpoint: head.note }),
       ...(consistency !== undefined && { consistency }),
+      recordingKey: control.keys.recording.publicKey,
     },
   };
 }

@@ -43,7 +43,10 @@ export class TaskSender {
   /** Since when each is out. */
   readonly #unreceipted = new Map<TaskId, number>();
   /** Taken, and waiting for the log to cover their grant. */
-  readonly #waiting = new Map<TaskId, { readonly grant: GrantId; readonly sinceMs: number }>();
+  readonly #waiting = new Map<
+    TaskId,
+    { readonly type: "issue" | "run"; readonly grant: GrantId; readonly sinceMs: number }
+  >();
   #started = false;
   #closing = false;
   #running: Promise<void> | undefined;
@@ -154,8 +157,8 @@ export class TaskSender {
   #begin({ id, task }: TakenTask, nowMs: number): void {
     this.#unreceipted.set(id, nowMs);
     // Without evidence a waiting task is what is sent, but for its id; a spread forgets which of the kinds it was.
-    if (task.type !== "issue") this.#wire.send({ kind: "task", task: { ...task, id } as Task });
-    else this.#waiting.set(id, { grant: task.grant, sinceMs: nowMs });
+    if (task.type !== "issue" && task.type !== "run") this.#wire.send({ kind: "task", task: { ...task, id } as Task });
+    else this.#waiting.set(id, { ...task, sinceMs: nowMs });
   }
 
   async #untilNext(nowMs: number): Promise<number> {
@@ -172,8 +175,8 @@ export class TaskSender {
       waiting.map(([, { grant }]) => grant),
     );
     await Promise.all(
-      waiting.map(async ([id, { grant, sinceMs }]) => {
-        const sent = logged.has(grant) && (await this.#sendIssue(id, grant));
+      waiting.map(async ([id, { type, grant, sinceMs }]) => {
+        const sent = logged.has(grant) && (await this.#sendWithEvidence(type, id, grant));
         if (sent) this.#waiting.delete(id);
         else if (now - sinceMs > coverMs) await this.#postpone(id);
       }),
@@ -181,7 +184,7 @@ export class TaskSender {
   }
 
   /** `false` where no head covers the grant yet. */
-  async #sendIssue(id: TaskId, grant: GrantId): Promise<boolean> {
+  async #sendWithEvidence(type: "issue" | "run", id: TaskId, grant: GrantId): Promise<boolean> {
     try {
       const evidence = await assembleEvidence(this.#control, grant, "issue");
       if (evidence === undefined) return false;
@@ -189,7 +192,7 @@ export class TaskSender {
         const consistency = await this.#joining(evidence);
         this.#wire.send({
           kind: "task",
-          task: { type: "issue", id, grant, evidence, ...(consistency !== undefined && { consistency }) },
+          task: { type, id, grant, evidence, ...(consistency !== undefined && { consistency }) },
         });
       });
     } catch (error) {

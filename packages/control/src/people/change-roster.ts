@@ -1,7 +1,8 @@
 import type { AuditType } from "@cardea/core/contract/audit-types";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { OutpostId, SubjectId } from "@cardea/core/contract/ids";
-import type { RosterEntry, RosterOutpost } from "@cardea/core/documents/roster";
+import type { RosterEntry } from "@cardea/core/documents/roster";
+import type { Enrolment } from "@cardea/core/wire/enrolment";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
 import { lockRoster, upsertRosterEntry } from "../store/people.ts";
@@ -38,7 +39,7 @@ const maxOutposts = 1_000;
 export async function nameOutpost(
   tx: Tx,
   control: Control,
-  { name, id }: RosterOutpost,
+  { name, id, identityKey }: NamedOutpost,
   replaces: OutpostId | undefined,
 ): Promise<boolean> {
   await lockRoster(tx);
@@ -47,10 +48,28 @@ export async function nameOutpost(
   const others = (view.head.outposts ?? []).filter((outpost) => outpost.name !== name);
   if (others.length >= maxOutposts)
     throw new CardeaError("conflict", `there are ${maxOutposts} outposts; replace one of them`);
-  await storeNextRoster(tx, control, view, { outposts: [...others, { name, id }] });
+  await storeNextRoster(tx, control, view, { outposts: [...others, { name, id, key: identityKey }] });
   control.wake.signal("people", tx);
   return true;
 }
+
+/** Puts the outpost's key beside its name where it is not there yet: outposts that enrolled before the roster held keys. */
+export async function nameOutpostKey(tx: Tx, control: Control, { name, id, identityKey }: NamedOutpost): Promise<void> {
+  const isKeyless = (view: RosterView): boolean =>
+    view.head.outposts?.some((outpost) => outpost.id === id && outpost.key === undefined) === true;
+  if (!isKeyless(await rosterIn(tx, control))) return;
+  await lockRoster(tx);
+  const view = await rosterIn(tx, control);
+  if (!isKeyless(view)) return;
+  const outposts = (view.head.outposts ?? []).map((outpost) =>
+    outpost.id === id ? { name, id, key: identityKey } : outpost,
+  );
+  await storeNextRoster(tx, control, view, { outposts });
+  control.wake.signal("people", tx);
+}
+
+/** An outpost as the roster names it: by its name, which it alone has, and its key. */
+type NamedOutpost = Pick<Enrolment, "name" | "id" | "identityKey">;
 
 function refuseUnsound(before: RosterView, after: RosterTree): void {
   const entries = after.leaves.map((leaf) => leaf.entry);

@@ -1,8 +1,10 @@
+import type { z } from "zod";
 import type { SubmitRequestParsed } from "@cardea/core/wire/api/requests";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId, type GrantId, type SubjectId } from "@cardea/core/contract/ids";
-import { toTime } from "@cardea/core/documents/primitives";
-import type { Asked, Facts, Request } from "@cardea/core/documents/request";
+import type { Decision } from "@cardea/core/documents/decision";
+import { toTime, type JsonValue } from "@cardea/core/documents/primitives";
+import type { Ask, Asked, Facts, Request } from "@cardea/core/documents/request";
 import type { RosterEntry } from "@cardea/core/documents/roster";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import { decide } from "@cardea/core/policy/decide";
@@ -53,7 +55,8 @@ export async function reviewsOwedLocked(
   return await reviewsOwed(tx, control, subjects);
 }
 
-async function reviewsOwed(
+/** Break-glass grants of these subjects that wait for a review. */
+export async function reviewsOwed(
   db: Tx | Control["db"],
   control: Control,
   subjects: readonly SubjectId[],
@@ -62,8 +65,15 @@ async function reviewsOwed(
 }
 
 /** Whose debts count: an agent's are also those of whom it acts for, or one would borrow the other's clean hands. */
-function behind(entry: RosterEntry): SubjectId[] {
+export function behind(entry: RosterEntry): SubjectId[] {
   return entry.actsFor === undefined ? [entry.subject] : [entry.actsFor, entry.subject];
+}
+
+/** What is asked for, as the outpost found it. */
+export interface Found {
+  readonly ask: Ask;
+  /** Changes by itself and so is no part of the action: shown to approvers, and a fact that rules may look at. */
+  readonly estimate?: { readonly rows: number };
 }
 
 /** The signed request: what is asked, what was verified of who asks, and what policy says to it. */
@@ -72,20 +82,49 @@ export function decideAsked(
   actor: Actor,
   ground: Ground,
   input: SubmitRequestParsed,
+  found: Found,
   nowMs: number,
 ): Signed<Request> {
-  const { policy, resource, roster } = ground;
-  const asked = askedOf(control, roster, actor, input);
+  const asked = askedOf(control, ground.roster, actor, input, found.ask);
   const facts = factsOf(ground, actor, input.asserted);
-  const createdAt = toTime(nowMs);
-  const decision = decide({
+  if (found.estimate === undefined) return signRequest(control, ground, asked, facts, nowMs);
+  const estimated = withPreview(facts, { estimate: found.estimate });
+  // What there is behind the names is nothing for somebody who may not ask: the refusal is kept without it, unless it is what refuses.
+  const isFree = ({ effect }: Decision): boolean => effect !== "deny";
+  const shown = isFree(decideOn(ground, asked, estimated, nowMs)) || isFree(decideOn(ground, asked, facts, nowMs));
+  return signRequest(control, ground, asked, shown ? estimated : facts, nowMs);
+}
+
+/** `Object.assign`, because a spread would forget that further facts may stand beside these. */
+export function withPreview(facts: Facts, preview: JsonObject): Facts {
+  return { ...facts, verified: Object.assign({}, facts.verified, { preview }) };
+}
+
+type JsonObject = Readonly<Record<string, z.infer<typeof JsonValue>>>;
+
+/** What policy says to it as things stand at that instant. */
+export function decideOn({ policy, resource }: Ground, asked: Asked, facts: Facts, nowMs: number): Decision {
+  return decide({
     policy: policy.signed.document,
     policyDigest: policy.signed.digest,
     asked,
     spec: resource.spec,
     facts,
-    createdAt,
+    createdAt: toTime(nowMs),
   });
+}
+
+/** Decides and signs, as a request of its own. */
+export function signRequest(
+  control: Control,
+  ground: Ground,
+  asked: Asked,
+  facts: Facts,
+  nowMs: number,
+): Signed<Request> {
+  const { resource } = ground;
+  const createdAt = toTime(nowMs);
+  const decision = decideOn(ground, asked, facts, nowMs);
   const request: Request = {
     v: 1,
     id: newId("request", control.clock, control.random),
@@ -98,9 +137,9 @@ export function decideAsked(
   return signDocument(control.keys, "request", request);
 }
 
-function askedOf(control: Control, roster: RosterView, actor: Actor, input: SubmitRequestParsed): Asked {
+function askedOf(control: Control, roster: RosterView, actor: Actor, input: SubmitRequestParsed, ask: Ask): Asked {
   const entry = roster.entry(actor.subject) ?? actor.entry;
-  const { resource, ask, justification, ticket, window, limits, via, deliverTo, breakGlass } = input;
+  const { resource, justification, ticket, window, limits, via, deliverTo, breakGlass } = input;
   return {
     nonce: input.nonce ?? toBase64Url(control.random.bytes(16)),
     requester: {
@@ -121,7 +160,12 @@ function askedOf(control: Control, roster: RosterView, actor: Actor, input: Subm
   };
 }
 
-function factsOf({ roster, reviewsOwed }: Ground, actor: Actor, asserted: SubmitRequestParsed["asserted"]): Facts {
+/** What is verified of who calls. */
+export function factsOf(
+  { roster, reviewsOwed }: Ground,
+  actor: Actor,
+  asserted?: SubmitRequestParsed["asserted"],
+): Facts {
   const entry = roster.entry(actor.subject) ?? actor.entry;
   return {
     verified: {

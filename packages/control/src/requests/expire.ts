@@ -5,6 +5,7 @@ import type { Control, Tx } from "../control.ts";
 import { rosterIn, type RosterView } from "../people/roster.ts";
 import { decideRequest, manyVotes, maybeOneRequestLocked, type StoredRequest } from "../store/requests.ts";
 import { transact } from "../store/transaction.ts";
+import { settleRequest } from "./hold-tasks.ts";
 import { tellRequester } from "./tell.ts";
 import { requestIds } from "./view.ts";
 
@@ -45,5 +46,6 @@ export async function expireIn(
     data: { request: signed.digest, why, voters },
   });
   await tellRequester(tx, control, roster, signed, "request.expired", words[why]);
+  await settleRequest(tx, control, signed, "expired", words[why]);
   control.wake.signal("requests", tx);
 }

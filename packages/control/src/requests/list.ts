@@ -12,6 +12,7 @@ import type { Actor, Control } from "../control.ts";
 import { currentRoster, type RosterView } from "../people/roster.ts";
 import { maybeOneGrant } from "../store/grants.ts";
 import { manyRequests, manyVotes, type RequestFilter, type StoredRequest } from "../store/requests.ts";
+import { maybeOneRun } from "../store/runs.ts";
 import type { Signed } from "../store/signed.ts";
 import { maySee, requestView } from "./view.ts";
 
@@ -67,7 +68,11 @@ async function viewOf(
   if (!belongs(actor, roster, request, votes, query, nowMs)) return undefined;
   const grant =
     request.state === "approved" ? await maybeOneGrant(control.db, control.keys, { request: request.id }) : undefined;
-  return requestView({ roster, actor: actor.subject, request, votes, grant, nowMs });
+  const run =
+    grant !== undefined && grant.role === undefined
+      ? await maybeOneRun(control.db, { request: request.id })
+      : undefined;
+  return requestView({ roster, actor: actor.subject, request, votes, grant, run, nowMs });
 }
 
 function filterOf(

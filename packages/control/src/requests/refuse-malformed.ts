@@ -18,25 +18,22 @@ const maxStartAheadMs = 90 * 86_400_000;
  * `start_in_past`, `start_too_far`
  */
 export function refuseMalformed(input: SubmitRequestParsed, { spec, name }: ResourceRow, nowMs: number): void {
-  const role = askedRole(input.ask);
-  if (role === undefined) {
-    throw new CardeaError("invalid_request", "single actions cannot be asked for yet; ask for a role", {
-      pointers: [{ path: "ask", message: "only `role` is offered" }],
-    });
-  }
-  if (!Object.hasOwn(spec.roles, role)) {
+  const role = "role" in input.ask ? input.ask.role : undefined;
+  if (role === undefined && input.extends !== undefined)
+    throw new CardeaError("extends_invalid", "an action runs once, so there is nothing to extend");
+  if (role !== undefined && !Object.hasOwn(spec.roles, role)) {
     const roles = Object.keys(spec.roles).sort();
     throw new CardeaError(
       "role_unknown",
       `\`${name}\` has no role \`${role}\`; ${roles.length === 0 ? "it has none" : `its roles are ${roles.join(", ")}`}`,
     );
   }
-  if (input.deliverTo === undefined) {
+  if (input.deliverTo === undefined && role !== undefined) {
     throw new CardeaError("delivery_key_required", "a key is sealed to its requester: give a delivery key", {
       pointers: [{ path: "deliverTo", message: "required" }],
     });
   }
-  if (!isP256Point(fromBase64Url(input.deliverTo))) {
+  if (input.deliverTo !== undefined && !isP256Point(fromBase64Url(input.deliverTo))) {
     throw new CardeaError("delivery_key_invalid", "the delivery key is not an uncompressed point of P-256", {
       pointers: [{ path: "deliverTo", message: "not a P-256 point" }],
     });
@@ -76,7 +73,8 @@ export async function refuseForeignExtension(
   const own =
     asked?.requester.id === actor.subject &&
     asked.resource === input.resource &&
-    askedRole(asked.ask) === askedRole(input.ask);
+    "role" in input.ask &&
+    askedRole(asked.ask) === input.ask.role;
   const open = grant?.state === "active" && timeMs(grant.signed.document.window.notAfter) > control.clock.now();
   if (!own || !open) {
     throw new CardeaError(

@@ -13,6 +13,7 @@ import type { StoredGrant } from "../store/grants.ts";
 import type { StoredPolicy } from "../store/policies.ts";
 import { decideRequest, setReminders, type StoredRequest } from "../store/requests.ts";
 import type { Signed } from "../store/signed.ts";
+import { settleRequest } from "./hold-tasks.ts";
 import { tellApprovers, tellRequester } from "./tell.ts";
 import { requestIds } from "./view.ts";
 
@@ -66,14 +67,9 @@ export async function settle(
           actor: counted.by,
         },
       ]);
-      await tellRequester(
-        tx,
-        control,
-        roster,
-        signed,
-        "request.denied",
-        `was denied by ${voting.actor.name}${voting.input.comment === "" ? "" : `: ${voting.input.comment}`}`,
-      );
+      const words = `denied by ${voting.actor.name}${voting.input.comment === "" ? "" : `: ${voting.input.comment}`}`;
+      await tellRequester(tx, control, roster, signed, "request.denied", `was ${words}`);
+      await settleRequest(tx, control, signed, "refused", words);
       return { request: { ...request, state: "denied", decidedAt: now }, votes, grant: undefined, roster };
     }
     case "approved": {
@@ -100,7 +96,9 @@ export async function settle(
         roster,
         signed,
         "request.approved",
-        `was approved until ${grant.signed.document.window.notAfter}`,
+        "action" in signed.document.asked.ask
+          ? "was approved, and runs now or not at all"
+          : `was approved until ${grant.signed.document.window.notAfter}`,
       );
       return { request: { ...request, state: "approved", decidedAt: now }, votes, grant, roster };
     }

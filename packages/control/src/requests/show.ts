@@ -6,6 +6,7 @@ import type { Actor, Control } from "../control.ts";
 import { currentRoster } from "../people/roster.ts";
 import { maybeOneGrant } from "../store/grants.ts";
 import { manyVotes, maybeOneRequest } from "../store/requests.ts";
+import { maybeOneRun } from "../store/runs.ts";
 import { maySee, requestView } from "./view.ts";
 
 /**
@@ -17,10 +18,11 @@ export async function showRequest(control: Control, actor: Actor, id: RequestId)
     maybeOneRequest(control.db, control.keys, id),
     manyVotes(control.db, control.keys, id),
     maybeOneGrant(control.db, control.keys, { request: id }),
+    maybeOneRun(control.db, { request: id }),
     currentRoster(control),
   ]);
-  const [request, votes, grant, roster] = await reportingAlterations(control, reading);
+  const [request, votes, grant, run, roster] = await reportingAlterations(control, reading);
   if (request === undefined || !maySee(actor, roster, request, votes))
     throw new CardeaError("not_found", `there is no request \`${id}\`, or you may not see it`);
-  return requestView({ roster, actor: actor.subject, request, votes, grant, nowMs: control.clock.now() });
+  return requestView({ roster, actor: actor.subject, request, votes, grant, run, nowMs: control.clock.now() });
 }

@@ -3,10 +3,10 @@ import type { AuditType } from "@cardea/core/contract/audit-types";
 import type { SubjectId } from "@cardea/core/contract/ids";
 import { shortCode } from "@cardea/core/documents/digest";
 import { toTime } from "@cardea/core/documents/primitives";
-import { askedRole, type Request } from "@cardea/core/documents/request";
+import type { Request } from "@cardea/core/documents/request";
 import { possibleApprovers } from "@cardea/core/approval/eligible";
 import type { Pending } from "@cardea/core/approval/tally";
-import { describeLimits } from "@cardea/core/policy/describe";
+import { describeAction, describeLimits } from "@cardea/core/policy/describe";
 import type { Control, Tx } from "../control.ts";
 import { notify } from "../notify/notify.ts";
 import type { RosterView } from "../people/roster.ts";
@@ -61,13 +61,18 @@ export function concerned({ asked: { requester } }: Request): SubjectId[] {
 /** `alice asks for read on prod-orders for 1h`. */
 export function whatIsAsked(roster: RosterView, document: Request): string {
   const { requester } = document.asked;
+  const { ask, within } = document.asked;
   const behalf = requester.onBehalfOf === undefined ? "" : ` on behalf of ${nameOf(roster, requester.onBehalfOf)}`;
-  return `${nameOf(roster, requester.id)}${behalf} asks for ${whatFor(document)} ${describeLimits(document.decision.limits)}`;
+  const who = `${nameOf(roster, requester.id)}${behalf}`;
+  if ("role" in ask) return `${who} asks for ${whatFor(document)} ${describeLimits(document.decision.limits)}`;
+  return within === undefined
+    ? `${who} asks for one action: ${whatFor(document)}`
+    : `${who} waits in a session with one action: ${whatFor(document)}`;
 }
 
-/** `read on prod-orders`. */
-export function whatFor({ asked }: Request): string {
-  return `${askedRole(asked.ask) ?? "an action"} on ${asked.resource}`;
+/** `read on prod-orders`, `update public.orders … on prod-orders`. */
+export function whatFor({ asked: { ask, resource } }: Request): string {
+  return `${"role" in ask ? ask.role : `${describeAction(ask.action)} …`} on ${resource}`;
 }
 
 function nameOf(roster: RosterView, id: SubjectId): string {

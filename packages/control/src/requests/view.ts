@@ -15,7 +15,9 @@ import type { Actor } from "../control.ts";
 import { grantView } from "../grants/view.ts";
 import type { RosterView } from "../people/roster.ts";
 import type { StoredGrant } from "../store/grants.ts";
+import { runView } from "../runs/view.ts";
 import type { StoredRequest } from "../store/requests.ts";
+import type { StoredRun } from "../store/runs.ts";
 import type { Signed } from "../store/signed.ts";
 import { concerned } from "./tell.ts";
 import { subjectRef } from "./subject-ref.ts";
@@ -30,10 +32,12 @@ export interface RequestViewInput {
   readonly request: StoredRequest;
   readonly votes: readonly Signed<Vote>[];
   readonly grant: StoredGrant | undefined;
+  /** Of an approved action. */
+  readonly run?: StoredRun | undefined;
   readonly nowMs: number;
 }
 
-export function requestView({ roster, actor, request, votes, grant, nowMs }: RequestViewInput): RequestView {
+export function requestView({ roster, actor, request, votes, grant, run, nowMs }: RequestViewInput): RequestView {
   const { document, digest } = request.signed;
   const now = toTime(nowMs);
   const entries: Entries = (id) => roster.entry(id);
@@ -57,6 +61,7 @@ export function requestView({ roster, actor, request, votes, grant, nowMs }: Req
     ),
     votes: voteViews(votes, request, counted, grant, roster),
     ...(grant !== undefined && { grant: grantView(roster, grant) }),
+    ...(run !== undefined && { run: runView(roster, run) }),
     mayVote: voting === undefined,
     ...(voting !== undefined && { mayVoteWhy: voting }),
     ...(request.decidedAt !== undefined && { decidedAt: request.decidedAt }),

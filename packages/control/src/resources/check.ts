@@ -7,7 +7,7 @@ import { maybeOneResource } from "../store/resources.ts";
 import { enqueueTask } from "../store/tasks.ts";
 import { transact } from "../store/transaction.ts";
 import { showResource } from "./list.ts";
-import { isConnected } from "./outposts.ts";
+import { isConnected } from "./connected.ts";
 import { waitForTask } from "./wait-for-task.ts";
 
 /**

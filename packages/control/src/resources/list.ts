@@ -8,7 +8,7 @@ import type { Actor, Control } from "../control.ts";
 import { policyInForce } from "../policy/current.ts";
 import { manyOutposts, maybeOneOutpost, type StoredOutpost } from "../store/outposts.ts";
 import { manyResources, maybeOneResource, publicPrivilegesByDigest, type StoredResource } from "../store/resources.ts";
-import { isConnected } from "./outposts.ts";
+import { isConnected } from "./connected.ts";
 import { roleOffers } from "./offers.ts";
 
 const maxOutposts = 1_000;

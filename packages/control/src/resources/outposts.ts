@@ -4,11 +4,12 @@ import type { EnrolmentToken, OutpostView } from "@cardea/core/wire/api/operatio
 import { controlKeyHash, formatEnrolmentToken } from "@cardea/core/wire/enrolment";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { newId } from "@cardea/core/contract/ids";
-import { Name, timeMs, toTime } from "@cardea/core/documents/primitives";
+import { Name, toTime } from "@cardea/core/documents/primitives";
 import { toBase64Url } from "@cardea/core/lib/base64url";
 import type { Actor, Control, Tx } from "../control.ts";
 import { record } from "../audit/record.ts";
 import { enrolmentSecret } from "../link/enrol.ts";
+import { isConnected } from "./connected.ts";
 import { demand, demandSignIn } from "../people/demand.ts";
 import { rosterIn, type RosterView } from "../people/roster.ts";
 import { insertEnrolmentToken, manyOutposts, type StoredOutpost } from "../store/outposts.ts";
@@ -16,11 +17,6 @@ import { transact } from "../store/transaction.ts";
 
 const tokenLifetimeMs = 15 * 60_000;
 const defaultName = "outpost";
-
-/** Whether its link is up, as far as the last sign of life says. */
-export function isConnected(outpost: StoredOutpost | undefined, nowMs: number): boolean {
-  return outpost?.connectionUntil !== undefined && timeMs(outpost.connectionUntil) > nowMs;
-}
 
 /** `GET /v1/outposts`, by name. @throws CardeaError `forbidden` */
 export async function listOutposts(

@@ -4,8 +4,10 @@ import type { GrantTables } from "./grants.ts";
 import type { OutpostTables } from "./outposts.ts";
 import type { PeopleTables } from "./people.ts";
 import type { PolicyTables } from "./policies.ts";
+import type { RecordingTables } from "./recordings.ts";
 import type { RequestTables } from "./requests.ts";
 import type { ResourceTables } from "./resources.ts";
+import type { RunTables } from "./runs.ts";
 import type { SessionTables } from "./sessions.ts";
 import type { TaskTables } from "./tasks.ts";
 import type { NotificationTables } from "./notifications.ts";
@@ -24,5 +26,7 @@ export interface Database
     ConfigurationTables,
     TaskTables,
     SessionTables,
+    RecordingTables,
+    RunTables,
     NotificationTables,
     ApiTables {}

@@ -5,11 +5,13 @@ import type { EventId, GrantId, LeaseId, OutpostId, RequestId, ResourceId, Subje
 import { Grant } from "@cardea/core/documents/grant";
 import type { Time } from "@cardea/core/documents/primitives";
 import { Request } from "@cardea/core/documents/request";
+import type { Signature } from "@cardea/core/documents/signature";
 import { finalStates, type GrantState, type LeaseState } from "@cardea/core/lifecycle/states";
 import type { Control, ControlKeys, Tx } from "../control.ts";
 import type { GrantRosterTables } from "./grant-rosters.ts";
 import type { LeaseTables, StoredLease } from "./leases.ts";
 import type { StoredEntry } from "./log.ts";
+import { readAskedSignature } from "./requests.ts";
 import type { ReviewTables } from "./reviews.ts";
 import { readSigned, signedColumns, type Signed } from "./signed.ts";
 
@@ -145,8 +147,8 @@ export async function maybeOneGrant(
 export async function maybeOneGrantGlance(
   db: Db,
   id: GrantId,
-): Promise<Pick<GrantsTable, "state" | "requester"> | undefined> {
-  return await db.selectFrom("grants").select(["state", "requester"]).where("id", "=", id).executeTakeFirst();
+): Promise<Pick<GrantsTable, "state" | "requester" | "role"> | undefined> {
+  return await db.selectFrom("grants").select(["state", "requester", "role"]).where("id", "=", id).executeTakeFirst();
 }
 
 /** A grant with the request that its row names and its entry in the log, if that has one yet. */
@@ -154,6 +156,8 @@ export interface GrantGround {
   readonly grant: StoredGrant;
   readonly request: Signed<Request>;
   readonly entry: StoredEntry | undefined;
+  /** Of what a session asks for: its outpost's. */
+  readonly askedSignature: Signature | undefined;
 }
 
 /** Everything of a grant that its evidence needs, in one round trip: a key waits for it. */
@@ -166,6 +170,7 @@ export async function maybeOneGrantGround(db: Db, keys: ControlKeys, id: GrantId
       "requests.digest as request_digest",
       "requests.document as request_document",
       "requests.signatures as request_signatures",
+      "requests.asked_signature as request_asked_signature",
       "audit_entries.index as entry_index",
       "audit_entries.leaf as entry_leaf",
       "audit_entries.salt as entry_salt",
@@ -177,6 +182,7 @@ export async function maybeOneGrantGround(db: Db, keys: ControlKeys, id: GrantId
   return {
     grant: stored(keys, row),
     request: readSigned(keys, "request", Request, { id: row.request_id, digest, document, signatures }),
+    askedSignature: readAskedSignature(row.request_asked_signature),
     entry:
       row.entry_index === null || row.entry_leaf === null
         ? undefined

@@ -1,9 +1,10 @@
 /** Requests and their votes. A `…Locked` query holds the row until the transaction ends. */
 import { sql, type ColumnType, type Generated, type Selectable } from "kysely";
-import type { RequestId, SubjectId } from "@cardea/core/contract/ids";
+import type { GrantId, RequestId, SessionId, SubjectId } from "@cardea/core/contract/ids";
 import { Request } from "@cardea/core/documents/request";
 import { Vote } from "@cardea/core/documents/vote";
 import type { Time } from "@cardea/core/documents/primitives";
+import { Signature } from "@cardea/core/documents/signature";
 import type { RequestState } from "@cardea/core/lifecycle/states";
 import type { Control, ControlKeys, Tx } from "../control.ts";
 import { readSigned, signedColumns, type Signed } from "./signed.ts";
@@ -36,6 +37,10 @@ interface RequestsTable {
   remind_at: Time | null;
   escalate_at: Time | null;
   decided_at: Time | null;
+  within_grant: GrantId | null;
+  within_session: SessionId | null;
+  nonce: string | null;
+  asked_signature: ColumnType<unknown, string | null, never>;
 }
 
 interface VotesTable {
@@ -75,6 +80,8 @@ export interface NewRequest {
   readonly expiresAt: Time;
   readonly remindAt?: Time | undefined;
   readonly escalateAt?: Time | undefined;
+  /** Of what a session asks for: its outpost's, over `asked`. */
+  readonly askedSignature?: Signature | undefined;
 }
 
 export async function insertRequest(tx: Tx, request: NewRequest): Promise<void> {
@@ -100,8 +107,74 @@ export async function insertRequest(tx: Tx, request: NewRequest): Promise<void> 
       remind_at: request.remindAt ?? null,
       escalate_at: request.escalateAt ?? null,
       decided_at: pending ? null : createdAt,
+      ...heldColumns(request),
     })
     .execute();
+}
+
+function heldColumns({ signed, askedSignature }: NewRequest) {
+  const { within, nonce } = signed.document.asked;
+  if (within === undefined || askedSignature === undefined) return {};
+  return {
+    within_grant: within.grant,
+    within_session: within.session,
+    nonce,
+    asked_signature: JSON.stringify(askedSignature),
+  };
+}
+
+/** The request that an outpost's hold was filed as; the row is locked. */
+export async function maybeOneHeldLocked(
+  tx: Tx,
+  keys: ControlKeys,
+  hold: { readonly grant: GrantId; readonly nonce: string },
+): Promise<StoredRequest | undefined> {
+  const row = await tx
+    .selectFrom("requests")
+    .selectAll()
+    .where("within_grant", "=", hold.grant)
+    .where("nonce", "=", hold.nonce)
+    .forUpdate()
+    .executeTakeFirst();
+  return row === undefined ? undefined : stored(keys, row);
+}
+
+/** Which session waits for the request, as its row says: enough to tell it something, and nothing to act on. */
+export async function maybeOneHold(
+  db: Db,
+  id: RequestId,
+): Promise<{ readonly session: SessionId; readonly nonce: string } | undefined> {
+  const row = await db
+    .selectFrom("requests")
+    .select(["within_session", "nonce"])
+    .where("id", "=", id)
+    .executeTakeFirst();
+  return row === undefined || row.within_session === null || row.nonce === null
+    ? undefined
+    : { session: row.within_session, nonce: row.nonce };
+}
+
+/** Requests of a session that wait, locked. */
+export async function manyWaitingWithin(
+  tx: Tx,
+  keys: ControlKeys,
+  within: { readonly grant: GrantId; readonly session: SessionId },
+): Promise<StoredRequest[]> {
+  const rows = await tx
+    .selectFrom("requests")
+    .selectAll()
+    .where("within_session", "=", within.session)
+    .where("within_grant", "=", within.grant)
+    .where("state", "=", pending)
+    .orderBy("id")
+    .forUpdate()
+    .execute();
+  return rows.map((row) => stored(keys, row));
+}
+
+/** The outpost's signature over what its session asks for; its row is believed no further than the signature verifies. */
+export function readAskedSignature(column: unknown): Signature | undefined {
+  return Signature.safeParse(column).data;
 }
 
 export async function maybeOneRequest(db: Db, keys: ControlKeys, id: RequestId): Promise<StoredRequest | undefined> {

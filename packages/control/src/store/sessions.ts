@@ -1,13 +1,26 @@
 /** Sessions as outposts report them. An outpost's own store is the truth; these rows are for showing, and for finding whom to tell to end one. */
-import { sql, type Selectable } from "kysely";
+import { sql, type ColumnType, type Selectable } from "kysely";
 import type { GrantId, LeaseId, OutpostId, SessionId, SubjectId } from "@cardea/core/contract/ids";
 import type { Time } from "@cardea/core/documents/primitives";
 import type { StateOf } from "@cardea/core/lifecycle/states";
-import { SessionCloseReason, type SessionClosed, type SessionOpened } from "@cardea/core/wire/session-events";
+import {
+  SessionCloseReason,
+  type PermissionUse,
+  type SessionClosed,
+  type SessionOpened,
+} from "@cardea/core/wire/session-events";
 import type { Control, Tx } from "../control.ts";
 
 type Db = Control["db"] | Tx;
 type SessionState = StateOf<"session">;
+
+interface SessionUseTable {
+  session_id: SessionId;
+  position: number;
+  name: string;
+  facets: ColumnType<unknown, string | null, never>;
+  count: number;
+}
 
 interface SessionsTable {
   id: SessionId;
@@ -34,6 +47,7 @@ interface SessionsTable {
 
 export interface SessionTables {
   sessions: SessionsTable;
+  session_use: SessionUseTable;
 }
 
 export interface StoredSession {
@@ -84,13 +98,14 @@ export async function insertSession(tx: Tx, { id, grant, lease, outpost, opened,
     .execute();
 }
 
+/** `false` where it was closed before, or is another grant's. */
 export async function closeSession(
   tx: Tx,
   which: { readonly id: SessionId; readonly grant: GrantId },
   closed: SessionClosed,
   at: Time,
-): Promise<void> {
-  await tx
+): Promise<boolean> {
+  const changed = await tx
     .updateTable("sessions")
     .set({
       state: "closed",
@@ -106,6 +121,40 @@ export async function closeSession(
     .where("id", "=", which.id)
     .where("grant_id", "=", which.grant)
     .where("state", "=", "open")
+    .returning("id")
+    .executeTakeFirst();
+  return changed !== undefined;
+}
+
+/** Sessions that an outpost told of and not of their end. */
+export async function manyOpenSessionsOf(
+  db: Db,
+  outpost: OutpostId,
+): Promise<{ readonly id: SessionId; readonly grant: GrantId }[]> {
+  return await db
+    .selectFrom("sessions")
+    .select(["id", "grant_id as grant"])
+    .where("state", "=", sql.lit<SessionState>("open"))
+    .where("outpost", "=", outpost)
+    .orderBy("id")
+    .execute();
+}
+
+/** Keeps which permissions were used in a session; what is known of it stays. */
+export async function insertSessionUse(tx: Tx, id: SessionId, uses: readonly PermissionUse[]): Promise<void> {
+  if (uses.length === 0) return;
+  await tx
+    .insertInto("session_use")
+    .values(
+      uses.map(({ name, facets, count }, position) => ({
+        session_id: id,
+        position,
+        name,
+        facets: facets === undefined ? null : JSON.stringify(facets),
+        count,
+      })),
+    )
+    .onConflict((conflict) => conflict.columns(["session_id", "position"]).doNothing())
     .execute();
 }
 

@@ -7,17 +7,43 @@
 import { sql, type ColumnType, type Generated } from "kysely";
 import { z } from "zod";
 import { SealedKey } from "@cardea/core/wire/delivery";
-import { newId, GrantId, SessionId, type EventId, type OutpostId, type TaskId } from "@cardea/core/contract/ids";
+import {
+  newId,
+  GrantId,
+  RequestId,
+  SessionId,
+  type EventId,
+  type OutpostId,
+  type TaskId,
+} from "@cardea/core/contract/ids";
 import { ConfigurationAuthority, EndReason } from "@cardea/core/wire/link";
 import { Name, toTime, type Time } from "@cardea/core/documents/primitives";
+import { Action } from "@cardea/core/documents/request";
 import type { Control, Tx } from "../control.ts";
 
 type Db = Control["db"] | Tx;
 
-/** A task as it waits: `issue` without its evidence, which is assembled when it is sent. */
+/** A task as it waits: `issue` and `run` without their evidence, which is assembled when it is sent. */
 export const WaitingTask = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("issue"), grant: GrantId }),
   z.strictObject({ type: z.literal("end"), grant: GrantId, why: EndReason }),
+  z.strictObject({ type: z.literal("run"), grant: GrantId }),
+  z.strictObject({
+    type: z.literal("filed"),
+    session: SessionId,
+    nonce: z.string(),
+    request: RequestId,
+    code: z.string(),
+    words: z.string(),
+  }),
+  z.strictObject({
+    type: z.literal("settle"),
+    session: SessionId,
+    nonce: z.string(),
+    verdict: z.enum(["refused", "expired", "withdrawn"]),
+    words: z.string(),
+  }),
+  z.strictObject({ type: z.literal("preview"), resource: Name, action: Action.pick({ type: true, what: true }) }),
   z.strictObject({ type: z.literal("close"), session: SessionId, why: z.string() }),
   z.strictObject({ type: z.literal("check"), resource: Name }),
   z.strictObject({
@@ -47,6 +73,7 @@ interface TasksTable {
   done_at: Time | null;
   code: string | null;
   detail: string | null;
+  result: ColumnType<unknown, never, string>;
 }
 
 interface LinkInboxTable {
@@ -62,7 +89,7 @@ export interface TaskTables {
 
 /**
  * Leaves a task for the outpost, in the caller's transaction; it is sent as soon as that commits. A grant has at most one open task of
- * each type: enqueueing it again answers with the first. An `end` takes the place of an `issue` that waits.
+ * each type: enqueueing it again answers with the first. An `end` takes the place of an `issue` or `run` that waits.
  */
 export async function enqueueTask(
   tx: Tx,
@@ -74,7 +101,11 @@ export async function enqueueTask(
   const id = newId("task", control.clock, control.random);
   const grant = "grant" in task ? task.grant : null;
   if (task.type === "end") {
-    await closeTasks(tx, { grant: task.grant, type: "issue" }, { state: "failed", at: now, code: "grant_ended" });
+    await closeTasks(
+      tx,
+      { grant: task.grant, types: ["issue", "run"] },
+      { state: "failed", at: now, code: "grant_ended" },
+    );
   }
   const inserted = await tx
     .insertInto("tasks")
@@ -83,7 +114,7 @@ export async function enqueueTask(
       outpost,
       type: task.type,
       grant_id: grant,
-      resource: task.type === "check" ? task.resource : task.type === "configure" ? task.authority.document.name : null,
+      resource: resourceOf(task),
       payload: JSON.stringify(task),
       next_at: now,
       created_at: now,
@@ -103,6 +134,11 @@ export async function enqueueTask(
     .where("state", "=", open)
     .executeTakeFirst();
   return earlier?.id ?? id;
+}
+
+function resourceOf(task: WaitingTask): string | null {
+  if (task.type === "configure") return task.authority.document.name;
+  return "resource" in task ? task.resource : null;
 }
 
 export interface TakenTask {
@@ -218,12 +254,12 @@ export interface TaskClosing {
   readonly detail?: string;
 }
 
-/** Closes open tasks: one by its id, or a grant's of one type. Closing what is closed changes nothing. */
+/** Closes open tasks: one by its id, or a grant's of some types. Closing what is closed changes nothing. */
 export async function closeTasks(
   db: Db,
   which:
     | { readonly id: TaskId; readonly outpost: OutpostId }
-    | { readonly grant: GrantId; readonly type: WaitingTask["type"] },
+    | { readonly grant: GrantId; readonly types: readonly WaitingTask["type"][] },
   closing: TaskClosing,
 ): Promise<void> {
   const query = db
@@ -234,7 +270,7 @@ export async function closeTasks(
   await (
     "id" in which
       ? query.where("id", "=", which.id).where("outpost", "=", which.outpost)
-      : query.where("grant_id", "=", which.grant).where("type", "=", which.type)
+      : query.where("grant_id", "=", which.grant).where("type", "in", [...which.types])
   ).execute();
 }
 
@@ -246,6 +282,8 @@ export interface StoredTask {
   readonly createdAt: Time;
   readonly code: string | undefined;
   readonly detail: string | undefined;
+  /** What was answered, where somebody waits for it. */
+  readonly result: unknown;
 }
 
 export async function maybeOneTask(db: Db, id: TaskId): Promise<StoredTask | undefined> {
@@ -259,7 +297,24 @@ export async function maybeOneTask(db: Db, id: TaskId): Promise<StoredTask | und
     createdAt: row.created_at,
     code: row.code ?? undefined,
     detail: row.detail ?? undefined,
+    result: row.result,
   };
+}
+
+/** Notes what was answered to an open task of the outpost, before it is closed. */
+export async function noteTaskResult(tx: Tx, id: TaskId, outpost: OutpostId, result: unknown): Promise<void> {
+  await tx
+    .updateTable("tasks")
+    .set({ result: JSON.stringify(result) })
+    .where("id", "=", id)
+    .where("outpost", "=", outpost)
+    .where("state", "=", open)
+    .execute();
+}
+
+/** Takes a task away, with what was answered: nobody else is to read it, and one that is still open is done no more. */
+export async function removeTask(db: Db, id: TaskId): Promise<void> {
+  await db.deleteFrom("tasks").where("id", "=", id).execute();
 }
 
 /** Notes that receipts or events are being applied; answers with those that were not applied before. */

@@ -21,6 +21,7 @@ export const wakeChannels = [
   "people",
   "policy",
   "notifications",
+  "recordings",
 ] as const;
 export type WakeChannel = (typeof wakeChannels)[number];
 
