@@ -6,10 +6,13 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { OutpostId } from "@cardea/core/contract/ids";
+import type { Digest } from "@cardea/core/documents/digest";
 import { Base64Url, Name } from "@cardea/core/documents/primitives";
+import { signDigest, type Signature } from "@cardea/core/documents/signature";
 import { Trust } from "@cardea/core/documents/trust";
 import { fromBase64Url, toBase64Url } from "@cardea/core/lib/base64url";
-import { ed25519PublicKey } from "@cardea/core/lib/crypto";
+import { ed25519PublicKey, sha256 } from "@cardea/core/lib/crypto";
+import { toHex } from "@cardea/core/lib/hex";
 import type { Random } from "@cardea/core/lib/random";
 import { sealKeyPair, type SealKeyPair } from "./sealing.ts";
 import { readWhole, writeWhole } from "./whole-file.ts";
@@ -53,6 +56,15 @@ export async function openKeys(directory: string, random: Random): Promise<Keys>
     identityKey: toBase64Url(ed25519PublicKey(identity)),
     seal: await sealKeyPair(fromBase64Url(found.seal)),
   };
+}
+
+/** The outpost's word on a document. */
+export function signAsOutpost(
+  { identity, identityKey }: Pick<Keys, "identity" | "identityKey">,
+  digest: Digest,
+): Signature {
+  const credential = toHex(sha256(fromBase64Url(identityKey))).slice(0, 16);
+  return signDigest("outpost", credential, identity, digest);
 }
 
 /** `undefined` before the outpost is enrolled. @throws CardeaError `data_directory_invalid` */

@@ -1,11 +1,11 @@
 /**
- * Places at which a torture run can stop this process to kill it: between any two effects of issuing and ending. Switched on by the
+ * Places at which a torture run can stop this process to kill it: between any two effects of issuing, ending and running. Switched on by the
  * environment alone (`CARDEA_TORTURE=1` and `CARDEA_PAUSE_AT=lease.created,…`), so that what is tested is what ships; otherwise each is an
  * awaited constant. A name followed by `#3` stops the third time it is reached.
  */
 import { pauseAt } from "./system.ts";
 
-/** In the order in which a grant meets them. */
+/** In the order in which a key's grant meets them, then an action's. */
 export const pausePoints = [
   "issue.verified",
   "lease.intended",
@@ -17,6 +17,11 @@ export const pausePoints = [
   "end.called",
   "lease.ended",
   "lease.gone",
+  "run.intended",
+  "run.lent",
+  "run.running",
+  "run.ran",
+  "run.settled",
 ] as const;
 export type PausePoint = (typeof pausePoints)[number];
 

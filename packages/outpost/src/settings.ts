@@ -1,3 +1,5 @@
+import type { RecorderLimits } from "./recorder/limits.ts";
+
 /** What the composition root tells the outpost. */
 export interface OutpostSettings {
   /** Of this build; for the log. */
@@ -5,12 +7,15 @@ export interface OutpostSettings {
   /** Where `{ env: NAME }` in `outpost.yaml` is looked up. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly tuning?: Partial<Tuning>;
+  readonly recorder?: Partial<RecorderLimits>;
 }
 
 /** Times and limits, in milliseconds unless said otherwise. */
 export interface Tuning {
-  /** Whole time for making one login, sealing included. */
+  /** Whole time for making one login, sealing included; also for lending one a privilege, or taking it back. */
   readonly createMs: number;
+  /** Somebody waits for it. */
+  readonly previewMs: number;
   readonly endMs: number;
   readonly inspectMs: number;
   readonly listMs: number;
@@ -40,10 +45,16 @@ export interface Tuning {
   readonly stopMs: number;
   /** Events wait so long for company; receipts do not. */
   readonly eventDelayMs: number;
+  /** A client that waits for an approval is told when the control plane has not answered for so long. */
+  readonly unheardMs: number;
+  /** What came of a run whose end nobody saw is looked up for so long before it is called unknown; then now and then. */
+  readonly resolveMs: number;
+  readonly resolveRetryMs: { readonly first: number; readonly max: number };
 }
 
 export const defaultTuning: Tuning = {
   createMs: 20_000,
+  previewMs: 10_000,
   endMs: 30_000,
   inspectMs: 20_000,
   listMs: 60_000,
@@ -62,4 +73,7 @@ export const defaultTuning: Tuning = {
   silenceMs: 30_000,
   stopMs: 3_000,
   eventDelayMs: 200,
+  unheardMs: 3_000,
+  resolveMs: 30_000,
+  resolveRetryMs: { first: 250, max: 300_000 },
 };

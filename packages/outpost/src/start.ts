@@ -10,6 +10,7 @@ import type { Random } from "@cardea/core/lib/random";
 import { enrolOutpost } from "./enrol.ts";
 import { openKeys, readMembership } from "./identity.ts";
 import { Admission } from "./gateway/admission.ts";
+import { Holds } from "./gateway/holds.ts";
 import { KeyEnder } from "./gateway/key-ender.ts";
 import { Listeners } from "./gateway/listener.ts";
 import { Sessions } from "./gateway/sessions.ts";
@@ -21,8 +22,12 @@ import { Issuer } from "./leases/issuer.ts";
 import { Reconciler } from "./leases/reconciler.ts";
 import { LinkClient } from "./link/client.ts";
 import { linkAddress } from "./link/dial.ts";
+import { Recorder } from "./recorder/recorder.ts";
 import { readConfigFile, type Connectors } from "./resources/config.ts";
 import { Registry } from "./resources/registry.ts";
+import { Resolver } from "./runs/resolver.ts";
+import { RunBook } from "./runs/run-book.ts";
+import { Runner } from "./runs/runner.ts";
 import { defaultTuning, type OutpostSettings, type Tuning } from "./settings.ts";
 import { sweepGrants } from "./store/grants.ts";
 import { sweepDocuments } from "./store/keys.ts";
@@ -124,6 +129,15 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     });
     const spool = new Spool(store, clock, random);
     closers.push(() => spool.settle());
+    const recorder = await Recorder.open({
+      directory: join(dataDir, "recordings"),
+      store,
+      clock,
+      random,
+      log,
+      limits: settings.recorder,
+    });
+    closers.push(() => recorder.close());
     const trust = new TrustState({
       store,
       trust: membership.trust,
@@ -180,8 +194,40 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
       log,
     });
     closers.push(() => issuer.close());
+    const holds = new Holds({ store, teller, trust, keys, tuning, random, log });
+    const book = new RunBook({ store, teller, trust, keys, clock, random });
+    const resolver = new Resolver({
+      store,
+      book,
+      ender,
+      hostFor: (id) => registry.hostFor(id),
+      monotonic,
+      tuning,
+      random,
+      log,
+    });
+    closers.push(() => resolver.close());
     const reconciler = new Reconciler({ store, teller, ender, steady, monotonic, tuning, clock, log });
-    const keyEnder = new KeyEnder({ store, teller, steady, ender, inHand, sessions, tuning, clock, log });
+    const keyEnder = new KeyEnder({ store, teller, steady, ender, inHand, sessions, recorder, tuning, clock, log });
+    const runner = new Runner({
+      store,
+      teller,
+      trust,
+      steady,
+      book,
+      resolver,
+      holds,
+      ender,
+      keyEnder,
+      inHand,
+      sessions,
+      hostOf: (id) => registry.hostOf(id),
+      tuning,
+      clock,
+      random,
+      log,
+    });
+    closers.push(() => runner.close());
     const admission = await Admission.open({
       store,
       teller,
@@ -191,6 +237,8 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
       keyEnder,
       inHand,
       sessions,
+      holds,
+      recorder,
       hostOf: (id) => registry.hostOf(id),
       tuning,
       clock,
@@ -203,7 +251,7 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
       await ender.idle(AbortSignal.timeout(tuning.stopMs));
       await keyEnder.close();
     });
-    const desk = new TaskDesk({ store, spool, issuer, ender, keyEnder, registry, log });
+    const desk = new TaskDesk({ store, spool, issuer, runner, holds, ender, keyEnder, registry, tuning, log });
     closers.push(() => desk.close());
     closers.push(() => {
       registry.stop();
@@ -216,6 +264,7 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
       membership,
       store,
       spool,
+      recordings: recorder.spool,
       tuning,
       random,
       log,
@@ -227,6 +276,7 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
           if (!accepted.ok)
             log.error({ code: accepted.code }, `the control plane's state is refused: ${accepted.detail}`);
           else memory.note(steady.deadlineMs());
+          if (accepted.ok && state.recordingKey !== undefined) await recorder.useKey(state.recordingKey);
           return accepted.ok;
         },
         reports: () => registry.reports(),
@@ -236,6 +286,8 @@ export async function startOutpost(options: OutpostOptions): Promise<Outpost> {
     });
     closers.push(() => link.close());
 
+    await holds.start();
+    await resolver.start();
     await keyEnder.start();
     ender.start();
     await listeners.open(admission);

@@ -7,11 +7,11 @@ import { KeyId, newId, type ResourceId } from "@cardea/core/contract/ids";
 import { grantOf } from "@cardea/core/documents/grant";
 import { timeMs, toTime } from "@cardea/core/documents/primitives";
 import { clockSkewMs } from "@cardea/core/evidence/verify";
-import { cidrContains, parseCidr } from "@cardea/core/lib/cidr";
 import { whyOutdated } from "../leases/outdated.ts";
 import type { ResourceHost } from "../resources/host.ts";
 import type { OpenKey } from "../store/keys.ts";
 import type { TrustState } from "../trust/trust-state.ts";
+import { isWithin } from "./addresses.ts";
 import { Foundations } from "./foundations.ts";
 import { SessionOpener, type SessionOpenerOptions } from "./session-opener.ts";
 import { proves } from "./verifier.ts";
@@ -98,7 +98,13 @@ export class Admission implements GatewayHost<unknown> {
         "full",
         `${String(most)} ${most === 1 ? "session" : "sessions"} at once is what was granted: close one first`,
       );
-    const place = sessions.take(id, newId("session", clock, random));
+    const { sessionsMax } = host.behindGateway.terms;
+    if (sessionsMax !== undefined && sessions.count(host.id) >= sessionsMax)
+      return refused(
+        "full",
+        `\`${host.name}\` has as many sessions as it takes (${String(sessionsMax)}): try again when one is closed`,
+      );
+    const place = sessions.take(id, host.id, newId("session", clock, random));
     try {
       const admitted = await this.#opener.open({ key, host, arrival, place, upstreamOf: reached.value }, signal);
       if (admitted.is === "refused") sessions.leave(place.id);
@@ -143,13 +149,4 @@ export class Admission implements GatewayHost<unknown> {
     const outdated = "role" in grant.permissions ? whyOutdated(host, then, grant.permissions.role) : undefined;
     return outdated === undefined ? undefined : refused("forbidden", outdated.detail);
   }
-}
-
-function isWithin(networks: readonly string[], address: string): boolean {
-  const own = parseCidr(address);
-  if (own === undefined) return false;
-  return networks.some((text) => {
-    const network = parseCidr(text);
-    return network !== undefined && cidrContains(network, own);
-  });
 }

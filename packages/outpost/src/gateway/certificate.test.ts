@@ -4,11 +4,12 @@ import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { pino } from "pino";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock, systemRandom } from "@cardea/connectors/postgres/fixture/system";
 import { manualClock } from "@cardea/core/lib/clock";
 import { newCertificate, newP256Key } from "./certificate.ts";
-import { OwnAuthority } from "./certificates.ts";
+import { givenCertificate, OwnAuthority } from "./certificates.ts";
 
 const run = promisify(execFile);
 
@@ -71,6 +72,48 @@ describe("a certificate of our own", () => {
       /hostname mismatch/i,
     );
     await expect(run("openssl", ["verify", ...at, leafFile])).rejects.toThrow();
+  });
+});
+
+describe("a given certificate", () => {
+  const write = async (): Promise<{ cert: string; key: string }> => {
+    const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") };
+    const key = newP256Key(systemRandom);
+    const nowMs = systemClock.now();
+    const cert = newCertificate({
+      subject: "gateway",
+      publicKey: createPublicKey(key),
+      issuer: { name: "gateway", key },
+      serial: systemRandom.bytes(16),
+      notBeforeMs: nowMs,
+      notAfterMs: nowMs + 86_400_000,
+      names: ["localhost"],
+    });
+    await writeFile(files.cert, cert);
+    await writeFile(files.key, key.export({ type: "pkcs8", format: "pem" }));
+    return files;
+  };
+  const log = pino({ level: "silent" });
+
+  test("is read again when its files change, and stays while they do not belong together", async () => {
+    const files = await write();
+    const certificate = await givenCertificate("postgres", files, log);
+    try {
+      const first = certificate.secureContext();
+      await writeFile(files.cert, "half a certificate");
+      await new Promise((done) => setTimeout(done, 6_000));
+      expect(certificate.secureContext()).toBe(first);
+      await write();
+      await vi.waitFor(() => expect(certificate.secureContext()).not.toBe(first), { timeout: 12_000, interval: 200 });
+    } finally {
+      certificate.close();
+    }
+  }, 30_000);
+
+  test("that is none stops the start", async () => {
+    const files = await write();
+    await writeFile(files.key, "no key");
+    await expect(givenCertificate("postgres", files, log)).rejects.toMatchObject({ code: "setting_invalid" });
   });
 });
 

@@ -1,8 +1,10 @@
 /** The certificates that gateways show: given ones, or the outpost's own. */
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { unwatchFile, watchFile } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
+import type { Logger } from "pino";
 import { z } from "zod";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { GatewayAddress } from "@cardea/connectors/connector";
@@ -15,17 +17,51 @@ import { newCertificate, newP256Key } from "./certificate.ts";
 export interface Certificate {
   secureContext(): SecureContext;
   readonly known: GatewayAddress["tls"];
+  /** Stops what keeps it current. */
+  close(): void;
 }
 
-/** Reads a given certificate. @throws CardeaError `setting_invalid` */
+/** Between looks at given files. */
+const lookEveryMs = 5_000;
+
+/**
+ * Reads a given certificate, and reads it again whenever its files change: whoever renews it need not stop the outpost. Of files that do not
+ * belong together (yet) the certificate before stays.
+ * @throws CardeaError `setting_invalid`
+ */
 export async function givenCertificate(
   kind: string,
   files: { readonly cert: string; readonly key: string },
+  log: Logger,
 ): Promise<Certificate> {
+  let context = await readContext(kind, files);
+  let reading: Promise<void> = Promise.resolve();
+  const changed = (): void => {
+    reading = reading
+      .then(async () => {
+        context = await readContext(kind, files);
+        log.info({ gateway: kind }, "the certificate was read again");
+      })
+      .catch((error: unknown) => log.warn({ err: error, gateway: kind }, "a changed certificate cannot be used"));
+  };
+  const paths = [files.cert, files.key];
+  for (const path of paths) watchFile(path, { persistent: false, interval: lookEveryMs }, changed);
+  return {
+    secureContext: () => context,
+    known: "public",
+    close: () => {
+      for (const path of paths) unwatchFile(path, changed);
+    },
+  };
+}
+
+async function readContext(
+  kind: string,
+  files: { readonly cert: string; readonly key: string },
+): Promise<SecureContext> {
   const [cert, key] = await Promise.all([readPem(kind, files.cert), readPem(kind, files.key)]);
   try {
-    const context = createSecureContext({ cert, key, minVersion: "TLSv1.2" });
-    return { secureContext: () => context, known: "public" };
+    return createSecureContext({ cert, key, minVersion: "TLSv1.2" });
   } catch (cause) {
     throw new CardeaError(
       "setting_invalid",
@@ -87,6 +123,7 @@ export class OwnAuthority {
     let current: { readonly context: SecureContext; readonly untilMs: number } | undefined;
     return {
       known: { ca: this.certificate },
+      close: () => undefined,
       secureContext: () => {
         const nowMs = this.#clock.now();
         if (current === undefined || nowMs >= current.untilMs)

@@ -10,6 +10,7 @@ import type { Clock } from "@cardea/core/lib/clock";
 import type { Ender } from "../leases/ender.ts";
 import type { Teller } from "../leases/events.ts";
 import type { InHand } from "../leases/in-hand.ts";
+import type { Recorder } from "../recorder/recorder.ts";
 import type { Tuning } from "../settings.ts";
 import { noteGrant } from "../store/grants.ts";
 import { dueKeys, nextKeyDueMs, sessionsOf, shutKey } from "../store/keys.ts";
@@ -27,6 +28,7 @@ export interface KeyEnderOptions {
   readonly ender: Ender;
   readonly inHand: InHand;
   readonly sessions: Sessions;
+  readonly recorder: Pick<Recorder, "recovered">;
   readonly tuning: Tuning;
   readonly clock: Clock;
   readonly log: Logger;
@@ -52,16 +54,20 @@ export class KeyEnder {
 
   /** Takes up what an earlier process left: its connections are gone, so its sessions are over. Then keeps deadlines. */
   async start(): Promise<void> {
-    const { store, teller, clock, ender } = this.#options;
+    const { store, teller, clock, ender, recorder } = this.#options;
     await store.write(() => {
       for (const { key, value } of [...store.sessions.getRange({})]) {
         const [grant, session] = key;
         const { lease, resource, state } = value;
-        if (state === "open") tellClosed(teller, { resource, grant, session, lease }, cutOff);
+        if (state === "open") {
+          const recording = recorder.recovered(session);
+          const ids = { resource, grant, session, lease };
+          tellClosed(teller, ids, cutOff, recording === undefined ? undefined : { recording });
+        }
         if (store.leases.get(lease) === undefined) store.sessions.removeSync(key);
         else {
           store.sessions.putSync(key, { lease, resource, state: "closed" });
-          ender.beginSession(lease, "voided");
+          ender.beginLogin(lease, "voided");
         }
       }
       for (const { value } of [...store.keys.getRange({})]) {
@@ -94,7 +100,7 @@ export class KeyEnder {
     const found = [...store.sessions.getRange({})].find(({ key }) => key[1] === session);
     if (found === undefined) return;
     const { lease } = found.value;
-    await store.write(() => ender.beginSession(lease, "revoked"));
+    await store.write(() => ender.beginLogin(lease, "revoked"));
     ender.poke();
     await ender.finished(lease, AbortSignal.any([this.#closing.signal, AbortSignal.timeout(goneMs)]));
   }
@@ -130,7 +136,7 @@ export class KeyEnder {
     noteGrant(store, grant, { state: "over", untilMs: key.deadlineMs });
     const ending = shutKey(store, key, why, tasks);
     const leases = sessionsOf(store, grant).map(({ record }) => record.lease);
-    for (const lease of leases) ender.beginSession(lease, why);
+    for (const lease of leases) ender.beginLogin(lease, why);
     settleKey({ store, teller, clock }, ending);
     return leases;
   }

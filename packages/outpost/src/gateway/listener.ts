@@ -10,7 +10,7 @@ import { CardeaError } from "@cardea/core/contract/errors";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
 import type { Connectors } from "../resources/config.ts";
-import { givenCertificate, OwnAuthority } from "./certificates.ts";
+import { givenCertificate, OwnAuthority, type Certificate } from "./certificates.ts";
 import type { GatewaySettings } from "./settings.ts";
 
 export interface ListenersOptions {
@@ -25,6 +25,7 @@ export interface ListenersOptions {
 interface Door {
   readonly gateway: Gateway;
   readonly server: Server;
+  readonly certificate: Certificate;
   readonly address: GatewayAddress;
 }
 
@@ -52,8 +53,9 @@ export class Listeners {
   /** Lets nobody in any more, ends every session with these words, and waits until all are gone. */
   async close(words: string): Promise<void> {
     await Promise.all(
-      [...this.#doors.values()].map(async ({ server, gateway }) => {
+      [...this.#doors.values()].map(async ({ server, gateway, certificate }) => {
         server.close();
+        certificate.close();
         await gateway.close(words);
       }),
     );
@@ -66,7 +68,7 @@ export class Listeners {
     const certificate =
       tls === undefined
         ? (await OwnAuthority.open(dataDir, clock, random)).certify([...new Set([publicHost, ...loopback])])
-        : await givenCertificate(kind, tls);
+        : await givenCertificate(kind, tls, log);
     const own = log.child({ gateway: kind });
     const gateway = await connectors[kind]?.gateway?.(
       host,
@@ -82,9 +84,17 @@ export class Listeners {
     );
     if (gateway === undefined)
       throw new CardeaError("setting_invalid", `\`gateway.${kind}\`: there is no gateway for this kind`);
-    const { server, port } = await startListening(kind, listen, gateway);
+    const { server, port } = await startListening(kind, listen, gateway).catch((error: unknown) => {
+      certificate.close();
+      throw error;
+    });
     own.info({ host: listen.host, port }, "a gateway is open");
-    return { gateway, server, address: { host: publicHost, port: publicPort ?? port, tls: certificate.known } };
+    return {
+      gateway,
+      server,
+      certificate,
+      address: { host: publicHost, port: publicPort ?? port, tls: certificate.known },
+    };
   }
 }
 

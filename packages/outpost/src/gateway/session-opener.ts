@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import type { CreatedLogin } from "@cardea/connectors/connector";
 import type { Admission as Admitted, Arrival } from "@cardea/connectors/gateway";
 import { CardeaError } from "@cardea/core/contract/errors";
-import { newId } from "@cardea/core/contract/ids";
+import { newId, type GrantId } from "@cardea/core/contract/ids";
 import { newNativeName } from "@cardea/core/contract/native-name";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
@@ -14,6 +14,8 @@ import type { Ender } from "../leases/ender.ts";
 import { tellLease, type Teller } from "../leases/events.ts";
 import type { InHand } from "../leases/in-hand.ts";
 import { pausePoint } from "../pause-points.ts";
+import type { Recorder } from "../recorder/recorder.ts";
+import type { RecordingSummary, SessionRecording } from "../recorder/session-recording.ts";
 import type { ResourceHost } from "../resources/host.ts";
 import type { Tuning } from "../settings.ts";
 import { addLease, changeLease, type IntendedLease, type LiveLease } from "../store/leases.ts";
@@ -21,6 +23,7 @@ import type { OpenKey } from "../store/keys.ts";
 import type { Store } from "../store/store.ts";
 import type { SteadyClock } from "../trust/steady-clock.ts";
 import { tellClosed, tellOpened, type SessionCounts, type SessionIds } from "./events.ts";
+import type { Holds } from "./holds.ts";
 import type { KeyEnder } from "./key-ender.ts";
 import { OpenSession, type Closed } from "./open-session.ts";
 import type { Place, Sessions } from "./sessions.ts";
@@ -34,11 +37,15 @@ export interface SessionOpenerOptions {
   readonly keyEnder: KeyEnder;
   readonly inHand: InHand;
   readonly sessions: Sessions;
+  readonly holds: Holds;
+  readonly recorder: Recorder;
   readonly tuning: Tuning;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
 }
+
+const patienceMs = 500;
 
 /** What a session is to be opened with. */
 export interface SessionOrder {
@@ -70,26 +77,40 @@ export class SessionOpener {
     if (lease === undefined)
       return refused("forbidden", "the grant is over or used up: ask again with `cardea request`");
     const wanted = inHand.take(lease.id);
+    const beginning = this.#record(order);
     try {
       await pausePoint("lease.intended");
       const within = AbortSignal.any([signal, wanted, AbortSignal.timeout(tuning.createMs)]);
       const login = await host.issuing.run(within, () => this.#make(order, lease, within));
       const upstream = order.upstreamOf(login);
+      const recording = await beginning;
       await pausePoint("lease.created");
       if (signal.aborted || !(await this.#enter(order, lease))) {
+        recording.abandon();
         await this.#undo(order, lease);
         return refused("forbidden", "the grant is over: ask again with `cardea request`");
       }
       const ids = idsOf(lease, place);
+      const { nativeName, deadlineMs } = lease;
       const session = new OpenSession({
-        place,
-        grant: key.grant,
+        session: {
+          id: place.id,
+          key,
+          host,
+          login: { lease: lease.id, nativeName, deadlineMs },
+          sourceAddress: order.arrival.source.address,
+          closed: place.closed,
+        },
         upstream,
-        ended: (end, counts) => this.#follow(this.#leave(ids, end, counts)),
+        recordsOutput: recordsOutput(host),
+        recording,
+        holds: this.#options.holds,
+        ended: (end, counts) => this.#follow(this.#leave(ids, end, counts, recording)),
       });
       return { is: "admitted", session };
     } catch (error) {
       log.warn({ err: error, session: place.id, grant: key.id }, "a session could not be opened");
+      (await beginning.catch(() => undefined))?.abandon();
       await this.#undo(order, lease);
       const words = error instanceof CardeaError ? error.message : "its login could not be made in time";
       return refused("unavailable", `the session cannot be opened now: ${words}`);
@@ -97,6 +118,21 @@ export class SessionOpener {
       inHand.release(lease.id);
       ender.poke();
     }
+  }
+
+  /** Begins beside the making of the login; without a recording there is no session. */
+  #record({ host, key, place }: SessionOrder): Promise<SessionRecording> {
+    const { recorder, sessions } = this.#options;
+    const beginning = recorder.begin({
+      session: place.id,
+      grant: key.id,
+      resource: host.id,
+      recordsOutput: recordsOutput(host),
+      end: (end) => sessions.end(place.id, end),
+    });
+    // Awaited once there is a login.
+    beginning.catch(() => undefined);
+    return beginning;
   }
 
   /** The durable intent, with the use that it takes. */
@@ -160,25 +196,46 @@ export class SessionOpener {
     const { store, ender } = this.#options;
     await store.write(() => {
       ender.beginUnfinished(lease.id);
-      const current = store.keys.get(key.id);
-      if (current?.state === "open" && current.usesLeft !== undefined)
-        store.keys.putSync(key.id, { ...current, usesLeft: current.usesLeft + 1 });
+      this.#giveBackUse(key.id);
     });
   }
 
+  /** Inside `Store.write`. */
+  #giveBackUse(grant: GrantId): void {
+    const { store } = this.#options;
+    const current = store.keys.get(grant);
+    if (current?.state === "open" && current.usesLeft !== undefined)
+      store.keys.putSync(grant, { ...current, usesLeft: current.usesLeft + 1 });
+  }
+
   /** The client is gone: told with what passed, and the session's login is to go. */
-  async #leave(ids: SessionIds, end: Closed, counts: SessionCounts): Promise<void> {
+  async #leave(ids: SessionIds, end: Closed, counts: SessionCounts, recorded: SessionRecording): Promise<void> {
     const { store, teller, ender, sessions, keyEnder } = this.#options;
     const { grant, session, lease, resource } = ids;
     sessions.leave(session);
+    const recording = await this.#close(ids, recorded);
     await store.write(() => {
-      tellClosed(teller, ids, end, counts);
+      tellClosed(teller, ids, end, { ...counts, recording });
+      if (neverWas(end, counts)) this.#giveBackUse(grant);
       if (store.sessions.get([grant, session]) === undefined) return;
       store.sessions.putSync([grant, session], { lease, resource, state: "closed" });
-      ender.beginSession(lease, "released");
+      ender.beginLogin(lease, "released");
     });
     ender.poke();
     await keyEnder.afterSession(grant);
+  }
+
+  /** What the recording came to. A disk that takes its time does not keep the login. */
+  async #close({ lease }: SessionIds, recorded: SessionRecording): Promise<RecordingSummary> {
+    const { store, ender } = this.#options;
+    const late = setTimeout(() => {
+      this.#follow(store.write(() => ender.beginLogin(lease, "released")).then(() => ender.poke()));
+    }, patienceMs);
+    try {
+      return await recorded.close();
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   #follow(work: Promise<void>): void {
@@ -188,6 +245,15 @@ export class SessionOpener {
     const done = followed.then(() => void this.#running.delete(done));
     this.#running.add(done);
   }
+}
+
+/** The resource failed before anything was passed on to it: that was no use of the key. */
+function neverWas({ why }: Closed, { actions, bytesIn }: SessionCounts): boolean {
+  return (why === "resource" || why === "fault") && actions === 0 && bytesIn === 0;
+}
+
+function recordsOutput(host: ResourceHost): boolean {
+  return host.behindGateway?.terms.recordsOutput ?? false;
 }
 
 function idsOf({ grant, resource, id: lease }: IntendedLease, { id: session }: Place): SessionIds {

@@ -3,11 +3,12 @@
  * connection ends, and what a session left at the resource is found in the store.
  */
 import type { SessionEnd } from "@cardea/connectors/gateway";
-import type { GrantId, SessionId } from "@cardea/core/contract/ids";
+import type { GrantId, ResourceId, SessionId } from "@cardea/core/contract/ids";
 
 export interface Place {
   readonly id: SessionId;
   readonly grant: GrantId;
+  readonly resource: ResourceId;
   /** Aborted with a `SessionEnd`. */
   readonly closed: AbortSignal;
 }
@@ -20,25 +21,25 @@ interface Held extends Place {
 
 export class Sessions {
   readonly #held = new Map<SessionId, Held>();
-  readonly #counts = new Map<GrantId, number>();
+  readonly #counts = new Map<GrantId | ResourceId, number>();
 
   get size(): number {
     return this.#held.size;
   }
 
-  /** Sessions of a grant that are open or being opened. */
-  count(grant: GrantId): number {
-    return this.#counts.get(grant) ?? 0;
+  /** Sessions of a grant, or at a resource, that are open or being opened. */
+  count(of: GrantId | ResourceId): number {
+    return this.#counts.get(of) ?? 0;
   }
 
   /** Takes a place, before anything is awaited: of two that come at once for the last one, one is told so. */
-  take(grant: GrantId, id: SessionId): Place {
+  take(grant: GrantId, resource: ResourceId, id: SessionId): Place {
     const closing = new AbortController();
     let leave = (): void => undefined;
     const gone = new Promise<void>((resolve) => (leave = resolve));
-    const held: Held = { id, grant, closing, closed: closing.signal, gone, leave };
+    const held: Held = { id, grant, resource, closing, closed: closing.signal, gone, leave };
     this.#held.set(id, held);
-    this.#counts.set(grant, this.count(grant) + 1);
+    for (const of of [grant, resource]) this.#counts.set(of, this.count(of) + 1);
     return held;
   }
 
@@ -47,18 +48,24 @@ export class Sessions {
     const held = this.#held.get(id);
     if (held === undefined) return;
     this.#held.delete(id);
-    const left = this.count(held.grant) - 1;
-    if (left === 0) this.#counts.delete(held.grant);
-    else this.#counts.set(held.grant, left);
+    for (const of of [held.grant, held.resource]) {
+      const left = this.count(of) - 1;
+      if (left === 0) this.#counts.delete(of);
+      else this.#counts.set(of, left);
+    }
     held.leave();
+  }
+
+  /** Asks for the end of a session. The first reason stands: an aborted controller does not change its mind. */
+  end(id: SessionId, end: SessionEnd): void {
+    this.#held.get(id)?.closing.abort(end);
   }
 
   /** Asks for the end of a session, and waits for it so long at most. */
   async close(id: SessionId, end: SessionEnd, withinMs: number): Promise<void> {
     const held = this.#held.get(id);
     if (held === undefined) return;
-    // The first reason stands: an aborted controller does not change its mind.
-    held.closing.abort(end);
+    this.end(id, end);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, withinMs);
@@ -70,6 +77,11 @@ export class Sessions {
   /** Asks for the end of all sessions of a grant, at once. */
   closeAll(grant: GrantId, end: SessionEnd): void {
     for (const held of this.#held.values()) if (held.grant === grant) held.closing.abort(end);
+  }
+
+  /** Resolves once the client is gone. */
+  async gone(id: SessionId): Promise<void> {
+    await this.#held.get(id)?.gone;
   }
 
   has(id: SessionId): boolean {

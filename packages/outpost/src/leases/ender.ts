@@ -110,8 +110,8 @@ export class Ender {
     this.poke();
   }
 
-  /** Inside `Store.write`: a session's login is to go. */
-  beginSession(lease: LeaseId, why: EndReason): void {
+  /** Inside `Store.write`: a login is to go that is a session's or a run's: no grant is over with it. */
+  beginLogin(lease: LeaseId, why: EndReason): void {
     const current = this.#options.store.leases.get(lease);
     if (current !== undefined && current.state !== "ending") this.#begin(current, { why, over: false });
   }

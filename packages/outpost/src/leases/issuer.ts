@@ -1,18 +1,17 @@
 /**
- * Makes keys: logins at the resource, and by `gateway/key-issuer.ts` keys of gateways. A grant is issued once, from evidence that is judged here: the intent is durable before the login is made, and the secret leaves
- * only sealed, after the login's record is durable. A crash anywhere leaves an intent, which is ended before anything is made for the same
+ * Makes keys: logins at the resource, and by `gateway/key-issuer.ts` keys of gateways. A grant is issued once, from evidence that `judge.ts` finds
+ * good: the intent is durable before the login is made, and the secret leaves only sealed, after the login's record is durable. A crash anywhere leaves an intent, which is ended before anything is made for the same
  * grant again; so there are never two live leases of one grant, and what recovery does is what every failed attempt does.
  */
 import type { Logger } from "pino";
 import type { CreatedLogin } from "@cardea/connectors/connector";
 import { hpkeInfo, type DeliveredKey } from "@cardea/core/wire/delivery";
-import { CardeaError, errors, type ErrorCode } from "@cardea/core/contract/errors";
+import { CardeaError, type ErrorCode } from "@cardea/core/contract/errors";
 import { newId, type GrantId, type TaskId } from "@cardea/core/contract/ids";
 import type { Task } from "@cardea/core/wire/link";
 import { newNativeName } from "@cardea/core/contract/native-name";
 import { canonicalJson } from "@cardea/core/documents/canonical";
-import { timeMs, toTime } from "@cardea/core/documents/primitives";
-import type { Verified } from "@cardea/core/evidence/verify";
+import { toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
 import { refused, ok, type Refused, type Result } from "@cardea/core/lib/result";
@@ -21,7 +20,6 @@ import { sealTo } from "../sealing.ts";
 import type { Tuning } from "../settings.ts";
 import { addLease, changeLease, type IntendedLease, type LiveLease } from "../store/leases.ts";
 import { noteGrant } from "../store/grants.ts";
-import type { Failure } from "../store/spool.ts";
 import type { Store } from "../store/store.ts";
 import { pausePoint } from "../pause-points.ts";
 import type { SteadyClock } from "../trust/steady-clock.ts";
@@ -30,7 +28,7 @@ import { issueKey, type KeyIssuerOptions } from "../gateway/key-issuer.ts";
 import type { Ender } from "./ender.ts";
 import { tellLease, type Teller } from "./events.ts";
 import type { InHand } from "./in-hand.ts";
-import { whyOutdated } from "./outdated.ts";
+import { failureOf, judgeShown, refusalOf, type Judged } from "./judge.ts";
 
 export type IssueTask = Extract<Task, { type: "issue" }>;
 
@@ -51,16 +49,14 @@ export interface IssuerOptions {
 }
 
 /** What is to be made, once the evidence was judged. */
-interface Order {
+interface Order extends Judged {
   readonly task: TaskId;
-  readonly host: ResourceHost;
-  readonly verified: Verified;
   readonly role: string;
   readonly deliverTo: string;
-  readonly deadlineMs: number;
 }
 
 const encoder = new TextEncoder();
+const notMade = "the key could not be made";
 
 export class Issuer {
   readonly #options: IssuerOptions;
@@ -107,7 +103,7 @@ export class Issuer {
       else await host.issuing.run(signal, () => this.#make(ordered.value));
     } catch (error) {
       if (this.#closing.signal.aborted) return;
-      await this.#fail(task.id, refusalOf(error));
+      await this.#fail(task.id, refusalOf(error, notMade));
     }
   }
 
@@ -115,30 +111,14 @@ export class Issuer {
   async #judge(task: IssueTask): Promise<Result<Order, ErrorCode> | undefined> {
     const used = await this.#checkUnused(task);
     if (used !== "unused") return used;
-    const { trust, hostOf, tuning } = this.#options;
-    const notNow = trust.whyNotNow();
-    if (notNow !== undefined) return notNow;
-    const verified = trust.admit(task.evidence, task.consistency);
-    if (!verified.ok) return verified;
-    const { grant, request, spec } = verified.evidence;
-    if (grant.id !== task.grant) return refused("evidence_mismatch", "the task names another grant than its evidence");
+    const judged = await judgeShown(this.#options, task, this.#closing.signal);
+    if (!judged.ok) return judged;
+    const { grant, request } = judged.value.verified.evidence;
     const { deliverTo } = request.asked;
     if (!("role" in grant.permissions)) return refused("evidence_grant", "only roles can be issued as keys");
     if (deliverTo === undefined)
       return refused("delivery_key_required", "the request names no key to seal the secret to");
-    const host = hostOf(spec.id);
-    if (host === undefined) return refused("resource_unknown", `\`${spec.name}\` is not configured at this outpost`);
-    await host.lookedAt(AbortSignal.any([this.#closing.signal, AbortSignal.timeout(tuning.createMs)]));
-    const not = host.whyNotIssuing() ?? whyOutdated(host, spec, grant.permissions.role);
-    if (not !== undefined) return not;
-    return ok({
-      task: task.id,
-      host,
-      verified,
-      deliverTo,
-      role: grant.permissions.role,
-      deadlineMs: timeMs(grant.window.notAfter),
-    });
+    return ok({ ...judged.value, task: task.id, deliverTo, role: grant.permissions.role });
   }
 
   async #checkUnused(task: IssueTask): Promise<"unused" | Refused<ErrorCode> | undefined> {
@@ -197,7 +177,7 @@ export class Issuer {
       await this.#deliver(order, lease, login);
     } catch (error) {
       if (this.#closing.signal.aborted) return;
-      await this.#undo(order, lease, refusalOf(error));
+      await this.#undo(order, lease, refusalOf(error, notMade));
     } finally {
       inHand.release(lease.id);
       ender.poke();
@@ -287,18 +267,4 @@ export class Issuer {
     log.info({ task, code: refusal.code }, `not issued: ${refusal.detail}`);
     await store.write(() => teller.spool.failure(task, failureOf(refusal)));
   }
-}
-
-/** Refusals that pass with time, though their codes in general do not. */
-const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["evidence_stale", "clock_unsure", "state_stale"]);
-
-function failureOf({ code, detail }: Refused<ErrorCode>): Failure {
-  return { code, detail, retryable: passing.has(code) || errors[code].retryable };
-}
-
-function refusalOf(error: unknown): Refused<ErrorCode> {
-  if (error instanceof CardeaError) return refused(error.code, error.message);
-  if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError"))
-    return refused("resource_timeout", "the key could not be made in time");
-  return refused("internal", "the key could not be made");
 }

@@ -10,6 +10,7 @@ import type { Random } from "@cardea/core/lib/random";
 import type { Keys, Membership } from "../identity.ts";
 import { backoffMs } from "../jitter.ts";
 import type { Tuning } from "../settings.ts";
+import type { RecordingSpool } from "../recorder/spool.ts";
 import type { Spool } from "../store/spool.ts";
 import type { Store } from "../store/store.ts";
 import { dial } from "./dial.ts";
@@ -22,6 +23,7 @@ export interface LinkOptions {
   readonly membership: Membership;
   readonly store: Store;
   readonly spool: Spool;
+  readonly recordings: RecordingSpool;
   readonly work: SessionWork;
   readonly tuning: Tuning;
   readonly random: Random;
@@ -41,7 +43,8 @@ export class LinkClient {
       const added = options.spool.takeAdded();
       if (added === "nothing") return;
       if (added === "receipts") this.#session?.flushReceipts();
-      this.#session?.flush(options.tuning.eventDelayMs);
+      if (added === "urgent") this.#session?.flushNow();
+      else this.#session?.flush(options.tuning.eventDelayMs);
     });
   }
 

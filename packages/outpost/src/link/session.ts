@@ -12,12 +12,15 @@ import {
 } from "@cardea/core/wire/link";
 import { toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
+import type { Random } from "@cardea/core/lib/random";
 import { never } from "@cardea/core/lib/never";
 import type { Tuning } from "../settings.ts";
+import type { RecordingSpool } from "../recorder/spool.ts";
 import type { Lane, Place, Spool } from "../store/spool.ts";
 import { pausePoint } from "../pause-points.ts";
 import type { Dialled } from "./dial.ts";
 import type { Frame } from "./frames.ts";
+import { PieceUpload } from "./piece-upload.ts";
 
 /** What the outpost does with what it hears. */
 export interface SessionWork {
@@ -33,8 +36,10 @@ export interface SessionWork {
 
 interface SessionOptions {
   readonly spool: Spool;
+  readonly recordings: RecordingSpool;
   readonly work: SessionWork;
   readonly tuning: Tuning;
+  readonly random: Random;
   readonly log: Logger;
 }
 
@@ -53,6 +58,7 @@ export class LinkSession {
   /** Places in the spool of what was told and not acknowledged. */
   readonly #told = new Map<EventId, Place>();
   readonly #places: Record<Lane, number> = { receipt: 0, event: 0 };
+  readonly #pieces: PieceUpload;
   #flushing: NodeJS.Timeout | undefined;
   #silence: NodeJS.Timeout | undefined;
   /** States and acknowledgements are taken in one after the other. */
@@ -62,11 +68,23 @@ export class LinkSession {
   constructor({ socket, frames }: Dialled, options: SessionOptions) {
     this.#socket = socket;
     this.#options = options;
+    this.#pieces = new PieceUpload({
+      spool: options.recordings,
+      clock: options.work.clock,
+      random: options.random,
+      say: (piece) => this.#say(piece),
+      congested: () => socket.readyState !== socket.OPEN || socket.bufferedAmount > maxBufferedBytes,
+      onFault: (error) => {
+        options.log.error({ err: error }, "recordings cannot be sent");
+        socket.terminate();
+      },
+    });
     this.#listenForSilence();
     this.ended = new Promise((resolve) => {
       socket.once("close", (code) => {
         clearTimeout(this.#flushing);
         clearTimeout(this.#silence);
+        this.#pieces.close();
         const done = (): void => resolve(code === replacedCode ? "replaced" : "closed");
         this.#chain.then(done, done);
       });
@@ -90,6 +108,11 @@ export class LinkSession {
     this.#flushing ??= setTimeout(() => this.#flush(), afterMs);
   }
 
+  /** Tells all of it at once. */
+  flushNow(): void {
+    this.#flush();
+  }
+
   /** Tells the receipts at once. */
   flushReceipts(): void {
     this.#tell("receipt");
@@ -106,6 +129,7 @@ export class LinkSession {
     this.#flushing = undefined;
     this.#tell("receipt");
     this.#tell("event");
+    this.#pieces.poke();
   }
 
   #tell(lane: Lane): void {
@@ -187,6 +211,7 @@ export class LinkSession {
     const places = ids.map((id) => this.#told.get(id)).filter((place) => place !== undefined);
     for (const id of ids) this.#told.delete(id);
     this.#options.spool.acknowledge(places);
+    this.#pieces.acknowledge(ids);
     this.flush(0);
   }
 

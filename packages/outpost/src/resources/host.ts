@@ -2,7 +2,7 @@
  * One resource as the rest of the outpost meets it: its provider behind bounded time and a breaker, room for issuing that endings cannot take,
  * and what the last look found. A resource that is not configured any more, but still has leases, is a host without a provider.
  */
-import type { BehindGateway, Inspection, Provider } from "@cardea/connectors/connector";
+import type { ActionProvider, BehindGateway, Inspection, Provider } from "@cardea/connectors/connector";
 import { CardeaError, OutsideError } from "@cardea/core/contract/errors";
 import type { ResourceId } from "@cardea/core/contract/ids";
 import type { ResourceReport } from "@cardea/core/wire/link";
@@ -36,6 +36,7 @@ export interface Found {
   readonly specSignature: Signature;
 }
 
+const maxRuns = 8;
 /** A provider that answers its abort late is not waited for longer than this. */
 const graceMs = 2_000;
 
@@ -46,6 +47,9 @@ export class ResourceHost {
   readonly breaker: Breaker;
   /** Half of the room is for issuing alone, so that a storm of endings never blocks it. */
   readonly issuing: Lane;
+  /** Actions that run with logins of their own, which take as long as they take. */
+  readonly running: Lane;
+  /** The other half; where the provider ends many at the price of one, as many as it says. */
   readonly endings: number;
   readonly #provider: Provider | undefined;
   readonly #waiting = new Set<() => void>();
@@ -58,13 +62,19 @@ export class ResourceHost {
     this.markKey = markKey;
     this.#provider = provider;
     this.issuing = new Lane(Math.max(1, Math.ceil(concurrency / 2)));
-    this.endings = Math.max(1, Math.floor(concurrency / 2));
+    this.running = new Lane(maxRuns);
+    this.endings = provider?.endsTogether ?? Math.max(1, Math.floor(concurrency / 2));
     this.breaker = new Breaker({ ...breaker, onOpen: onTrouble });
   }
 
   /** What gateways need of it; absent where there is no gateway of its kind. */
   get behindGateway(): BehindGateway | undefined {
     return this.#provider?.behindGateway;
+  }
+
+  /** Whether single actions can be asked for. */
+  get runsActions(): boolean {
+    return this.#provider?.actions !== undefined;
   }
 
   get found(): Found | undefined {
@@ -139,6 +149,20 @@ export class ResourceHost {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** The same for exact actions. @throws CardeaError `action_refused` where none can be asked for */
+  async callActions<T>(
+    what: string,
+    timeoutMs: number,
+    signal: AbortSignal,
+    work: (actions: ActionProvider, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return await this.call(what, timeoutMs, signal, ({ actions }, within) => {
+      if (actions === undefined)
+        throw new CardeaError("action_refused", `single actions cannot be asked for at \`${this.name}\``);
+      return work(actions, within);
+    });
   }
 
   async close(): Promise<void> {

@@ -13,13 +13,10 @@ import { canonicalJson } from "@cardea/core/documents/canonical";
 import { digestOf } from "@cardea/core/documents/digest";
 import { PublicPrivileges } from "@cardea/core/documents/public-privileges";
 import { ResourceSpec } from "@cardea/core/documents/resource-spec";
-import { signDigest } from "@cardea/core/documents/signature";
-import { sha256 } from "@cardea/core/lib/crypto";
-import { toHex } from "@cardea/core/lib/hex";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
 import { fromBase64Url } from "@cardea/core/lib/base64url";
-import type { Keys, Membership } from "../identity.ts";
+import { signAsOutpost, type Keys, type Membership } from "../identity.ts";
 import { backoffMs } from "../jitter.ts";
 import { openSealed } from "../sealing.ts";
 import type { Tuning } from "../settings.ts";
@@ -357,13 +354,12 @@ export class Registry {
       publicPrivileges: digestOf("public-privileges", inspection.publicPrivileges),
     });
     const specDigest = digestOf("spec", spec);
-    const credential = toHex(sha256(fromBase64Url(keys.identityKey))).slice(0, 16);
     return {
       inspection,
       publicPrivileges: kept.success ? kept.data : undefined,
       spec,
       specDigest,
-      specSignature: signDigest("outpost", credential, keys.identity, specDigest),
+      specSignature: signAsOutpost(keys, specDigest),
     };
   }
 

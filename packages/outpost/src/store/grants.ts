@@ -35,6 +35,7 @@ export async function sweepGrants(store: Store, nowMs: number): Promise<boolean>
     for (const [untilMs, grant] of old) {
       store.over.removeSync([untilMs, grant]);
       store.grants.removeSync(grant);
+      store.runs.removeSync(grant);
     }
   });
   return old.length === sweepAtOnce;

@@ -6,7 +6,7 @@ import { newId, type EventId } from "@cardea/core/contract/ids";
 import type { AuditType } from "@cardea/core/contract/audit-types";
 import type { LinkEvent, Receipt, TaskResult } from "@cardea/core/wire/link";
 import type { TaskId } from "@cardea/core/contract/ids";
-import { toTime } from "@cardea/core/documents/primitives";
+import { toPlainText, toTime } from "@cardea/core/documents/primitives";
 import type { Clock } from "@cardea/core/lib/clock";
 import type { Random } from "@cardea/core/lib/random";
 import type { Store } from "./store.ts";
@@ -22,6 +22,9 @@ export type Place = readonly [lane: number, place: number];
 /** Acknowledged messages are forgotten after so long at most. */
 const forgetMs = 200;
 
+/** The most pressing of what was added; `urgent`: all of it at once. */
+export type Added = "nothing" | "events" | "receipts" | "urgent";
+
 export interface Failure {
   readonly code: string;
   readonly detail: string;
@@ -36,7 +39,7 @@ export class Spool {
   #last: number;
   readonly #acknowledged: Place[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #added: "nothing" | "events" | "receipts" = "nothing";
+  #added: Added = "nothing";
 
   constructor(store: Store, clock: Clock, random: Random) {
     this.#store = store;
@@ -48,6 +51,12 @@ export class Spool {
   /** Inside `Store.write`. */
   event(type: AuditType, ids: LinkEvent["ids"], data: LinkEvent["data"]): void {
     this.#add({ kind: "event", id: this.#newId(), at: toTime(this.#clock.now()), type, ids, data });
+  }
+
+  /** One that somebody waits for: it is told at once, with those before it. Inside `Store.write`. */
+  urgentEvent(type: AuditType, ids: LinkEvent["ids"], data: LinkEvent["data"]): void {
+    this.event(type, ids, data);
+    this.#added = "urgent";
   }
 
   /** Inside `Store.write`. */
@@ -73,7 +82,7 @@ export class Spool {
   }
 
   /** What was added since the last call, for whoever sends. */
-  takeAdded(): "nothing" | "events" | "receipts" {
+  takeAdded(): Added {
     const added = this.#added;
     this.#added = "nothing";
     return added;
@@ -112,6 +121,7 @@ export class Spool {
     this.#forget();
     this.#last++;
     this.#store.spool.putSync([lanes[message.kind], this.#last], message);
+    if (this.#added === "urgent") return;
     if (message.kind === "receipt") this.#added = "receipts";
     else if (this.#added === "nothing") this.#added = "events";
   }
@@ -130,8 +140,5 @@ function lastPlace(store: Store, lane: number): number {
 
 /** Words from a resource may hold anything; what the link carries is plain text of bounded length. */
 function printable(text: string): string {
-  return text
-    .toWellFormed()
-    .replace(/[\p{Cc}\p{Cf}]/gu, " ")
-    .slice(0, 2_000);
+  return toPlainText(text.toWellFormed().replace(/[\p{Cc}\p{Cf}]/gu, " "), 2_000);
 }

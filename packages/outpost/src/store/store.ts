@@ -1,6 +1,7 @@
 /**
  * Everything that the outpost must not forget, in one LMDB environment: leases and when each is due, which grants were used, what was seen of
- * policy, roster and log, keys of gateways with their sessions, resources' sealed configurations, and what is still to be told. Only this process opens it.
+ * policy, roster and log, keys of gateways with their sessions and what those wait with, runs of single actions, resources' sealed configurations,
+ * and what is still to be told. Only this process opens it.
  *
  * Every change goes through `write`, whose promise resolves when the change is on the disk; whoever has an effect outside awaits it first.
  * Changes asked for in one turn of the event loop share one transaction and one flush (0.45 ms here), whether one or thousands. The flush
@@ -11,15 +12,17 @@ import { mkdirSync } from "node:fs";
 import { open, type Database, type RootDatabase } from "lmdb";
 import { CardeaError } from "@cardea/core/contract/errors";
 import type { SealedKey } from "@cardea/core/wire/delivery";
-import type { GrantId, LeaseId, ResourceId, SessionId } from "@cardea/core/contract/ids";
+import type { GrantId, LeaseId, ResourceId, SessionId, SubjectId } from "@cardea/core/contract/ids";
 import type { Digest } from "@cardea/core/documents/digest";
 import type { Policy } from "@cardea/core/documents/policy";
 import type { ResourceSpec } from "@cardea/core/documents/resource-spec";
+import type { RosterEntry } from "@cardea/core/documents/roster";
 import type { LinkEvent, Receipt } from "@cardea/core/wire/link";
 import type { KnownConfiguration } from "../resources/authority.ts";
 import type { GrantRecord } from "./grants.ts";
 import type { KeyRecord, SessionRecord } from "./keys.ts";
 import type { LeaseRecord } from "./leases.ts";
+import type { HoldRecord, RunRecord } from "./runs.ts";
 
 /** Counts up when what is stored changes in form. */
 const formatVersion = 1;
@@ -53,6 +56,12 @@ export class Store {
   readonly sessions: Database<SessionRecord, [GrantId, SessionId]>;
   /** What keys rest on, by digest. */
   readonly documents: Database<Policy | ResourceSpec, Digest>;
+  /** Runs of single actions, by grant. */
+  readonly runs: Database<RunRecord, GrantId>;
+  /** Actions that sessions wait with, by the nonce of what was asked. */
+  readonly holds: Database<HoldRecord, string>;
+  /** The people of the newest roster, as far as they were proven. */
+  readonly people: Database<RosterEntry, SubjectId>;
   readonly #root: RootDatabase;
   readonly #listeners = new Set<() => void>();
   #waiting: Waiting[] = [];
@@ -73,6 +82,9 @@ export class Store {
     this.keysDue = root.openDB({ name: "keys-due" });
     this.sessions = root.openDB({ name: "sessions" });
     this.documents = root.openDB({ name: "documents" });
+    this.runs = root.openDB({ name: "runs" });
+    this.holds = root.openDB({ name: "holds" });
+    this.people = root.openDB({ name: "people" });
   }
 
   /** Opens or makes the store in this directory (0700). @throws CardeaError `data_directory_invalid`, `store_failed` */
@@ -80,7 +92,7 @@ export class Store {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     let store: Store;
     try {
-      store = new Store(open({ path: directory, noSubdir: false, overlappingSync: false, maxDbs: 16 }));
+      store = new Store(open({ path: directory, noSubdir: false, overlappingSync: false, maxDbs: 32 }));
     } catch (error) {
       throw new CardeaError("store_failed", `the store in \`${directory}\` cannot be opened`, { cause: error });
     }

@@ -49,7 +49,7 @@ export class TrustState {
   readonly #steady: SteadyClock;
   #seen: Seen;
   #policy: Policy | undefined;
-  readonly #people = new People();
+  readonly #people: People;
   /** The specification that was last found to be one that this outpost signed. */
   #ownSpec: Digest | undefined;
 
@@ -61,6 +61,7 @@ export class TrustState {
     this.#steady = steady;
     this.#seen = readSeen(store);
     this.#policy = readPolicy(store);
+    this.#people = People.read(store);
   }
 
   /** Size of the newest checkpoint seen; 0 before the first. */
@@ -77,7 +78,10 @@ export class TrustState {
     this.#seen = seen;
     this.#policy = policy ?? this.#policy;
     if (seen.roster !== undefined) this.#people.note(seen.roster, people);
-    await this.#store.write(() => writeSeen(this.#store, this.#seen, policy));
+    await this.#store.write(() => {
+      writeSeen(this.#store, this.#seen, policy);
+      this.#people.persist(this.#store);
+    });
     return ok(undefined);
   }
 
@@ -148,6 +152,7 @@ export class TrustState {
   /** Inside `Store.write`: makes what evidence has shown durable with what follows from it. */
   persist(): void {
     writeSeen(this.#store, this.#seen);
+    this.#people.persist(this.#store);
   }
 }
 
