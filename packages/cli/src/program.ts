@@ -13,6 +13,7 @@ import { addOperationCommands } from "./commands/operations.ts";
 import { addPeopleCommands } from "./commands/people.ts";
 import { addPolicyCommands } from "./commands/policy.ts";
 import { addRequestCommands } from "./commands/requests.ts";
+import { addRunCommands } from "./commands/runs.ts";
 import { addResourceCommands } from "./commands/resources.ts";
 import { addServerCommands } from "./commands/server.ts";
 import { addSessionCommands } from "./commands/sessions.ts";
@@ -54,6 +55,7 @@ export function buildProgram(world: World, setExitCode: (code: number) => void):
   addRequestCommands(registry);
   addGrantCommands(registry);
   addSessionCommands(registry);
+  addRunCommands(registry);
   program.commandsGroup("Approving:");
   addApprovalCommands(registry);
   program.commandsGroup("Proving:");

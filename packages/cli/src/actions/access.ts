@@ -13,6 +13,7 @@ import type { WishOptions } from "../commands/wish-options.ts";
 import type { Context } from "../context.ts";
 import { keepAuthority } from "../keys/authority.ts";
 import { forgetDeliveryKey } from "../keys/delivery-store.ts";
+import { grantInHand } from "../keys/in-hand.ts";
 import { fileRequest, takeKey, untilDecided } from "../keys/obtain.ts";
 import { connectionUri, fillTemplate, libpqAddress, libpqEnvironment, passfileLine } from "../keys/render.ts";
 import { findProgram, runChild, type ChildProgram } from "./child.ts";
@@ -73,7 +74,10 @@ export async function runCommand(
   return withKey(context, resource, options, { command, args, environment: await handover(context, options.keyAs) });
 }
 
-/** Obtains a key, runs one child with it, releases the grant whatever happens, and answers the child's exit code. */
+/**
+ * Obtains a key, runs one child with it, and answers the child's exit code. A grant that was asked for here is released whatever happens;
+ * one that was there already stays.
+ */
 async function withKey(
   context: Context,
   resource: string,
@@ -81,7 +85,8 @@ async function withKey(
   child: Omit<ChildProgram, "environment"> & { readonly environment: Handover },
 ): Promise<number> {
   const limit = waitLimit(options, context.nowMs());
-  const decided = await untilDecided(context, await fileRequest(context, wishOf(resource, options)), limit);
+  const there = await grantInHand(context, resource, options);
+  const decided = there ?? (await untilDecided(context, await fileRequest(context, wishOf(resource, options)), limit));
   const directory = await mkdtemp(join(tmpdir(), "cardea-key-"));
   try {
     await chmod(directory, 0o700);
@@ -94,7 +99,9 @@ async function withKey(
     return await runChild({ ...child, environment });
   } finally {
     await rm(directory, { recursive: true, force: true });
-    await giveBack(context, decided);
+    if (there === undefined) await giveBack(context, decided);
+    else if (there.grant !== undefined)
+      context.terminal.note(`${there.grant.id} stays yours; \`cardea release ${there.grant.id}\` gives it back`);
   }
 }
 

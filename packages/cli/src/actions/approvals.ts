@@ -43,7 +43,13 @@ export async function castVote(
     comment: options.comment,
     ...(Object.keys(narrowing).length > 0 && { narrowing }),
   });
-  const next = view.state === "pending" ? `; ${view.words}` : "";
+  const runs = view.state === "approved" && "action" in view.document.asked.ask;
+  const next =
+    view.state === "pending"
+      ? `; ${view.words}`
+      : runs
+        ? ` and runs now; \`cardea show ${view.id}\` tells how it went`
+        : "";
   context.terminal.result(
     view,
     `${verdict === "approve" ? "approved" : "denied"} ${view.id} (${shortCode(digest)}); it is ${view.state}${next}`,
@@ -69,7 +75,7 @@ async function confirmed(
   yes: boolean,
 ): Promise<void> {
   if (!terminal.interactive || !stdin.isTTY || yes) return;
-  terminal.note(requestWords(view, terminal, nowMs()));
+  terminal.note(requestWords(view, terminal, nowMs(), terminal.noteColumns));
   const { confirm, isCancel } = await import("@clack/prompts");
   const answer = await confirm({ message: `${verdict} ${view.code}?`, initialValue: false });
   if (isCancel(answer) || !answer) throw new CardeaError("cancelled", "nothing was sent");

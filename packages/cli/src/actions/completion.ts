@@ -152,6 +152,7 @@ const requestViews: Readonly<Record<string, Readonly<Record<string, string>>>> =
   deny: { view: "to-approve" },
   withdraw: { view: "mine", state: "pending" },
   key: { view: "mine" },
+  result: { view: "mine" },
 };
 
 const sources: Readonly<Record<string, (context: Context, command: string) => Promise<readonly Candidate[]>>> = {
@@ -164,6 +165,13 @@ const sources: Readonly<Record<string, (context: Context, command: string) => Pr
     }));
   },
   role: () => Promise.resolve([]),
+  run: async (context) => {
+    const { items } = await (await context.client()).runs({ limit: 50, state: "unknown" });
+    return items.map(({ id, requester, resource, action }) => ({
+      word: id,
+      about: `${requester.name}, ${action} on ${resource}`,
+    }));
+  },
   request: async (context, command) => {
     const { items } = await (await context.client()).requests({ limit: 50, ...requestViews[command] });
     return items.map(({ id, state, requester, document }) => ({

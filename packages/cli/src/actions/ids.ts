@@ -1,5 +1,5 @@
 import { CardeaError } from "@cardea/core/contract/errors";
-import { GrantId, RequestId, SessionId } from "@cardea/core/contract/ids";
+import { GrantId, RequestId, RunId, SessionId } from "@cardea/core/contract/ids";
 
 /** @throws CardeaError `usage` */
 export function requestId(text: string): RequestId {
@@ -20,5 +20,12 @@ export function grantId(text: string): GrantId {
 export function sessionId(text: string): SessionId {
   const parsed = SessionId.safeParse(text);
   if (!parsed.success) throw new CardeaError("usage", `\`${text}\` is not a session id (ses_…)`);
+  return parsed.data;
+}
+
+/** @throws CardeaError `usage` */
+export function runId(text: string): RunId {
+  const parsed = RunId.safeParse(text);
+  if (!parsed.success) throw new CardeaError("usage", `\`${text}\` is not a run id (run_…)`);
   return parsed.data;
 }

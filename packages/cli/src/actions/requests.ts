@@ -1,5 +1,6 @@
 /** Asking, and looking at what was asked. */
 import type { RequestView } from "@cardea/core/wire/api/requests";
+import { CardeaError } from "@cardea/core/contract/errors";
 import type { WishOptions } from "../commands/wish-options.ts";
 import type { Context } from "../context.ts";
 import { forgetDeliveryKey } from "../keys/delivery-store.ts";
@@ -42,7 +43,12 @@ export async function request(context: Context, resource: string, options: Reque
   const { grant, key } = await takeKey(context, decided);
   context.terminal.result(
     { request: decided, grant, key: { user: key.user, endpoint: key.endpoint, notAfter: key.notAfter } },
-    `${grant.id} is active until ${key.notAfter}\nuse it:       cardea key ${decided.id} --show\ngive it back: cardea release ${grant.id}`,
+    [
+      `${grant.id} is active until ${key.notAfter}`,
+      `use it:       cardea connect ${grant.resource} --role ${grant.role ?? "read"}`,
+      `see it:       cardea key ${decided.id} --show`,
+      `give it back: cardea release ${grant.id}`,
+    ].join("\n"),
   );
 }
 
@@ -73,7 +79,13 @@ export async function showKey(context: Context, id: string, { show, uri, timeout
   const client = await context.client();
   const limit = waitLimit({ ...(timeout !== undefined && { timeout }) }, context.nowMs());
   const asked = id.startsWith("req_") ? requestId(id) : (await client.grant(grantId(id))).request;
-  const { grant, key } = await takeKey(context, await untilDecided(context, await client.request(asked), limit));
+  const view = await client.request(asked);
+  if ("action" in view.document.asked.ask)
+    throw new CardeaError(
+      "usage",
+      `${view.id} asks for one action and has no key; \`cardea result ${view.id}\` has its answer`,
+    );
+  const { grant, key } = await takeKey(context, await untilDecided(context, view, limit));
   const { secret, ...rest } = key;
   if (uri === true) {
     const kept = connectionUri(key, await keepAuthority(key, (await context.home()).directory));

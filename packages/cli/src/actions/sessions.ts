@@ -1,5 +1,6 @@
 /** Connections made with keys, as their outposts tell of them. */
 import type { SessionView } from "@cardea/core/wire/api/sessions";
+import { CardeaError } from "@cardea/core/contract/errors";
 import type { Context } from "../context.ts";
 import { table } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -14,16 +15,25 @@ export interface SessionsOptions {
   readonly closed?: true;
   readonly all?: true;
   readonly limit: string;
+  readonly follow?: true;
+  readonly values?: true;
 }
 
 export interface KillOptions {
   readonly comment: string;
 }
 
+export async function showSession({ client, terminal, nowMs }: Context, id: string): Promise<void> {
+  const session = await (await client()).session(sessionId(id));
+  terminal.result(session, sessionTable([session], terminal, nowMs()));
+}
+
 export async function listSessions(
   context: Context,
-  { grant, resource, closed, all, limit }: SessionsOptions,
+  { grant, resource, closed, all, limit, follow, values }: SessionsOptions,
 ): Promise<void> {
+  if (follow === true || values === true)
+    throw new CardeaError("usage", "--follow and --values go with one session: `cardea sessions SESSION --follow`");
   const client = await context.client();
   const filter = {
     // Whoever names a grant wants its sessions, whosever it is.
@@ -33,7 +43,9 @@ export async function listSessions(
     ...(closed !== true && { state: "open" }),
   };
   const page = await takePages(wholeNumber("--limit", limit), (query) => client.sessions({ ...filter, ...query }));
-  context.terminal.result(page, sessionTable(page.items, context.terminal, context.nowMs()));
+  const none = closed === true ? "no sessions" : "no open sessions; `--closed` shows those that are over";
+  const words = page.items.length === 0 ? none : sessionTable(page.items, context.terminal, context.nowMs());
+  context.terminal.result(page, words);
 }
 
 export async function kill(context: Context, id: string, { comment }: KillOptions): Promise<void> {
@@ -42,7 +54,6 @@ export async function kill(context: Context, id: string, { comment }: KillOption
 }
 
 function sessionTable(sessions: readonly SessionView[], terminal: Terminal, nowMs: number): string {
-  if (sessions.length === 0) return "no sessions";
   const rows = sessions.map((session) => [
     session.id,
     session.state === "closed"

@@ -7,6 +7,8 @@ import type { WishOptions } from "../commands/wish-options.ts";
 import type { WaitLimit } from "../keys/obtain.ts";
 import { grantId } from "./ids.ts";
 
+const defaultWindow = "1h";
+
 /** The request that the options describe. @throws CardeaError `usage` */
 export function wishOf(
   resource: string,
@@ -22,7 +24,7 @@ export function wishOf(
     ask: { role },
     justification: why,
     window: {
-      duration: duration("--for", options.for),
+      duration: duration("--for", options.for ?? defaultWindow),
       ...(options.start !== undefined && { start: instant("--start", options.start) }),
     },
     ...(ticket !== undefined && { ticket }),

@@ -3,7 +3,7 @@ import { Option, type Command } from "commander";
 /** The options by which every asking command says what it asks for. */
 export interface WishOptions {
   readonly role: string;
-  readonly for: string;
+  readonly for?: string;
   readonly why: string;
   readonly ticket?: string;
   readonly start?: string;
@@ -17,7 +17,7 @@ export interface WishOptions {
 export function withWishOptions(command: Command): Command {
   return command
     .option("--role <role>", "the role to ask for", "read")
-    .option("--for <duration>", "how long, such as 30m or 2h", "1h")
+    .option("--for <duration>", "how long, such as 30m or 2h; default: 1h")
     .option("--why <text>", "the justification that approvers and auditors read", "")
     .option("--ticket <id>", "the ticket that it is for")
     .option("--start <time>", "when the window begins (RFC 3339); default: on approval")

@@ -120,5 +120,6 @@ export async function takeKey(
 }
 
 function stillPending(view: RequestView): string {
-  return `${view.id} still waits for ${waitingFor(view)}; \`cardea key ${view.id}\` goes on waiting, \`cardea withdraw ${view.id}\` takes it back`;
+  const goOn = "role" in view.document.asked.ask ? "key" : "result";
+  return `${view.id} still waits for ${waitingFor(view)}; \`cardea ${goOn} ${view.id}\` goes on waiting, \`cardea withdraw ${view.id}\` takes it back`;
 }

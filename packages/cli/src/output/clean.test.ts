@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { clean, cleanJson, cut, oneLine, styles, width } from "./clean.ts";
+import { clean, cleanJson, cut, oneLine, styles, width, wrap } from "./clean.ts";
 import { fields, table } from "./table.ts";
 import { Terminal, type Stream } from "./terminal.ts";
 
@@ -115,6 +115,30 @@ describe("columns", () => {
         ["x", ""],
       ]),
     ).toBe("why  fix state  approved\nx");
+  });
+});
+
+describe("wrapping", () => {
+  it("keeps every character but the spaces at which it breaks, and nothing is wider than the terminal", () => {
+    fc.assert(
+      fc.property(hostile, fc.integer({ min: 4, max: 60 }), (text, max) => {
+        const line = oneLine(text);
+        const lines = wrap(line, max);
+        expect(lines.join("").replaceAll(" ", "")).toBe(line.replaceAll(" ", ""));
+        for (const one of lines) expect(width(one)).toBeLessThanOrEqual(max);
+      }),
+    );
+  });
+
+  it("leaves no words of others where a name would stand", () => {
+    const shown = fields(
+      [
+        ["why", `${" ".repeat(40)}state  approved`],
+        ["state", "pending"],
+      ],
+      30,
+    ).split("\n");
+    expect(shown.filter((line) => line.startsWith("state"))).toEqual(["state  pending"]);
   });
 });
 

@@ -64,6 +64,33 @@ export function cut(line: string, maxWidth: number): string {
   return kept;
 }
 
+/** A line in pieces that fit, broken between words where there are any; styles go on over a break. */
+export function wrap(line: string, maxWidth: number): readonly string[] {
+  if (width(line) <= maxWidth) return [line];
+  const lines: string[] = [];
+  let [kept, columns] = ["", 0];
+  for (const part of line.split(new RegExp(`(${own}|[^ \\u001b]+| +)`))) {
+    if (part.startsWith("\u001b")) {
+      kept += part;
+      continue;
+    }
+    if (columns > 0 && columns + width(part) > maxWidth && width(part) <= maxWidth) {
+      lines.push(kept.trimEnd());
+      [kept, columns] = ["", 0];
+      if (part.startsWith(" ")) continue;
+    }
+    for (const char of part) {
+      if (columns + charWidth(char) > maxWidth) {
+        lines.push(kept);
+        [kept, columns] = ["", 0];
+      }
+      kept += char;
+      columns += charWidth(char);
+    }
+  }
+  return [...lines, kept];
+}
+
 const combining = /^[\p{Mn}\p{Me}\u200b-\u200f\u2060\ufe00-\ufe0f]$/u;
 // East Asian wide and fullwidth blocks and emoji (UAX 11), as terminals draw them.
 const wide =

@@ -1,7 +1,8 @@
 /** A request as people read it: everything an approver must know, the digest code first. */
 import type { RequestView } from "@cardea/core/wire/api/requests";
-import { askedRole } from "@cardea/core/documents/request";
+import { actionLines, previewLines, type Line } from "./action-words.ts";
 import { oneLine } from "./clean.ts";
+import { runWords } from "./run-words.ts";
 import { fields, table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { relative } from "./times.ts";
@@ -12,48 +13,65 @@ export function requestTable(views: readonly RequestView[], terminal: Terminal, 
     view.id,
     stateWords(view, terminal),
     view.requester.name,
-    `${askedRole(view.document.asked.ask) ?? "an action"} on ${view.document.asked.resource}, ${view.document.asked.window.duration}`,
+    wishWords(view),
     relative(view.document.createdAt, nowMs),
     view.document.asked.justification,
   ]);
   return table(["request", "state", "by", "asks for", "filed", "why"], rows, terminal.columns);
 }
 
-type Line = readonly [name: string, words: string];
+/** What is asked for, in few words. */
+function wishWords({ document: { asked } }: RequestView): string {
+  return "role" in asked.ask
+    ? `${asked.ask.role} on ${asked.resource}, ${asked.window.duration}`
+    : `${asked.ask.action.name} on ${asked.resource}, once`;
+}
 
-export function requestWords(view: RequestView, terminal: Terminal, nowMs: number): string {
+/** @param columns of where it is shown */
+export function requestWords(
+  view: RequestView,
+  terminal: Terminal,
+  nowMs: number,
+  columns: number = terminal.columns,
+): string {
   const { asked, decision, facts, createdAt } = view.document;
   const behind = asked.requester.onBehalfOf === undefined ? "" : ` (on behalf of ${asked.requester.onBehalfOf})`;
-  return fields([
-    ["request", `${view.id}  ${terminal.style("bold", view.code)}`],
-    ["state", `${stateWords(view, terminal)}${view.why === undefined ? "" : ` (${view.why})`}`],
-    ["by", `${view.requester.name} (${view.requester.kind})${behind}`],
-    ["groups", facts.verified.groups.join(", ")],
+  return fields(
     [
-      "asks for",
-      "role" in asked.ask
-        ? `role ${asked.ask.role} on ${asked.resource}`
-        : `${asked.ask.action.name} on ${asked.resource}`,
+      ["request", `${view.id}  ${terminal.style("bold", view.code)}`],
+      ["state", `${stateWords(view, terminal)}${view.why === undefined ? "" : ` (${view.why})`}`],
+      ["by", `${view.requester.name} (${view.requester.kind})${behind}`],
+      ["groups", facts.verified.groups.join(", ")],
+      ...("role" in asked.ask
+        ? [["asks for", `role ${asked.ask.role} on ${asked.resource}`] as const]
+        : [
+            ["asks for", `${terminal.style("bold", asked.ask.action.name)} on ${asked.resource}, once`] as const,
+            ...actionLines(asked.ask.action, terminal, columns),
+            ...previewLines(view, terminal),
+            ...optional("session", asked.within?.session),
+          ]),
+      ["window", windowWords(view)],
+      ["why", asked.justification],
+      ...optional("ticket", asked.ticket),
+      ...optional("extends", asked.extends),
+      ...optional(
+        "emergency",
+        asked.breakGlass === true ? "break-glass: allowed at once, reviewed afterwards" : undefined,
+      ),
+      ["filed", `${createdAt} (${relative(createdAt, nowMs)})`],
+      ["decision", view.words],
+      ...decision.reasons.filter((reason) => !view.words.includes(reason)).map((reason): Line => ["", reason]),
+      ...Object.keys(facts.asserted).map((name): Line => [
+        "asserted",
+        `${name} = ${JSON.stringify(facts.asserted[name])} (not verified)`,
+      ]),
+      ...voteLines(view),
+      ...stageLines(view),
+      ...optional("grant", grantWords(view)),
+      ...optional("run", view.run === undefined ? undefined : runWords(view.run, terminal)),
     ],
-    ["window", windowWords(view)],
-    ["why", asked.justification],
-    ...optional("ticket", asked.ticket),
-    ...optional("extends", asked.extends),
-    ...optional(
-      "emergency",
-      asked.breakGlass === true ? "break-glass: allowed at once, reviewed afterwards" : undefined,
-    ),
-    ["filed", `${createdAt} (${relative(createdAt, nowMs)})`],
-    ["decision", view.words],
-    ...decision.reasons.filter((reason) => !view.words.includes(reason)).map((reason): Line => ["", reason]),
-    ...Object.keys(facts.asserted).map((name): Line => [
-      "asserted",
-      `${name} = ${JSON.stringify(facts.asserted[name])} (not verified)`,
-    ]),
-    ...voteLines(view),
-    ...stageLines(view),
-    ...optional("grant", grantWords(view)),
-  ]);
+    columns,
+  );
 }
 
 /** Who a pending request waits for, as `1 of dba (bob, carol)`. */
@@ -89,6 +107,10 @@ function stateWords(view: RequestView, terminal: Terminal): string {
 
 function windowWords({ document: { asked, decision } }: RequestView): string {
   const { duration, sessions, uses, sourceIps } = decision.limits;
+  if ("action" in asked.ask) {
+    const once = asked.within === undefined ? `runs once, within ${duration} of approval` : "the session waits with it";
+    return [once, ...(sourceIps === undefined ? [] : [`from ${sourceIps.join(", ")}`])].join(", ");
+  }
   return [
     `${duration} from ${asked.window.start ?? "approval"}`,
     `${decision.via} key`,

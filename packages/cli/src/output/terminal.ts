@@ -45,6 +45,11 @@ export class Terminal {
     return this.#out.isTTY === true ? (this.#out.columns ?? 80) : Number.POSITIVE_INFINITY;
   }
 
+  /** The same for remarks. */
+  get noteColumns(): number {
+    return this.#err.isTTY === true ? (this.#err.columns ?? 80) : Number.POSITIVE_INFINITY;
+  }
+
   /** The result: `document` for programs, `words` for people. */
   result(document: unknown, words: string): void {
     this.#out.write(this.json ? `${cleanJson(JSON.stringify(document, null, 2))}\n` : `${clean(words)}\n`);

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toHex } from "@cardea/core/lib/hex";
 import { startStack } from "../dev/stack.ts";
+import { heldStatements } from "./held.ts";
 import { systemRandom } from "../processes/system.ts";
 import { holds, Narrator } from "./narrator.ts";
 import { Story } from "./story.ts";
@@ -22,6 +23,7 @@ export async function main(): Promise<number> {
     );
     await using story = new Story(stack);
     await cycle(tell, story);
+    await heldStatements(tell, stack, story);
     await expiryWithoutControlPlane(tell, story);
     await proof(tell, story);
   } finally {

@@ -1,7 +1,6 @@
 /** What the demo's steps do, as the people do it: through the API with their own sign-ins, and with an ordinary PostgreSQL client. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { RequestView } from "@cardea/core/wire/api/requests";
 import type { DeliveredKey } from "@cardea/core/wire/delivery";
 import { CardeaError, type ErrorCode } from "@cardea/core/contract/errors";
@@ -16,7 +15,8 @@ import { Client, DatabaseError } from "pg";
 import type { Stack } from "../dev/stack.ts";
 import { signInAs } from "../sample/seed.ts";
 import { holds } from "./narrator.ts";
-import { monotonicMs, systemClock } from "../processes/system.ts";
+import { eventually, within } from "./patience.ts";
+import { systemClock } from "../processes/system.ts";
 
 /** A connection made with a key, and how it ended. */
 export interface Session {
@@ -24,8 +24,6 @@ export interface Session {
   /** Resolves when the connection is gone, with the server's words. */
   readonly closed: Promise<string>;
 }
-
-const patienceMs = 20_000;
 
 export class Story implements AsyncDisposable {
   readonly #stack: Stack;
@@ -38,15 +36,30 @@ export class Story implements AsyncDisposable {
     this.#stack = stack;
   }
 
-  async ask(name: string, role: string, duration: string, justification: string): Promise<RequestView> {
+  /** A signed-in client of one of the sample people. */
+  as(name: string): Promise<CardeaClient> {
+    const known = this.#people.get(name);
+    if (known !== undefined) return known;
+    const client = signInAs(this.#stack.url, name, this.#stack.peopleDirectory);
+    this.#people.set(name, client);
+    return client;
+  }
+
+  async ask(
+    name: string,
+    role: string,
+    duration: string,
+    justification: string,
+    via: "direct" | "gateway" = "direct",
+  ): Promise<RequestView> {
     const delivery = await newDeliveryKey();
-    const client = await this.#as(name);
+    const client = await this.as(name);
     const view = await client.submit({
       resource: "sample-shop",
       ask: { role },
       window: { duration },
       justification,
-      via: "direct",
+      via,
       deliverTo: delivery.publicKey,
     });
     this.#deliveries.set(view.id, delivery);
@@ -55,7 +68,7 @@ export class Story implements AsyncDisposable {
   }
 
   async approve(name: string, { id, digest }: RequestView): Promise<RequestView> {
-    return (await this.#as(name)).vote(id, { verdict: "approve", digest });
+    return (await this.as(name)).vote(id, { verdict: "approve", digest });
   }
 
   /** The words of a refusal that must happen, with exactly this code. */
@@ -72,7 +85,7 @@ export class Story implements AsyncDisposable {
   async openKey({ id, grant, requester }: RequestView): Promise<DeliveredKey> {
     const delivery = this.#deliveries.get(id);
     holds(grant !== undefined && delivery !== undefined, "the request has a grant, and we have its delivery key");
-    const { sealed, digest } = await (await this.#as(requester.name)).key(grant.id, { wait: 30 });
+    const { sealed, digest } = await (await this.as(requester.name)).key(grant.id, { wait: 30 });
     return openSealedKey(sealed, delivery.privateKey, digest);
   }
 
@@ -111,7 +124,7 @@ export class Story implements AsyncDisposable {
 
   async releaseAndSeeItClose({ grant, requester }: RequestView, session: Session): Promise<string> {
     holds(grant !== undefined, "there is a grant");
-    const client = await this.#as(requester.name);
+    const client = await this.as(requester.name);
     await client.release(grant.id);
     const words = await within(session.closed, "the open session closes");
     await this.#untilEnded(client, grant.id);
@@ -139,7 +152,7 @@ export class Story implements AsyncDisposable {
   async waitForEnd(key: DeliveredKey, session: Session): Promise<string> {
     const words = await within(session.closed, "the session closes at the deadline");
     const lateMs = systemClock.now() - Date.parse(key.notAfter);
-    await eventually(async () => !(await this.#loginsLeft()).includes(key.user), "the login is gone");
+    await eventually(async () => !(await this.#loginsLeft()).includes(key.user) || undefined, "the login is gone");
     return `${words}, ${String(lateMs)} ms after the deadline`;
   }
 
@@ -147,7 +160,7 @@ export class Story implements AsyncDisposable {
     await this.#stack.control.startAgain();
     this.#people.clear();
     holds(grant !== undefined, "there is a grant");
-    const ended = await this.#untilEnded(await this.#as(requester.name), grant.id);
+    const ended = await this.#untilEnded(await this.as(requester.name), grant.id);
     return `grant ${ended.id} ${ended.state} (${ended.why ?? "?"})`;
   }
 
@@ -191,7 +204,7 @@ export class Story implements AsyncDisposable {
   }
 
   async nothingLeft(): Promise<string> {
-    await eventually(async () => (await this.#loginsLeft()).length === 0, "no login bears our mark");
+    await eventually(async () => (await this.#loginsLeft()).length === 0 || undefined, "no login bears our mark");
     return "no role whose name begins with cardea_, but for the administrator's own login";
   }
 
@@ -199,30 +212,19 @@ export class Story implements AsyncDisposable {
     for (const { client } of this.#sessions) await client.end().catch(() => undefined);
   }
 
-  #as(name: string): Promise<CardeaClient> {
-    const known = this.#people.get(name);
-    if (known !== undefined) return known;
-    const client = signInAs(this.#stack.url, name, this.#stack.peopleDirectory);
-    this.#people.set(name, client);
-    return client;
-  }
-
   async #installation(): Promise<{ trust: Awaited<ReturnType<CardeaClient["trust"]>>; evidence: Evidence }> {
     const [first] = this.#filed;
     holds(first !== undefined, "something was asked for");
-    const client = await this.#as("ada");
+    const client = await this.as("ada");
     const [trust, evidence] = await Promise.all([client.trust(), client.evidence(first.id)]);
     return { trust, evidence };
   }
 
   async #untilEnded(client: CardeaClient, id: NonNullable<RequestView["grant"]>["id"]) {
-    const deadline = monotonicMs() + patienceMs;
-    for (;;) {
+    return eventually(async () => {
       const grant = await client.grant(id);
-      if (grant.state === "ended") return grant;
-      holds(monotonicMs() < deadline, `grant ${id} ends (it is ${grant.state})`);
-      await sleep(50);
-    }
+      return grant.state === "ended" ? grant : undefined;
+    }, `grant ${id} ends`);
   }
 
   async #loginsLeft(): Promise<string[]> {
@@ -249,20 +251,5 @@ export class Story implements AsyncDisposable {
       password: key.secret,
       connectionTimeoutMillis: 5_000,
     };
-  }
-}
-
-async function within<T>(promise: Promise<T>, what: string): Promise<T> {
-  const timeout = sleep(patienceMs, undefined, { ref: false }).then(() => {
-    throw new Error(`this does not hold: ${what} within ${String(patienceMs / 1_000)} s`);
-  });
-  return Promise.race([promise, timeout]);
-}
-
-async function eventually(condition: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = monotonicMs() + patienceMs;
-  while (!(await condition())) {
-    holds(monotonicMs() < deadline, what);
-    await sleep(50);
   }
 }

@@ -32,8 +32,15 @@ const actionsOf = {
 } as const;
 
 export function outpostYaml(answers: ConnectAnswers, roles: readonly ChosenRole[]): string {
-  return `# What this outpost looks after. Passwords stay in files or variables that only it can read.\n${stringify({ resources: [resourceEntry(answers, roles)] }, { lineWidth: 120 })}`;
+  return `# What this outpost looks after. Passwords stay in files or variables that only it can read.\n${gatewayHint}${stringify({ resources: [resourceEntry(answers, roles)] }, { lineWidth: 120 })}`;
 }
+
+/** Where a gateway can be reached is the newcomer's to know. */
+const gatewayHint = `
+# With a gateway keys open it instead of the database: it judges and records each statement, and some can wait for their approval.
+# gateway: { postgres: { listen: "127.0.0.1:7432" } }
+
+`;
 
 export function cardeaYaml(): string {
   return `# The control plane's settings; every one is also a CARDEA_* variable.

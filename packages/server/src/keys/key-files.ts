@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { chmod, link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ControlKeys, KeyPair } from "@cardea/control/control";
+import { recordingKeyOf } from "@cardea/control/recordings/recording-key";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { ed25519PublicKey } from "@cardea/core/lib/crypto";
 import { fromHex, toHex } from "@cardea/core/lib/hex";
@@ -14,14 +15,14 @@ import type { Random } from "@cardea/core/lib/random";
 /** Loads the keys of `directory`, making what is missing. @throws CardeaError `data_directory_invalid` where a key file is not a key or is readable by others. */
 export async function loadControlKeys(directory: string, random: Random): Promise<ControlKeys> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const [signing, log, installation] = await Promise.all(
-    ["control-signing.key", "log-signing.key", "installation.key"].map((name) =>
+  const [signing, log, installation, recording] = await Promise.all(
+    ["control-signing.key", "log-signing.key", "installation.key", "recording.key"].map((name) =>
       loadSecret(join(directory, name), random),
     ),
   );
-  if (signing === undefined || log === undefined || installation === undefined)
-    throw new TypeError("three names give three keys");
-  return { signing: keyPair(signing), log: keyPair(log), installation };
+  if (signing === undefined || log === undefined || installation === undefined || recording === undefined)
+    throw new TypeError("four names give four keys");
+  return { signing: keyPair(signing), log: keyPair(log), installation, recording: await recordingKeyOf(recording) };
 }
 
 function keyPair(seed: Uint8Array): KeyPair {

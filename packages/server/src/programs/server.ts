@@ -74,6 +74,10 @@ async function startUp(
       development,
       publicUrl,
       logDirectory: join(settings.dataDirectory, "log-tiles"),
+      recordings: {
+        directory: settings.recordings.directory,
+        keepMs: settings.recordings.keepDays * 86_400_000,
+      },
       ...(settings.mail !== undefined && { mail: settings.mail }),
     },
     http: {

@@ -23,5 +23,7 @@ resources:
     roles:
       read: { member: [app_ro], actions: [sql.select] }
       write: { member: [app_rw], actions: [sql.select, sql.insert, sql.update, sql.delete] }
+    ddl: { as: app_owner }
+    gateway: { holdTimeout: 30m, transactionHoldTimeout: 2m }
 `;
 }

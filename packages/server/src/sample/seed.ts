@@ -103,11 +103,12 @@ async function seedPeople(client: CardeaClient, url: string, directory: string):
     const known = items.find(({ entry }) => entry.name === person.name)?.entry;
     const subject = known?.subject ?? (await client.createPerson(person)).person.entry.subject;
     if (person.name === sampleAdmin) {
-      const { displayName, email, groups } = person;
+      const { displayName, email, groups, permissions } = person;
       await client.changePerson(subject, {
         ...(displayName !== undefined && { displayName }),
         ...(email !== undefined && { email }),
         ...(groups !== undefined && { groups }),
+        ...(permissions !== undefined && { permissions }),
       });
     } else if ((known?.credentials.length ?? 0) === 0) {
       const { invitation } = await client.invite(subject);

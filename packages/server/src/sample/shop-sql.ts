@@ -114,3 +114,15 @@ grant delete on order_items to app_rw;
 grant usage on all sequences in schema public to app_rw;
 alter default privileges in schema public grant select on tables to app_ro, app_rw;
 `;
+
+/**
+ * What Cardea's administrator may hand on for a single approved statement; by that it may do it itself. Repeated at each start, so that a shop
+ * that was made before has it too.
+ */
+export const shopLending = `
+grant usage on schema public to cardea_admin with grant option;
+grant select, insert, update, delete on all tables in schema public to cardea_admin with grant option;
+grant usage on all sequences in schema public to cardea_admin with grant option;
+alter default privileges in schema public grant select, insert, update, delete on tables to cardea_admin with grant option;
+alter default privileges in schema public grant usage on sequences to cardea_admin with grant option;
+`;

@@ -4,7 +4,7 @@
  * treats it differently from anybody's own database.
  */
 import { Client, type ClientConfig } from "pg";
-import { shopConstraints, shopPrivileges, shopRows, shopSchema } from "./shop-sql.ts";
+import { shopConstraints, shopLending, shopPrivileges, shopRows, shopSchema } from "./shop-sql.ts";
 
 /** The names that the sample configuration and the documentation use. */
 export const shop = {
@@ -47,6 +47,7 @@ export async function ensureShop(options: ShopOptions): Promise<{ readonly made:
     await client.query("begin");
     await oneAtATime(client);
     const made = await ensureContent(client);
+    await client.query(shopLending);
     await client.query("commit");
     if (made) await client.query("analyze");
     return { made };
@@ -81,8 +82,8 @@ async function oneAtATime(client: Client): Promise<void> {
 }
 
 /**
- * The administrator is no superuser and owns nothing. CREATEROLE makes logins; ADMIN on the two roles lets it give them
- * (and on 16+, without INHERIT and SET, not use them itself; before, ADMIN brings both along); `pg_signal_backend` closes the sessions of logins that
+ * The administrator is no superuser and owns nothing. CREATEROLE makes logins; ADMIN on the applications' roles lets it give them, and on the
+ * owner lend that to an approved change of tables (and on 16+, without INHERIT and SET, not use them itself; before, ADMIN brings both along); `pg_signal_backend` closes the sessions of logins that
  * it is no member of. `createrole_self_grant` stays unset: it can give itself a login's objects when it needs to move
  * them, and inherits nothing otherwise.
  */
@@ -100,7 +101,7 @@ async function ensureRoles(client: Client): Promise<void> {
   );
   const withAdmin =
     (major.rows[0]?.major ?? 0) >= 16 ? "with admin true, inherit false, set false" : "with admin option";
-  await client.query(`grant ${shop.readOnly}, ${shop.readWrite} to ${shop.admin} ${withAdmin}`);
+  await client.query(`grant ${shop.readOnly}, ${shop.readWrite}, ${shop.owner} to ${shop.admin} ${withAdmin}`);
   await client.query(`grant pg_signal_backend to ${shop.admin}`);
 }
 
@@ -120,12 +121,12 @@ async function ensureDatabase(client: Client): Promise<void> {
   await client.query("select pg_advisory_unlock(7426953202)");
 }
 
-/** All in the caller's transaction: the last table is there only if everything is. */
+/** All in the caller's transaction, as the owner from here on: the last table is there only if everything is. */
 async function ensureContent(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ there: boolean }>("select to_regclass('public.payments') is not null as there");
-  if (rows[0]?.there === true) return false;
   await client.query(`set local role ${shop.owner}`);
   await client.query("set local search_path = public");
+  const { rows } = await client.query<{ there: boolean }>("select to_regclass('public.payments') is not null as there");
+  if (rows[0]?.there === true) return false;
   for (const part of [shopSchema, shopRows, shopConstraints, shopPrivileges]) await client.query(part);
   return true;
 }

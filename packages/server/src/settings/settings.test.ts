@@ -78,3 +78,22 @@ describe("plain HTTP", () => {
     await expect(read({ CARDEA_LISTEN_HOST: "0.0.0.0", ...environment })).resolves.toBeDefined();
   });
 });
+
+describe("recordings", () => {
+  it("are kept for a year in the data directory, unless somebody says otherwise", async () => {
+    expect((await read({})).recordings).toEqual({
+      directory: join(directory, ".cardea", "recordings"),
+      keepDays: 365,
+    });
+    const file = join(directory, "recordings.yaml");
+    await writeFile(file, "recordings: { directory: kept, keepDays: 30 }\n");
+    const { recordings } = await read({ CARDEA_CONFIG: file });
+    expect(recordings).toEqual({ directory: join(directory, "kept"), keepDays: 30 });
+    const over = await read({ CARDEA_CONFIG: file, CARDEA_RECORDINGS: "/elsewhere", CARDEA_RECORDINGS_KEEP_DAYS: "7" });
+    expect(over.recordings).toEqual({ directory: "/elsewhere", keepDays: 7 });
+  });
+
+  it.each(["0", "-1", "1.5", "a year", "40000"])("are not kept for `%s` days", async (days) => {
+    await expect(read({ CARDEA_RECORDINGS_KEEP_DAYS: days })).rejects.toMatchObject(refused(/KEEP_DAYS/));
+  });
+});

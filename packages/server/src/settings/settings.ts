@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { isIPv4 } from "node:net";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { createSecureContext } from "node:tls";
 import { CardeaError } from "@cardea/core/contract/errors";
 import { Cidr } from "@cardea/core/documents/primitives";
@@ -17,6 +17,9 @@ const Listen = z.strictObject({
 });
 
 const Proxies = z.array(Cidr).max(100);
+
+/** A hundred years at most. */
+const KeepDays = z.coerce.number().int().min(1).max(36_500);
 
 const FileSettings = z.strictObject({
   publicUrl: z.url().optional(),
@@ -31,6 +34,7 @@ const FileSettings = z.strictObject({
       from: z.string().min(3).max(320),
     })
     .optional(),
+  recordings: z.strictObject({ directory: z.string().min(1).optional(), keepDays: KeepDays.optional() }).optional(),
   log: z
     .strictObject({
       origin: z
@@ -53,6 +57,8 @@ export interface Settings {
   /** Absent: the embedded PostgreSQL. */
   readonly databaseUrl: string | undefined;
   readonly mail: { readonly url: string; readonly from: string } | undefined;
+  /** Where recordings of sessions are kept, and for how long. */
+  readonly recordings: { readonly directory: string; readonly keepDays: number };
   readonly origin: string | undefined;
   /** Development: where the outpost's PostgreSQL gateway listens, and the sample database. */
   readonly gatewayPort: number;
@@ -68,8 +74,9 @@ export async function readSettings(environment: NodeJS.ProcessEnv, workingDirect
   if (url !== undefined && !URL.canParse(url))
     throw new CardeaError("setting_invalid", `CARDEA_PUBLIC_URL: \`${url}\` is not a URL`);
   const mailUrl = environment["CARDEA_MAIL_URL"] ?? file.mail?.url;
+  const dataDirectory = resolve(workingDirectory, environment["CARDEA_DATA"] ?? ".cardea");
   const settings: Settings = {
-    dataDirectory: resolve(workingDirectory, environment["CARDEA_DATA"] ?? ".cardea"),
+    dataDirectory,
     listen: {
       host: environment["CARDEA_LISTEN_HOST"] ?? file.listen?.host ?? "127.0.0.1",
       port: port(environment, "CARDEA_LISTEN_PORT", file.listen?.port ?? 7400),
@@ -89,6 +96,13 @@ export async function readSettings(environment: NodeJS.ProcessEnv, workingDirect
       mailUrl === undefined
         ? undefined
         : { url: mailUrl, from: environment["CARDEA_MAIL_FROM"] ?? file.mail?.from ?? "cardea@localhost" },
+    recordings: {
+      directory: resolve(
+        workingDirectory,
+        environment["CARDEA_RECORDINGS"] ?? file.recordings?.directory ?? join(dataDirectory, "recordings"),
+      ),
+      keepDays: keepDays(environment["CARDEA_RECORDINGS_KEEP_DAYS"]) ?? file.recordings?.keepDays ?? 365,
+    },
     origin: environment["CARDEA_LOG_ORIGIN"] ?? file.log?.origin,
     gatewayPort: port(environment, "CARDEA_GATEWAY_PORT", 7432),
     samplePort: port(environment, "CARDEA_SAMPLE_PORT", 7433),
@@ -180,6 +194,14 @@ function networks(name: string, text: string): string[] {
   );
   if (!parsed.success)
     throw new CardeaError("setting_invalid", `${name}: \`${text}\` is no list of addresses or networks`);
+  return parsed.data;
+}
+
+function keepDays(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const parsed = KeepDays.safeParse(text);
+  if (!parsed.success)
+    throw new CardeaError("setting_invalid", `CARDEA_RECORDINGS_KEEP_DAYS: \`${text}\` is no number of days`);
   return parsed.data;
 }
 
