@@ -4,4 +4,6 @@ import type { ExerciseCatalog } from "@cardea/testing/exercise";
 export const catalog: ExerciseCatalog = {
   attack: () => import("./attack/attack.ts"),
   kill: () => import("./kill/kill.ts"),
+  statements: () => import("./statements/statements.ts"),
+  wire: () => import("./wire/wire.ts"),
 };

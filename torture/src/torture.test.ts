@@ -32,3 +32,22 @@ test("what is killed leaves nothing behind and forgets nothing", { timeout: 300_
   expect(figures["kills"]).toBeGreaterThan(2);
   expect(figures["loginsSeen"]).toBeGreaterThan(5);
 });
+
+test("statements that are judged covered stay inside their grant", { timeout: 300_000 }, async () => {
+  const { pass, figures } = await torture("statements", "--short", "--seed", "1");
+  expect(pass).toBe(true);
+  expect(figures["ways"]).toBeGreaterThan(400);
+  for (const version of [15, 18].filter((version) => figures[`refusedOn${String(version)}`] !== undefined)) {
+    expect(figures[`refusedOn${String(version)}`]).toBe(figures["ways"]);
+    expect(figures[`outsideOn${String(version)}`]).toBe(0);
+    expect(figures[`coveredOn${String(version)}`]).toBeGreaterThan(10);
+  }
+});
+
+test("the gateway's wire neither breaks nor keeps anything", { timeout: 300_000 }, async () => {
+  const { pass, figures } = await torture("wire", "--short", "--seed", "1");
+  expect(pass).toBe(true);
+  expect(figures).toMatchObject({ crashes: 0, problems: 0, strangersRefused: 240 });
+  expect(figures["splits"]).toBeGreaterThan(200);
+  expect(figures["held"]).toBeGreaterThan(5);
+});

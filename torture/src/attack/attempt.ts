@@ -17,6 +17,8 @@ export interface Attack {
 export interface AttackList {
   readonly title: string;
   readonly attacks: readonly Attack[];
+  /** One of so many is tried in the short form; of four where absent. */
+  readonly shortEvery?: number;
 }
 
 /** What comes of an attempt: the code of its refusal, or `accepted`. @throws whatever is no refusal */

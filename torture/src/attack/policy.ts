@@ -29,6 +29,13 @@ export const attackPolicy = samplePolicy.replace(
     effect: review
     approvals: [{ count: 1, from: { groups: [dba] } }]
 
+  - name: agents-ask-once
+    subjects: { kinds: [agent], groups: [engineering] }
+    permits: { actions: [sql.select] }
+    limits: { maxDuration: 30m }
+    effect: review
+    approvals: [{ count: 1, from: { groups: [dba] } }]
+
   - name: from-the-office
     subjects: { groups: [outsiders] }
     permits: { roles: [read] }

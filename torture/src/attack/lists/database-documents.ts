@@ -14,19 +14,12 @@ import { newDeliveryKey } from "@cardea/sdk/delivery-key";
 import { attackPolicy, lockedDownPolicy } from "../policy.ts";
 import { outcomeOf, sure, type AttackList } from "../attempt.ts";
 import type { Ground } from "../ground.ts";
+import { editDocument, hideEntries, taskBySql } from "../rows.ts";
 
 const now = (): string => new Date().toISOString();
 
 async function erin(ground: Ground) {
   return (await ground.newcomer("erin")).client;
-}
-
-/** Changes a stored document's text, leaving digest and signatures. */
-async function edit(ground: Ground, table: string, id: string, change: (text: string) => string): Promise<void> {
-  const { document } = await ground.database.one(`select document from ${table} where id = $1`, [id]);
-  const changed = change(String(document));
-  if (changed === document) throw new Error(`the document of ${id} was not changed`);
-  await ground.database.alter(table, { id }, { document: changed });
 }
 
 /** What the vote that would make the grant comes to. */
@@ -51,29 +44,7 @@ async function reopen(ground: Ground, request: string): Promise<void> {
     { id: request },
     { state: "pending", previous_state: null, decided_at: null },
   );
-  for (const { index } of await ground.database.many("select index from audit_entries where $1 = any (refs)", [
-    request,
-  ]))
-    await ground.database.alter("audit_entries", { index }, { refs: [] });
-}
-
-/** A new open `issue` task for a grant, as SQL can make it; answers with how the outpost receipted it. */
-async function issueBySql(ground: Ground, grant: string): Promise<string> {
-  const id = newId("task", systemClock, systemRandom);
-  const { outpost } = await ground.database.one("select outpost from grants where id = $1", [grant]);
-  await ground.database.many(
-    "insert into tasks (id, outpost, type, grant_id, payload, state, next_at, created_at) values ($1, $2, 'issue', $3, $4, 'open', $5, $5)",
-    [id, outpost, grant, JSON.stringify({ type: "issue", grant }), now()],
-  );
-  ground.database.removeLater("tasks", { id });
-  await ground.database.many("notify cardea");
-  // What may pass is tried for half a minute before it counts as failed.
-  for (let turn = 0; turn < 450; turn += 1) {
-    const { state, code } = await ground.database.one("select state, code from tasks where id = $1", [id]);
-    if (state !== "open") return typeof code === "string" ? code : "issued";
-    await sleep(100);
-  }
-  return "never answered";
+  await hideEntries(ground, request);
 }
 
 export const documentsBySql: AttackList = {
@@ -112,7 +83,9 @@ export const documentsBySql: AttackList = {
       meets: "evidence_signature",
       run: async (ground) => {
         const filed = await ground.pending("ONE");
-        await edit(ground, "requests", filed.view.id, (text) => text.replaceAll('"duration":"10m"', '"duration":"2h"'));
+        await editDocument(ground, "requests", filed.view.id, (text) =>
+          text.replaceAll('"duration":"10m"', '"duration":"2h"'),
+        );
         return voteOn(ground, filed);
       },
     },
@@ -122,7 +95,7 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const filed = await ground.pending("ONE");
         const thief = await newDeliveryKey();
-        await edit(ground, "requests", filed.view.id, (text) =>
+        await editDocument(ground, "requests", filed.view.id, (text) =>
           text.replace(filed.delivery.publicKey, thief.publicKey),
         );
         return voteOn(ground, filed);
@@ -134,12 +107,12 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const { client, filed, grant } = await scheduledGrant(ground);
         const thief = await newDeliveryKey();
-        await edit(ground, "requests", filed.view.id, (text) =>
+        await editDocument(ground, "requests", filed.view.id, (text) =>
           text.replace(filed.delivery.publicKey, thief.publicKey),
         );
         await ground.database.alter("grants", { id: grant.id }, { state: "issuing", previous_state: "scheduled" });
         const outcome = await outcomeOf(client.request(filed.view.id));
-        return (await issueBySql(ground, grant.id)) === "issued" ? "issued" : outcome;
+        return (await taskBySql(ground, "issue", grant.id)) === "done" ? "issued" : outcome;
       },
     },
     {
@@ -149,7 +122,7 @@ export const documentsBySql: AttackList = {
         const filed = await ground.pending("ONE", await ground.as("carol"));
         const { subject } = await ground.newcomer("erin");
         const carol = await ground.subject("carol");
-        await edit(ground, "requests", filed.view.id, (text) => text.replaceAll(carol, subject));
+        await editDocument(ground, "requests", filed.view.id, (text) => text.replaceAll(carol, subject));
         return outcomeOf(ground.approve(await ground.as("carol"), filed));
       },
     },
@@ -190,7 +163,9 @@ export const documentsBySql: AttackList = {
       meets: "evidence_signature",
       run: async (ground) => {
         const filed = await ground.pending("STAGES");
-        await edit(ground, "requests", filed.view.id, (text) => text.replace(/"effect":"review"/, '"effect":"allow"'));
+        await editDocument(ground, "requests", filed.view.id, (text) =>
+          text.replace(/"effect":"review"/, '"effect":"allow"'),
+        );
         return voteOn(ground, filed);
       },
     },
@@ -242,7 +217,9 @@ export const documentsBySql: AttackList = {
         const filed = await ground.pending("QUORUM");
         await ground.bob.vote(filed.view.id, { verdict: "deny", digest: filed.view.digest });
         const { id } = await ground.database.one("select id from votes where request_id = $1", [filed.view.id]);
-        await edit(ground, "votes", String(id), (text) => text.replace('"verdict":"deny"', '"verdict":"approve"'));
+        await editDocument(ground, "votes", String(id), (text) =>
+          text.replace('"verdict":"deny"', '"verdict":"approve"'),
+        );
         await ground.database.alter("votes", { id }, { verdict: "approve" });
         await ground.database.alter(
           "requests",
@@ -320,7 +297,7 @@ export const documentsBySql: AttackList = {
           narrowing: { duration: "5m" },
         });
         const { id } = await ground.database.one("select id from votes where request_id = $1", [filed.view.id]);
-        await edit(ground, "votes", String(id), (text) => text.replace('"narrowing":{"duration":"5m"},', ""));
+        await editDocument(ground, "votes", String(id), (text) => text.replace('"narrowing":{"duration":"5m"},', ""));
         return outcomeOf(ground.approve(await ground.as("carol"), filed));
       },
     },
@@ -350,7 +327,7 @@ export const documentsBySql: AttackList = {
           { id: forged },
         );
         const outcome = await outcomeOf(ground.ada.grant(forged));
-        return (await issueBySql(ground, forged)) === "issued" ? "issued" : outcome;
+        return (await taskBySql(ground, "issue", forged)) === "done" ? "issued" : outcome;
       },
     },
     {
@@ -359,9 +336,9 @@ export const documentsBySql: AttackList = {
       run: async (ground) => {
         const { client, grant } = await scheduledGrant(ground);
         const { notAfter } = grant.document.window;
-        await edit(ground, "grants", grant.id, (text) => text.replace(notAfter, "2099-01-01T00:00:00.000Z"));
+        await editDocument(ground, "grants", grant.id, (text) => text.replace(notAfter, "2099-01-01T00:00:00.000Z"));
         const outcome = await outcomeOf(client.grant(grant.id));
-        return (await issueBySql(ground, grant.id)) === "issued" ? "issued" : outcome;
+        return (await taskBySql(ground, "issue", grant.id)) === "done" ? "issued" : outcome;
       },
     },
     {
@@ -369,9 +346,9 @@ export const documentsBySql: AttackList = {
       meets: "evidence_signature",
       run: async (ground) => {
         const { client, grant } = await scheduledGrant(ground);
-        await edit(ground, "grants", grant.id, (text) => text.replaceAll('"role":"read"', '"role":"write"'));
+        await editDocument(ground, "grants", grant.id, (text) => text.replaceAll('"role":"read"', '"role":"write"'));
         const outcome = await outcomeOf(client.grant(grant.id));
-        return (await issueBySql(ground, grant.id)) === "issued" ? "issued" : outcome;
+        return (await taskBySql(ground, "issue", grant.id)) === "done" ? "issued" : outcome;
       },
     },
     {
@@ -397,7 +374,7 @@ export const documentsBySql: AttackList = {
         const other = await ground.pending("ONE");
         await ground.database.alter("grants", { id: grant.id }, { request_id: other.view.id });
         const outcome = await outcomeOf(client.grant(grant.id));
-        return (await issueBySql(ground, grant.id)) === "issued" ? "issued" : outcome;
+        return (await taskBySql(ground, "issue", grant.id)) === "done" ? "issued" : outcome;
       },
     },
     {
@@ -420,7 +397,7 @@ export const documentsBySql: AttackList = {
           { id: grant.id },
           { state: "issuing", previous_state: "scheduled", not_before: now() },
         );
-        return issueBySql(ground, grant.id);
+        return taskBySql(ground, "issue", grant.id);
       },
     },
     {
@@ -436,13 +413,13 @@ export const documentsBySql: AttackList = {
           { id: grant },
           { state: "issuing", previous_state: null, why: null, ended_at: null },
         );
-        return issueBySql(ground, grant);
+        return taskBySql(ground, "issue", grant);
       },
     },
     {
       tries: "a live grant is issued a second time",
       meets: "evidence_replayed",
-      run: async (ground) => issueBySql(ground, (await obtainKey(await erin(ground), readWish())).grant),
+      run: async (ground) => taskBySql(ground, "issue", (await obtainKey(await erin(ground), readWish())).grant),
     },
     {
       tries: "a finished task is opened again",
@@ -475,9 +452,9 @@ export const documentsBySql: AttackList = {
           { id },
           { state: "issuing", previous_state: "scheduled", why: null, detail: null, ended_at: null },
         );
-        const outcome = await issueBySql(ground, id);
+        const outcome = await taskBySql(ground, "issue", id);
         // Whatever was made of it is given back before the row is.
-        if (outcome === "issued") await client.release(id).then(() => ground.endOf(client, id));
+        if (outcome === "done") await client.release(id).then(() => ground.endOf(client, id));
         return outcome;
       },
     },
@@ -486,7 +463,9 @@ export const documentsBySql: AttackList = {
       meets: "evidence_signature",
       run: async (ground) => {
         const { policy } = await ground.ada.policy();
-        await edit(ground, "policies", policy.id, (text) => text.replace('"maxDuration":"8h"', '"maxDuration":"90d"'));
+        await editDocument(ground, "policies", policy.id, (text) =>
+          text.replace('"maxDuration":"8h"', '"maxDuration":"90d"'),
+        );
         // A control plane that has read it before knows the signed one; one that starts now must not believe the row.
         await ground.restartControl();
         return outcomeOf(fileRequest(await erin(ground), readWish("30d")));
