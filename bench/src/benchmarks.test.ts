@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { findProgram } from "./gateway/programs.ts";
 
 const main = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 
@@ -15,6 +16,8 @@ async function bench(...args: readonly string[]): Promise<{ name: string; figure
   // The last line is the result's JSON, by the runner's contract.
   return JSON.parse(printed.trimEnd().split("\n").at(-1) ?? "") as Awaited<ReturnType<typeof bench>>;
 }
+
+const pgbench = await findProgram("pgbench");
 
 describe("a benchmark in its short form runs to its end and reports figures", () => {
   test("policy", { timeout: 60_000 }, async () => {
@@ -31,6 +34,7 @@ describe("a benchmark in its short form runs to its end and reports figures", ()
     const { name, figures } = await bench("mint", "--short");
     expect(name).toBe("mint");
     expect(figures).toMatchObject({ keys: 190, evidenceVerified: 5 });
+    expect(figures["firstQueryP50Ms"]).toBeGreaterThan(0);
     expect(figures["oneP50Ms"]).toBeGreaterThan(0);
     expect(figures["perSecond"]).toBeGreaterThan(0);
   });
@@ -40,5 +44,50 @@ describe("a benchmark in its short form runs to its end and reports figures", ()
     expect(name).toBe("idle");
     for (const process of ["supervisor", "control", "outpost"])
       expect(figures[`${process}AfterMegabytes`]).toBeGreaterThan(10);
+  });
+
+  test("hold, each approved and run", { timeout: 120_000 }, async () => {
+    const { name, figures } = await bench("hold", "--short");
+    expect(name).toBe("hold");
+    expect(figures).toMatchObject({ holds: 10 });
+    expect(figures["beyondP50Ms"]).toBeGreaterThan(0);
+  });
+
+  test.skipIf(pgbench === undefined)("pg-gateway, the same work done on each way", { timeout: 120_000 }, async () => {
+    const { name, figures } = await bench("pg-gateway", "--short");
+    expect(name).toBe("pg-gateway");
+    for (const mode of ["simple", "extended", "prepared"]) {
+      expect(figures[`${mode}GatewayTps`]).toBeGreaterThan(100);
+      expect(figures[`${mode}ToPipe`]).toBeGreaterThan(0);
+    }
+    expect(figures["tlsGatewayTps"]).toBeGreaterThan(100);
+  });
+
+  test.skipIf(pgbench === undefined)("pg-bulk, all rows out and in", { timeout: 120_000 }, async () => {
+    const { name, figures } = await bench("pg-bulk", "--short");
+    expect(name).toBe("pg-bulk");
+    expect(figures).toMatchObject({ rows: 100_000 });
+    for (const work of ["rows", "copyOut", "copyIn"]) expect(figures[`${work}ToDirect`]).toBeGreaterThan(0);
+  });
+
+  test.skipIf(pgbench === undefined)("pg-profile", { timeout: 120_000 }, async () => {
+    const { name, figures } = await bench("pg-profile", "--short");
+    expect(name).toBe("pg-profile");
+    expect(figures["preparedUsPerTransaction"]).toBeGreaterThan(1);
+  });
+
+  test("revoke, with every socket closed and every login shut", { timeout: 120_000 }, async () => {
+    const { name, figures } = await bench("revoke", "--short");
+    expect(name).toBe("revoke");
+    expect(figures).toMatchObject({ sessionsOpen: 40, keysOfOneSession: 10 });
+    expect(figures["oneP99Ms"]).toBeGreaterThan(0);
+    expect(figures["allLoginMaxMs"]).toBeGreaterThan(0);
+  });
+
+  test("sessions", { timeout: 120_000 }, async () => {
+    const { name, figures } = await bench("sessions", "--short");
+    expect(name).toBe("sessions");
+    expect(figures).toMatchObject({ sessions: 50 });
+    expect(figures["openMegabytes"]).toBeGreaterThan(10);
   });
 });

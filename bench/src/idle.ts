@@ -2,7 +2,6 @@
  * `bench -- idle`: what each of our processes holds of memory when nothing happens, fresh and after many keys were made and ended, run as `npm start`
  * runs them. PostgreSQL's processes are not ours and are not counted.
  */
-import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { CardeaClient } from "@cardea/sdk/client";
@@ -11,6 +10,7 @@ import { obtainKey, readWish, type KeyInHand } from "@cardea/testing/key-in-hand
 import { startDev, type DevProcess } from "./dev-process.ts";
 import { rounded } from "./figures.ts";
 import { releaseAll } from "./mint/release.ts";
+import { residentMegabytes } from "./process-usage.ts";
 
 const targetMegabytes = 150;
 const workers = 8;
@@ -61,14 +61,6 @@ async function measure(dev: DevProcess): Promise<Record<string, number>> {
   return Object.fromEntries(
     await Promise.all(pids.map(async ([name, pid]) => [name, await residentMegabytes(pid)] as const)),
   );
-}
-
-/** `VmRSS`, as proc_pid_status(5) gives it. */
-async function residentMegabytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${String(pid)}/status`, "utf8");
-  const kilobytes = /^VmRSS:\s+([0-9]+) kB$/m.exec(status)?.[1];
-  if (kilobytes === undefined) throw new Error(`process ${String(pid)} does not say how much memory it holds`);
-  return Number(kilobytes) / 1_024;
 }
 
 function named(when: string, measured: Readonly<Record<string, number>>): Record<string, number> {

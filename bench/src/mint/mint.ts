@@ -1,7 +1,8 @@
 /**
  * `bench -- mint`: from a request that policy allows at once to a key in the requester's hand, on a whole Cardea: decided, logged under a signed
  * checkpoint, evidence verified by the outpost, login made, secret sealed, fetched and opened. One at a time, and eight at once. Beside it, in
- * turns on the same cluster, what a script with the administrator's password would do: `create role … in role` and one durable row.
+ * turns on the same cluster, what a script with the administrator's password would do: `create role … in role` and one durable row. Then
+ * the second half: from a key in hand to the first answer through the gateway (`first-query.ts`).
  */
 import { parseArgs } from "node:util";
 import { verifyEvidence } from "@cardea/core/evidence/verify";
@@ -10,11 +11,12 @@ import type { ExerciseOptions, ExerciseResult } from "@cardea/testing/exercise";
 import { fileRequest, readWish, takeKey, type KeyInHand } from "@cardea/testing/key-in-hand";
 import { startWholeStack, type WholeStack } from "@cardea/testing/whole-stack";
 import { rounded, spreadFigures, spreadOf } from "../figures.ts";
+import { measureFirstQueries } from "./first-query.ts";
 import { openPeer } from "./peer.ts";
 import { profileOf } from "./profile.ts";
 import { releaseAll } from "./release.ts";
 
-const target = { p50Ms: 15, perSecond: 100 };
+const target = { p50Ms: 15, perSecond: 100, firstQueryP50Ms: 15 };
 const atOnce = 8;
 
 interface Sizes {
@@ -26,11 +28,20 @@ interface Sizes {
   readonly roundsAtOnce: number;
   readonly keysPerWorker: number;
   readonly verified: number;
+  readonly firstQueries: number;
 }
 
 const sizes = {
-  long: { warmUp: 100, rounds: 10, keysPerRound: 30, roundsAtOnce: 8, keysPerWorker: 30, verified: 20 },
-  short: { warmUp: 20, rounds: 3, keysPerRound: 10, roundsAtOnce: 2, keysPerWorker: 10, verified: 5 },
+  long: {
+    warmUp: 100,
+    rounds: 10,
+    keysPerRound: 30,
+    roundsAtOnce: 8,
+    keysPerWorker: 30,
+    verified: 20,
+    firstQueries: 100,
+  },
+  short: { warmUp: 20, rounds: 3, keysPerRound: 10, roundsAtOnce: 2, keysPerWorker: 10, verified: 5, firstQueries: 10 },
 } as const satisfies Record<string, Sizes>;
 
 export async function run({ args, signal, say }: ExerciseOptions): Promise<ExerciseResult> {
@@ -51,9 +62,20 @@ export async function run({ args, signal, say }: ExerciseOptions): Promise<Exerc
 
   const eight = await measureAtOnce(alice, size, signal);
   say(`${String(atOnce)} at once: ${String(rounded(eight.perSecond))} keys a second`);
+  const release = (keys: Parameters<typeof releaseAll>[1]): Promise<void> => releaseAll(alice, keys);
+  const queries = await measureFirstQueries(whole, alice, size.firstQueries, release, signal);
+  const firstQueryP50 = spreadOf(queries.tlsMs).p50;
+  say(
+    `key to first query: p50 ${String(rounded(firstQueryP50))} ms, in the clear ${String(rounded(spreadOf(queries.clearMs).p50))} ms; a bare login: ${String(rounded(spreadOf(queries.peerMs).p50))} ms`,
+  );
   return {
     name: "mint",
-    pass: !signal.aborted && p50 <= target.p50Ms && eight.perSecond >= target.perSecond && verified === size.verified,
+    pass:
+      !signal.aborted &&
+      p50 <= target.p50Ms &&
+      eight.perSecond >= target.perSecond &&
+      verified === size.verified &&
+      firstQueryP50 <= target.firstQueryP50Ms,
     figures: {
       keys: one.ms.length + eight.ms.length,
       ...spreadFigures("one", one.ms, "Ms"),
@@ -64,8 +86,12 @@ export async function run({ args, signal, say }: ExerciseOptions): Promise<Exerc
       perSecond: rounded(eight.perSecond),
       ...spreadFigures("atOnce", eight.ms, "Ms"),
       evidenceVerified: verified,
+      ...spreadFigures("firstQuery", queries.tlsMs, "Ms"),
+      ...spreadFigures("firstQueryClear", queries.clearMs, "Ms"),
+      ...spreadFigures("firstQueryPeer", queries.peerMs, "Ms"),
       targetP50Ms: target.p50Ms,
       targetPerSecond: target.perSecond,
+      targetFirstQueryP50Ms: target.firstQueryP50Ms,
     },
   };
 }
