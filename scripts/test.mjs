@@ -12,6 +12,7 @@ const servers = [
   { apt: "postgresql-15", what: "PostgreSQL 15", found: () => existsSync("/usr/lib/postgresql/15/bin/postgres") },
   { apt: "postgresql-client-15", what: "psql", found: () => onPath("psql") },
   { apt: "openssh-client", what: "ssh-keygen", found: () => onPath("ssh-keygen") },
+  { apt: "pgbouncer", what: "PgBouncer", found: () => existsSync("/usr/sbin/pgbouncer") },
 ];
 
 prepare("everything");

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { Client } from "pg";
 import { pino, type Logger } from "pino";
 import type { Control, ControlSettings, KeyPair } from "@cardea/control/control";
+import { recordingKeyOf } from "@cardea/control/recordings/recording-key";
 import { openDatabase, type OpenDatabase } from "@cardea/control/store/connection";
 import { migrate } from "@cardea/control/store/migrate";
 import { startWake } from "@cardea/control/store/wake";
@@ -44,12 +45,18 @@ export async function startTestControl(cluster: TestCluster, options: TestContro
   const directory = await mkdtemp(join(tmpdir(), "cardea-test-control-"));
   const log = options.log ?? pino({ level: process.env["TEST_LOG"] ?? "silent" });
   const { url } = await cluster.createDatabase(await migratedTemplate(cluster, log));
-  const keys = { signing: keyPair(), log: keyPair(), installation: new Uint8Array(randomBytes(32)) };
+  const keys = {
+    signing: keyPair(),
+    log: keyPair(),
+    installation: new Uint8Array(randomBytes(32)),
+    recording: await recordingKeyOf(new Uint8Array(randomBytes(32))),
+  };
   const settings: ControlSettings = {
     version: "0.0.0-test",
     development: false,
     publicUrl: "http://127.0.0.1:7400",
     logDirectory: join(directory, "log"),
+    recordings: { directory: join(directory, "recordings"), keepMs: 365 * 86_400_000 },
     ...options.settings,
   };
   const trust: Trust = {

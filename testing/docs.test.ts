@@ -258,9 +258,9 @@ describe("examples are what production would accept", () => {
 describe("what is promised of pages", () => {
   it.each(["bench", "torture"])("every `npm run %s -- NAME` that they name is there", async (kind) => {
     const catalog = await readFile(join(repositoryRoot, kind, "src/catalog.ts"), "utf8");
-    const there = [...catalog.matchAll(/^ {2}([a-z]+): \(\) => import/gm)].map(([, name]) => name);
+    const there = [...catalog.matchAll(/^ {2}"?([a-z-]+)"?: \(\) => import/gm)].map(([, name]) => name);
     const named = pagePaths().flatMap((path) =>
-      [...readPage(path).matchAll(new RegExp(`npm run ${kind} -- ([a-z]+)`, "g"))].map(([, name]) => name),
+      [...readPage(path).matchAll(new RegExp(`npm run ${kind} -- ([a-z][a-z-]*)`, "g"))].map(([, name]) => name),
     );
     expect(named.length).toBeGreaterThan(0);
     expect(named.filter((name) => !there.includes(name))).toEqual([]);

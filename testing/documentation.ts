@@ -80,10 +80,28 @@ export interface TypedLine {
 
 /** The lines of a page's `sh` blocks, in their order. */
 export function typedLines(page: string): readonly TypedLine[] {
+  return typedBlocks(page)
+    .filter(({ into }) => into === "shell")
+    .flatMap(({ lines }) => lines);
+}
+
+/** Lines that belong together, and where they are typed: into a shell, or into the `psql` that the last line before them opened. */
+export interface TypedBlock {
+  readonly into: "shell" | "psql";
+  readonly lines: readonly TypedLine[];
+}
+
+/** A page's `sh` and `sql` blocks, in their order. */
+export function typedBlocks(page: string): readonly TypedBlock[] {
   return blocksOf(page)
-    .filter(({ language }) => language === "sh")
-    .flatMap(({ text, line }) => text.split("\n").map((typed, index) => ({ text: typed.trim(), line: line + index })))
-    .filter(({ text }) => text !== "" && !text.startsWith("#"));
+    .filter(({ language }) => language === "sh" || language === "sql")
+    .map(({ language, text, line }) => ({
+      into: language === "sh" ? "shell" : "psql",
+      lines: text
+        .split("\n")
+        .map((typed, index) => ({ text: typed.trim(), line: line + index }))
+        .filter((typed) => typed.text !== "" && !typed.text.startsWith("#")),
+    }));
 }
 
 /** The arguments of each `cardea …` in a typed line, as the shell would give them: quotes taken off, redirections and comments left out. */

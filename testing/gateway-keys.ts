@@ -102,8 +102,15 @@ export interface PsqlOutcome {
   readonly err: string;
 }
 
-/** Runs the real `psql` with a script; errors do not stop it. */
-export async function psql(key: DeliveredKey, script: string): Promise<PsqlOutcome> {
+/**
+ * Runs the real `psql` with a script; errors do not stop it. `onError` hears what it says on its standard error, and may press Ctrl-C by what it
+ * is given.
+ */
+export async function psql(
+  key: DeliveredKey,
+  script: string,
+  onError: (text: string, interrupt: () => void) => void = () => undefined,
+): Promise<PsqlOutcome> {
   const directory = await mkdtemp(join(tmpdir(), "cardea-psql-"));
   const { host, port, databases, ca } = key.endpoint;
   const root = join(directory, "ca.pem");
@@ -118,6 +125,7 @@ export async function psql(key: DeliveredKey, script: string): Promise<PsqlOutco
         { env: { ...process.env, PGPASSWORD: key.secret, LC_ALL: "C" } },
         (error, out, err) => resolve({ code: typeof error?.code === "number" ? error.code : 0, out, err }),
       );
+      child.stderr?.on("data", (text: unknown) => onError(String(text), () => void child.kill("SIGINT")));
       child.stdin?.end(script);
     });
   } finally {

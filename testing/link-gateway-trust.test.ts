@@ -95,6 +95,27 @@ describe("at each session a gateway looks again", () => {
     await client.end();
     await until("nothing is left", async () => (await logins()).length === 0);
   }, 60_000);
+
+  test("and remembers policy and people over a restart, for as long as they are good", async () => {
+    let aheadMs = 0;
+    await using linked = await startLinkedControl(cluster, { policy: gatewayPolicy });
+    const listen = `127.0.0.1:${String(await freePort())}`;
+    const first = await startLinkedOutpost(linked, [resource.config], {
+      gateway: { postgres: { listen } },
+      clock: { now: () => Date.now() + aheadMs },
+      monotonic: { nowMs: () => performance.now() + aheadMs },
+    });
+    await untilReady(linked.control, resource.config.name);
+    const { key } = await obtainGatewayKey(linked, resource);
+    await linked.hangUp();
+    await using outpost = await first.restart();
+    expect(outpost.outpost.connected()).toBe(false);
+    await (await connectThrough(key)).client.end();
+    aheadMs = 61_000;
+    expect(await until("it is refused", () => refusal(key, "57P03"))).toContain("older than the grace");
+    await linked.pickUp();
+    await until("nothing is left", async () => (await logins()).length === 0);
+  }, 60_000);
 });
 
 describe("an outpost that is killed with open sessions", () => {

@@ -1,16 +1,16 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { TerminalProgram } from "@cardea/server/demo/terminal";
 import { cardeaCommands, readPage, repositoryRoot, typedLines } from "./documentation.ts";
 
-const hasPsql = (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, "psql")));
+const lacking = await TerminalProgram.lacks("psql");
 
 // Some twenty commands a page, every one a process of its own, on a machine that may be busy.
 const timeoutMs = 300_000;
 
-describe.skipIf(!hasPsql)("typed by a newcomer, against a whole Cardea", () => {
+describe.skipIf(lacking !== undefined)("typed by a newcomer, against a whole Cardea", () => {
   it(
     "every command of README and tutorial does what its page says",
     async () => {

@@ -57,6 +57,8 @@ rules:
 
 export interface Scenario {
   readonly outpost: OutpostId;
+  /** Of its identity, by which a test speaks in its name. */
+  readonly outpostSeed: Uint8Array;
   readonly resource: ResourceId;
   /** As the entrance would have it, with the standing of now. */
   actor(name: string, presence?: Actor["presence"]): Promise<Actor>;
@@ -153,6 +155,7 @@ export async function scenario(control: Control, policy: string = scenarioPolicy
   };
   return {
     outpost,
+    outpostSeed: seed,
     resource,
     actor,
     subject: async (name) => (await entryOf(name)).subject,
