@@ -125,7 +125,8 @@ describe("an action outside a session", () => {
   test("runs as the owner where it defines something", async () => {
     const asked = await ask("create index orders_note on orders (note)");
     await decideHeld(linked, asked.view.id, "approve");
-    expect((await ended(asked)).run).toMatchObject({ state: "done" });
+    // The whole of it, so that a failure says why.
+    expect(await ended(asked)).toMatchObject({ run: { state: "done" } });
     const rows = await resource.su("select count(*)::int as n from pg_indexes where indexname = 'orders_note'");
     expect(rows).toEqual([{ n: 1 }]);
   }, 60_000);
