@@ -187,7 +187,10 @@ describe("pieces", () => {
     expect(view).toMatchObject({ state: "live", more: false, truncated: false });
     expect(texts(view)).toEqual(["select 1", "select 2", "select 3", "select 4"]);
     await closed(one);
-    expect(await read("ada", one.session)).toMatchObject({ state: "whole", digest: one.digest() });
+    // It is whole once the log says so.
+    await expect
+      .poll(() => read("ada", one.session), { timeout: 10_000 })
+      .toMatchObject({ state: "whole", digest: one.digest() });
   });
 
   test("may come after the end, which says how many there are", async () => {
@@ -197,7 +200,9 @@ describe("pieces", () => {
     await take(messages(one, 0, 2));
     expect(await read("ada", one.session)).toMatchObject({ state: "arriving" });
     await take(messages(one, 2));
-    expect(await read("ada", one.session)).toMatchObject({ state: "whole", truncated: true });
+    await expect
+      .poll(() => read("ada", one.session), { timeout: 10_000 })
+      .toMatchObject({ state: "whole", truncated: true });
   });
 
   test("what a crash left behind the end of a file is written over", async () => {
